@@ -1,0 +1,1 @@
+"""The database: tables, engine, roles and the embedded server. No queries of the product live here."""

@@ -1,0 +1,109 @@
+"""Connections to PostgreSQL: pool, time-outs, the workspace of a transaction. Not for queries.
+
+A transaction always names its workspace in its first statement, by ``set_config(..., true)``: a setting that ends
+with the transaction. Without it every tenant table is empty and every write is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from service.errors import Misconfigured
+
+_SET_WORKSPACE = sa.text("select set_config('app.workspace_id', :workspace, true)")
+_SET_LANDING = sa.text("select set_config('app.landing', :workspaces, true)")
+
+_SERVER_SETTINGS = {
+    "application_name": "tallybook",
+    "timezone": "UTC",
+    "statement_timeout": "60000",
+    "lock_timeout": "10000",
+    "idle_in_transaction_session_timeout": "60000",
+    # Plans for a known workspace beat generic ones on partitioned tables; compiling them to machine code never pays.
+    "jit": "off",
+}
+
+
+def asyncpg_url(url: str) -> sa.URL:
+    """Return ``url`` for the asyncpg driver. Raises :class:`Misconfigured` when it is no PostgreSQL address."""
+    try:
+        parsed = make_url(url)
+    except sa.exc.ArgumentError:
+        raise Misconfigured("the database address is not a valid URL") from None
+    if parsed.get_backend_name() not in {"postgresql", "postgres"}:
+        raise Misconfigured("the database address must begin with postgresql://")
+    return parsed.set(drivername="postgresql+asyncpg")
+
+
+def make_engine(url: str, pool_size: int = 10, **server_settings: str) -> AsyncEngine:
+    """Return an engine with ``pool_size`` connections, none beyond, and the time-outs every session has."""
+    return create_async_engine(
+        asyncpg_url(url),
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=10,
+        pool_pre_ping=True,
+        json_serializer=lambda value: msgspec.json.encode(value).decode(),
+        json_deserializer=msgspec.json.decode,
+        connect_args={"server_settings": _SERVER_SETTINGS | server_settings},
+    )
+
+
+class Database:
+    """The service role's view of the database. Three kinds of transaction, one per kind of use."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        """Wrap an engine; the caller disposes of it."""
+        self.engine = engine
+
+    @asynccontextmanager
+    async def workspace(self, workspace_id: UUID) -> AsyncIterator[AsyncConnection]:
+        """Open a transaction of one workspace; it commits when the block ends well."""
+        async with self.engine.begin() as connection:
+            await connection.execute(_SET_WORKSPACE, {"workspace": str(workspace_id)})
+            yield connection
+
+    @asynccontextmanager
+    async def snapshot(self, workspace_id: UUID) -> AsyncIterator[AsyncConnection]:
+        """Open a read-only, repeatable-read transaction of one workspace: one consistent view per report."""
+        async with self.engine.connect() as connection:
+            await connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+            async with connection.begin():
+                await connection.execute(_SET_WORKSPACE, {"workspace": str(workspace_id)})
+                yield connection
+
+    @asynccontextmanager
+    async def landing(self, workspace_ids: Iterable[UUID]) -> AsyncIterator[AsyncConnection]:
+        """Open a transaction that may only insert deliveries, for several workspaces."""
+        names = ",".join(sorted({str(workspace_id) for workspace_id in workspace_ids}))
+        async with self.engine.begin() as connection:
+            await connection.execute(_SET_LANDING, {"workspaces": names})
+            yield connection
+
+    @asynccontextmanager
+    async def control(self) -> AsyncIterator[AsyncConnection]:
+        """Open a transaction without a workspace: only the control tables show anything."""
+        async with self.engine.begin() as connection:
+            yield connection
+
+
+async def driver(connection: AsyncConnection) -> asyncpg.Connection[Any]:
+    """Return the asyncpg connection of an open transaction, for statements that take whole columns as arrays.
+
+    The transaction has begun: the statement that names the workspace was its first. JSON goes in as text and comes out
+    decoded, as on the whole pool.
+    """
+    raw = await connection.get_raw_connection()
+    inner = raw.driver_connection
+    if inner is None:
+        raise Misconfigured("the connection is closed")
+    return inner

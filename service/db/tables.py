@@ -1,0 +1,549 @@
+"""Every table as SQLAlchemy Core, in three classes, with the rules that bind them.
+
+*Tenant* tables belong to one workspace: ``workspace_id`` stands first in every primary, unique and foreign key and
+row-level security is enabled and forced. *Control* tables hold routes, leases and hints: hashes and ids only, no
+workspace data. A test walks the catalogue and holds the database to this list. Money, conversions and their values
+are ``bigint`` millionths; null is *not reported*; every instant is ``timestamptz``.
+
+Hot tables (entries, tallies, deliveries) carry no foreign keys: their rows are written by one place that has just
+looked the keys up, and a check per row would cost a third of the posting.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import ARRAY, BYTEA, JSONB, TIMESTAMP
+
+from connectors.contract import ADDITIVE, STORED
+
+metadata = sa.MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(referred_table_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+    }
+)
+
+INSTANT = TIMESTAMP(timezone=True)
+
+
+def _workspace() -> sa.Column[Any]:
+    return sa.Column("workspace_id", sa.Uuid, nullable=False)
+
+
+def _metric_columns(keys: tuple[str, ...]) -> list[sa.Column[Any]]:
+    return [sa.Column(key, sa.BigInteger) for key in keys]
+
+
+def _key(*columns: str) -> sa.PrimaryKeyConstraint:
+    return sa.PrimaryKeyConstraint("workspace_id", *columns)
+
+
+def _points_at(table: str, column: str) -> sa.ForeignKeyConstraint:
+    return sa.ForeignKeyConstraint(["workspace_id", column], [f"{table}.workspace_id", f"{table}.{column}"])
+
+
+def _text(name: str, *, empty: bool = False) -> sa.Column[Any]:
+    return sa.Column(name, sa.Text, nullable=False, server_default=sa.text("''") if empty else None)
+
+
+def _at(name: str, *, nullable: bool = False) -> sa.Column[Any]:
+    return sa.Column(name, INSTANT, nullable=nullable)
+
+
+def _batch() -> sa.Column[Any]:
+    return sa.Column("batch", sa.BigInteger, nullable=False, comment="key of the posting, known before its number")
+
+
+def _json(name: str, default: str = "{}") -> sa.Column[Any]:
+    return sa.Column(name, JSONB, nullable=False, server_default=sa.text(f"'{default}'::jsonb"))
+
+
+# ------------------------------------------------------------------------------------------------ registry
+
+workspaces = sa.Table(
+    "workspaces",
+    metadata,
+    _workspace(),
+    _text("name"),
+    _text("zone"),
+    _text("currency"),
+    sa.Column("data_key", BYTEA, nullable=False, comment="the workspace's data key, wrapped by the master key"),
+    _at("created_at"),
+    _key(),
+)
+
+api_keys = sa.Table(
+    "api_keys",
+    metadata,
+    _workspace(),
+    sa.Column("key_id", sa.Uuid, nullable=False),
+    _text("name"),
+    _text("prefix"),
+    sa.Column("key_hash", BYTEA, nullable=False),
+    sa.Column("scopes", ARRAY(sa.Text), nullable=False),
+    _at("created_at"),
+    _at("expires_at", nullable=True),
+    _at("revoked_at", nullable=True),
+    _key("key_id"),
+    sa.ForeignKeyConstraint(["workspace_id"], ["workspaces.workspace_id"]),
+)
+
+strategies = sa.Table(
+    "strategies",
+    metadata,
+    _workspace(),
+    sa.Column("strategy_id", sa.Uuid, nullable=False),
+    _text("name"),
+    _text("description", empty=True),
+    _json("objectives", "[]"),
+    sa.Column("starts", sa.Date),
+    sa.Column("ends", sa.Date),
+    _at("created_at"),
+    _at("updated_at"),
+    _key("strategy_id"),
+    sa.ForeignKeyConstraint(["workspace_id"], ["workspaces.workspace_id"]),
+)
+
+campaigns = sa.Table(
+    "campaigns",
+    metadata,
+    _workspace(),
+    sa.Column("campaign_id", sa.Uuid, nullable=False),
+    sa.Column("strategy_id", sa.Uuid),
+    _text("name"),
+    _text("zone"),
+    _text("currency"),
+    _at("created_at"),
+    _key("campaign_id"),
+    sa.ForeignKeyConstraint(["workspace_id"], ["workspaces.workspace_id"]),
+    _points_at("strategies", "strategy_id"),
+    comment="what never changes of a campaign; the rest is dated by posting in campaign_versions",
+)
+
+campaign_versions = sa.Table(
+    "campaign_versions",
+    metadata,
+    _workspace(),
+    sa.Column("campaign_id", sa.Uuid, nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),
+    _batch(),
+    _text("name"),
+    _text("kind"),
+    sa.Column("starts", sa.Date, nullable=False),
+    sa.Column("ends", sa.Date, nullable=False),
+    sa.Column("budget", sa.BigInteger, comment="millionths of the campaign's currency"),
+    sa.Column("margin", sa.Integer, comment="millionths; null where it is not known"),
+    _json("goals", "[]"),
+    sa.Column("tactics", ARRAY(sa.Text), nullable=False, server_default=sa.text("'{}'")),
+    _json("rules", "[]"),
+    sa.Column("archived", sa.Boolean, nullable=False, server_default=sa.false()),
+    _key("campaign_id", "version"),
+    _points_at("campaigns", "campaign_id"),
+)
+
+sources = sa.Table(
+    "sources",
+    metadata,
+    _workspace(),
+    sa.Column("source_id", sa.Uuid, nullable=False),
+    _text("connector"),
+    _text("platform"),
+    _text("account", empty=True),
+    _text("name"),
+    _json("options"),
+    sa.Column("credentials", BYTEA, comment="sealed JSON object of names and values"),
+    sa.Column("secrets", BYTEA, comment="sealed JSON list: the ring of webhook keys"),
+    sa.Column("address_hash", BYTEA, comment="SHA-256 of the webhook address"),
+    sa.Column("counts", sa.Boolean, nullable=False, comment="false: another source is of record for this account"),
+    _at("tracks_from"),
+    _text("state"),
+    _text("state_detail", empty=True),
+    _at("created_at"),
+    _at("updated_at"),
+    _key("source_id"),
+    sa.ForeignKeyConstraint(["workspace_id"], ["workspaces.workspace_id"]),
+)
+
+creators = sa.Table(
+    "creators",
+    metadata,
+    _workspace(),
+    sa.Column("creator_id", sa.Uuid, nullable=False),
+    _text("name"),
+    _text("notes", empty=True),
+    _at("created_at"),
+    _at("updated_at"),
+    _key("creator_id"),
+    sa.ForeignKeyConstraint(["workspace_id"], ["workspaces.workspace_id"]),
+)
+
+creator_profiles = sa.Table(
+    "creator_profiles",
+    metadata,
+    _workspace(),
+    _text("platform"),
+    _text("external_id"),
+    sa.Column("creator_id", sa.Uuid, nullable=False),
+    _key("platform", "external_id"),
+    _points_at("creators", "creator_id"),
+    sa.Index(None, "workspace_id", "creator_id"),
+    comment="which profiles are one person; a profile belongs to one creator",
+)
+
+# ------------------------------------------------------------------------------------------------ inbox
+
+deliveries = sa.Table(
+    "deliveries",
+    metadata,
+    _workspace(),
+    _at("received_at"),
+    sa.Column("delivery_id", sa.Uuid, nullable=False),
+    sa.Column("source_id", sa.Uuid, nullable=False),
+    _text("channel"),
+    _text("connector"),
+    _json("options"),
+    _json("headers"),
+    _json("request"),
+    sa.Column("body", BYTEA, nullable=False),
+    sa.Column("body_hash", BYTEA, nullable=False),
+    sa.Column("conflict_of", sa.Uuid, comment="the earlier delivery with this key and another body"),
+    _key("received_at", "delivery_id"),
+    postgresql_partition_by="RANGE (received_at)",
+)
+
+delivery_keys = sa.Table(
+    "delivery_keys",
+    metadata,
+    _workspace(),
+    sa.Column("source_id", sa.Uuid, nullable=False),
+    sa.Column("key_hash", BYTEA, nullable=False),
+    sa.Column("delivery_id", sa.Uuid, nullable=False),
+    sa.Column("body_hash", BYTEA, nullable=False),
+    _at("received_at"),
+    _key("source_id", "key_hash"),
+    comment="the ledger of what was received, unpartitioned: a retry on another day meets its first copy here",
+)
+
+delivery_queue = sa.Table(
+    "delivery_queue",
+    metadata,
+    _workspace(),
+    sa.Column("source_id", sa.Uuid, nullable=False),
+    sa.Column("delivery_id", sa.Uuid, nullable=False),
+    _at("received_at"),
+    _at("ready_at"),
+    sa.Column("attempt", sa.Integer, nullable=False, server_default=sa.text("0"), comment="fencing number of the claim"),
+    _at("lease_until", nullable=True),
+    _text("error", empty=True),
+    _key("source_id", "delivery_id"),
+    comment="what is not posted yet; a row is deleted by the transaction that finishes it",
+)
+
+delivery_outcomes = sa.Table(
+    "delivery_outcomes",
+    metadata,
+    _workspace(),
+    _at("received_at"),
+    sa.Column("delivery_id", sa.Uuid, nullable=False),
+    sa.Column("turn", sa.Integer, nullable=False, comment="1 for the first outcome, one more per replay"),
+    sa.Column("source_id", sa.Uuid, nullable=False),
+    _text("outcome"),
+    _text("connector_version"),
+    sa.Column("posting", sa.BigInteger),
+    sa.Column("items", sa.Integer, nullable=False),
+    sa.Column("entries", sa.Integer, nullable=False),
+    _json("drops", "[]"),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    _text("error", empty=True),
+    _at("finished_at"),
+    _key("received_at", "delivery_id", "turn"),
+    postgresql_partition_by="RANGE (received_at)",
+)
+
+refresh_hints = sa.Table(
+    "refresh_hints",
+    metadata,
+    _workspace(),
+    sa.Column("source_id", sa.Uuid, nullable=False),
+    _text("external_id"),
+    _text("type"),
+    _at("hinted_at"),
+    _key("source_id", "external_id"),
+    comment="subjects to fetch soon; coalesced by subject, deleted when fetched",
+)
+
+fetch_tasks = sa.Table(
+    "fetch_tasks",
+    metadata,
+    _workspace(),
+    sa.Column("source_id", sa.Uuid, nullable=False),
+    _text("kind"),
+    _at("slot"),
+    _text("state"),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    _at("lease_until"),
+    _json("cursor"),
+    sa.Column("pages", sa.Integer, nullable=False, server_default=sa.text("0")),
+    _text("error", empty=True),
+    _at("started_at"),
+    _at("finished_at", nullable=True),
+    _key("source_id", "kind", "slot"),
+    comment="one row per source, kind and slot: the unique row decides which replica fetches",
+)
+
+# ------------------------------------------------------------------------------------------------ subjects
+
+subjects = sa.Table(
+    "subjects",
+    metadata,
+    _workspace(),
+    sa.Column("subject_id", sa.Uuid, nullable=False),
+    _text("platform"),
+    _text("external_id"),
+    _text("type"),
+    _batch(),
+    _json("facts"),
+    _key("subject_id"),
+    sa.UniqueConstraint("workspace_id", "platform", "external_id"),
+    comment="facts is a cache: name to [observed_at, value], the newest of subject_facts",
+)
+
+subject_facts = sa.Table(
+    "subject_facts",
+    metadata,
+    _workspace(),
+    sa.Column("subject_id", sa.Uuid, nullable=False),
+    _text("name"),
+    _batch(),
+    _at("observed_at"),
+    sa.Column("value", JSONB, nullable=False),
+    _key("subject_id", "name", "batch"),
+    comment="append-only: a fact that became the newest of its name, dated by posting",
+)
+
+memberships = sa.Table(
+    "memberships",
+    metadata,
+    _workspace(),
+    sa.Column("campaign_id", sa.Uuid, nullable=False),
+    sa.Column("subject_id", sa.Uuid, nullable=False),
+    _batch(),
+    sa.Column("sign", sa.SmallInteger, nullable=False, comment="1 joins, -1 leaves"),
+    sa.Column("version", sa.Integer, nullable=False, comment="of the campaign whose rules decided"),
+    _key("campaign_id", "subject_id", "batch"),
+    sa.Index(None, "workspace_id", "subject_id"),
+)
+
+# ------------------------------------------------------------------------------------------------ ledger
+
+books = sa.Table(
+    "books",
+    metadata,
+    _workspace(),
+    sa.Column("posting", sa.BigInteger, nullable=False, comment="the number of the newest posting"),
+    _at("recorded_at"),
+    _key(),
+)
+
+postings = sa.Table(
+    "postings",
+    metadata,
+    _workspace(),
+    sa.Column("posting", sa.BigInteger, nullable=False),
+    sa.Column("posting_id", sa.Uuid, nullable=False),
+    _batch(),
+    _at("recorded_at"),
+    _text("cause"),
+    sa.Column("source_id", sa.Uuid),
+    sa.Column("deliveries", sa.Integer, nullable=False),
+    sa.Column("entries", sa.Integer, nullable=False),
+    _key("posting"),
+    sa.UniqueConstraint("workspace_id", "posting_id"),
+    sa.UniqueConstraint("workspace_id", "batch"),
+    sa.Index(None, "workspace_id", "recorded_at"),
+)
+
+series = sa.Table(
+    "series",
+    metadata,
+    _workspace(),
+    sa.Column("series_id", sa.BigInteger, nullable=False, comment="hash of what follows"),
+    sa.Column("source_id", sa.Uuid, nullable=False),
+    _text("kind"),
+    _text("scope", empty=True),
+    _text("zone", empty=True),
+    _text("currency", empty=True),
+    sa.Column("paid", sa.SmallInteger, nullable=False, comment="1 paid, 0 organic, -1 not said"),
+    _text("goal", empty=True),
+    sa.Column("counted", sa.Boolean, nullable=False, comment="false: a check series, reconciled and never added"),
+    _key("series_id"),
+    comment="with a subject and, for windows, a validity: one series of the ledger",
+)
+
+entries = sa.Table(
+    "entries",
+    metadata,
+    _workspace(),
+    sa.Column("subject_id", sa.Uuid, nullable=False),
+    _at("valid_from"),
+    _at("valid_to"),
+    sa.Column("series_id", sa.BigInteger, nullable=False),
+    _batch(),
+    sa.Column("line", sa.Integer, nullable=False),
+    sa.Column("sign", sa.SmallInteger, nullable=False, comment="1 as read, -1 takes an earlier line back"),
+    sa.Column("cause", sa.SmallInteger, nullable=False),
+    sa.Column("flags", sa.SmallInteger, nullable=False, comment="bits of service.ledger.series.Flag"),
+    _at("observed_at"),
+    sa.Column("delivery_id", sa.Uuid, nullable=False),
+    _at("received_at"),
+    sa.Column("day", sa.Date, comment="first source day of a window of whole days"),
+    sa.Column("days", sa.SmallInteger, nullable=False),
+    sa.Column("event_key", BYTEA),
+    *_metric_columns(STORED),
+    _key("subject_id", "valid_from", "batch", "line"),
+    postgresql_partition_by="RANGE (valid_from)",
+)
+
+balances = sa.Table(
+    "balances",
+    metadata,
+    _workspace(),
+    sa.Column("subject_id", sa.Uuid, nullable=False),
+    sa.Column("series_id", sa.BigInteger, nullable=False),
+    _at("at"),
+    sa.Column("earlier", JSONB, comment="metric to instant, for metrics last reported before at"),
+    *_metric_columns(STORED),
+    _key("subject_id", "series_id"),
+    comment="the newest value of lifetime and level series, per metric",
+)
+
+confirmations = sa.Table(
+    "confirmations",
+    metadata,
+    _workspace(),
+    sa.Column("subject_id", sa.Uuid, nullable=False),
+    _at("valid_from"),
+    _at("valid_to"),
+    sa.Column("series_id", sa.BigInteger, nullable=False),
+    sa.Column("mask", sa.BigInteger, nullable=False, comment="bit n: the n-th stored metric was confirmed"),
+    _at("confirmed_at"),
+    _key("subject_id", "valid_from", "valid_to", "series_id", "mask"),
+    postgresql_partition_by="RANGE (valid_from)",
+)
+
+events = sa.Table(
+    "events",
+    metadata,
+    _workspace(),
+    sa.Column("event_key", BYTEA, nullable=False, comment="hash of source, kind and the sender's id"),
+    sa.Column("subject_id", sa.Uuid, nullable=False),
+    sa.Column("series_id", sa.BigInteger, nullable=False),
+    _at("at"),
+    _at("observed_at"),
+    _json("metrics"),
+    _key("event_key"),
+    comment="the newest reading of each event: the balance of event series",
+)
+
+_TALLY_KEY = ("day", "zone", "basis", "days", "currency", "paid")
+
+
+def _tally_columns() -> list[sa.Column[Any]]:
+    return [
+        sa.Column("day", sa.Date, nullable=False, comment="-infinity: openings"),
+        _text("zone", empty=True),
+        sa.Column("basis", sa.SmallInteger, nullable=False, comment="0 cut to the zone, 1 a source's own days"),
+        sa.Column("days", sa.SmallInteger, nullable=False),
+        _text("currency", empty=True),
+        sa.Column("paid", sa.SmallInteger, nullable=False),
+    ]
+
+
+subject_days = sa.Table(
+    "subject_days",
+    metadata,
+    _workspace(),
+    sa.Column("subject_id", sa.Uuid, nullable=False),
+    *_tally_columns(),
+    *_metric_columns(ADDITIVE),
+    _key("subject_id", *_TALLY_KEY),
+    postgresql_partition_by="RANGE (day)",
+)
+
+campaign_days = sa.Table(
+    "campaign_days",
+    metadata,
+    _workspace(),
+    sa.Column("campaign_id", sa.Uuid, nullable=False),
+    _text("platform"),
+    *_tally_columns(),
+    *_metric_columns(ADDITIVE),
+    _key("campaign_id", "platform", *_TALLY_KEY),
+    postgresql_partition_by="RANGE (day)",
+)
+
+# ------------------------------------------------------------------------------------------------ control
+
+tenants = sa.Table(
+    "tenants",
+    metadata,
+    sa.Column("workspace_id", sa.Uuid, nullable=False),
+    _at("created_at"),
+    sa.PrimaryKeyConstraint("workspace_id"),
+    comment="control: which workspaces exist, for sweeps",
+)
+
+key_routes = sa.Table(
+    "key_routes",
+    metadata,
+    sa.Column("key_hash", BYTEA, nullable=False),
+    sa.Column("workspace_id", sa.Uuid, comment="null: an instance key"),
+    sa.Column("key_id", sa.Uuid, nullable=False),
+    _at("created_at"),
+    sa.PrimaryKeyConstraint("key_hash"),
+    comment="control: from the hash of an API key to its workspace",
+)
+
+webhook_routes = sa.Table(
+    "webhook_routes",
+    metadata,
+    sa.Column("address_hash", BYTEA, nullable=False),
+    sa.Column("workspace_id", sa.Uuid, nullable=False),
+    sa.Column("source_id", sa.Uuid, nullable=False),
+    sa.PrimaryKeyConstraint("address_hash"),
+    comment="control: from the hash of a webhook address to its source",
+)
+
+pending_work = sa.Table(
+    "pending_work",
+    metadata,
+    sa.Column("workspace_id", sa.Uuid, nullable=False),
+    sa.Column("source_id", sa.Uuid, nullable=False),
+    _at("ready_at"),
+    _at("lease_until", nullable=True),
+    sa.Column("term", sa.BigInteger, nullable=False, server_default=sa.text("0"), comment="fencing number of the lease"),
+    sa.PrimaryKeyConstraint("workspace_id", "source_id"),
+    comment="control: sources with deliveries to post; the lease makes one poster per source",
+)
+
+TENANT = frozenset(
+    {
+        workspaces, api_keys, strategies, campaigns, campaign_versions, sources, creators, creator_profiles,
+        deliveries, delivery_keys, delivery_queue, delivery_outcomes, refresh_hints, fetch_tasks,
+        subjects, subject_facts, memberships,
+        books, postings, series, entries, balances, confirmations, events, subject_days, campaign_days,
+    }
+)  # fmt: skip
+CONTROL = frozenset({tenants, key_routes, webhook_routes, pending_work})
+
+LANDED = (deliveries, delivery_keys, delivery_queue)
+"""Tables that a shared commit of several workspaces may insert into (the landing policy)."""
+BY_RECEIPT = (deliveries, delivery_outcomes)
+"""Partitioned by day of receipt."""
+BY_VALIDITY = (entries, confirmations, subject_days, campaign_days)
+"""Partitioned by month of validity, with one partition for all before."""

@@ -1,0 +1,73 @@
+"""Which campaigns a subject counts in: rules over facts. Pure; the ledger keeps the dated lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from service.records import CampaignVersion, Rule
+
+
+class Candidate(msgspec.Struct, frozen=True, kw_only=True):
+    """A subject as rules see it. ``facts`` maps names to values; ``sources`` are those that named it."""
+
+    subject_id: UUID
+    platform: str
+    external_id: str
+    type: str
+    facts: Mapping[str, Any]
+    sources: frozenset[UUID]
+
+
+class Ruled(msgspec.Struct, frozen=True, kw_only=True):
+    """A campaign as it decides: its newest version and its zone."""
+
+    campaign_id: UUID
+    zone: str
+    version: int
+    current: CampaignVersion
+
+
+Profiles = Mapping[UUID, frozenset[tuple[str, str]]]
+"""The profiles (platform, external id) of each creator."""
+
+
+def campaigns_of(candidate: Candidate, campaigns: Iterable[Ruled], profiles: Profiles) -> set[UUID]:
+    """Return the campaigns whose rules the subject meets. An archived campaign keeps its rules."""
+    return {
+        campaign.campaign_id
+        for campaign in campaigns
+        if any(_meets(candidate, rule, campaign, profiles) for rule in campaign.current.rules)
+    }
+
+
+def _meets(candidate: Candidate, rule: Rule, campaign: Ruled, profiles: Profiles) -> bool:
+    facts = candidate.facts
+    conditions = (
+        rule.source is None or rule.source in candidate.sources,
+        rule.platform is None or rule.platform == candidate.platform,
+        rule.platform_campaign is None or rule.platform_campaign == facts.get("platform_campaign"),
+        rule.hashtag is None or rule.hashtag.lstrip("#").lower() in (facts.get("hashtags") or ()),
+        rule.creator is None or _made_by(candidate, profiles.get(rule.creator, frozenset())),
+        rule.utm_campaign is None or rule.utm_campaign == facts.get("utm_campaign"),
+        rule.subjects is None or candidate.subject_id in rule.subjects,
+        not rule.in_flight or _in_flight(facts.get("published_at"), campaign),
+    )
+    return all(conditions) and rule != Rule()
+
+
+def _made_by(candidate: Candidate, profiles: frozenset[tuple[str, str]]) -> bool:
+    own = candidate.external_id if candidate.type == "profile" else candidate.facts.get("creator")
+    return (candidate.platform, own) in profiles
+
+
+def _in_flight(published_at: str | None, campaign: Ruled) -> bool:
+    if published_at is None:
+        return False
+    day = datetime.fromisoformat(published_at).astimezone(ZoneInfo(campaign.zone)).date()
+    return campaign.current.starts <= day <= campaign.current.ends

@@ -1,0 +1,143 @@
+"""Tallies in the database: added to by postings, and made again from the ledger where adding is not enough."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from connectors.contract import ADDITIVE, Kind
+from service.ledger import statements
+from service.ledger.readings import SeriesKey
+from service.ledger.rows import line_of, tally_columns
+from service.ledger.series import Line
+from service.ledger.tallies import Cell, Sums, spread
+
+TALLIED = frozenset({Kind.LIFETIME, Kind.PERIOD, Kind.EVENT})
+"""Kinds that tallies sum; levels and uniques are never added."""
+
+SubjectDays = dict[tuple[UUID, Cell], Sums]
+
+
+def key_of(row: Mapping[str, Any]) -> SeriesKey:
+    """Return the series key in a row that holds the columns of ``series``."""
+    return SeriesKey(
+        kind=Kind(row["kind"]),
+        scope=row["scope"],
+        zone=row["zone"],
+        currency=row["currency"],
+        paid=row["paid"],
+        goal=row["goal"],
+        check=not row["counted"],
+    )
+
+
+def merge(rows: dict[Any, Sums], key: Any, sums: Sums) -> None:
+    """Add a row of sums to the one under ``key``; null and a number is the number."""
+    known = rows.get(key)
+    if known is None:
+        rows[key] = list(sums)
+        return
+    for place, amount in enumerate(sums):
+        if amount is not None:
+            have = known[place]
+            known[place] = amount if have is None else have + amount
+
+
+async def add(
+    connection: asyncpg.Connection[Any], workspace_id: UUID, table: str, rows: Mapping[Any, Sums]
+) -> None:
+    """Add rows of sums to a tally table, in key order: two postings that touch the same rows cannot deadlock."""
+    if not rows:
+        return
+    flat = sorted(((*key[:-1], *key[-1]), sums) for key, sums in rows.items())
+    places = [place for place in range(len(ADDITIVE)) if any(sums[place] is not None for _, sums in flat)]
+    metrics = tuple(ADDITIVE[place] for place in places)
+    columns = tally_columns([key for key, _ in flat], [sums for _, sums in flat], places)
+    await connection.execute(statements.add_days(table, metrics), workspace_id, *columns)
+
+
+def net(lines: Iterable[Line]) -> list[Line]:
+    """Return the lines that stand: what was taken back is gone, per metric; the rest keeps its interval and delivery."""
+    sums: dict[tuple[Any, ...], dict[str, list[int]]] = defaultdict(dict)
+    for line in lines:
+        key = (line.valid_from, line.valid_to, line.flags, line.observed_at, line.ref, line.day, line.days, line.event_key)
+        for metric, amount in line.metrics.items():
+            kept = sums[key].setdefault(metric, [0, 0])
+            kept[0] += line.sign
+            kept[1] += amount
+    found = []
+    for (start, end, flags, observed_at, ref, day, count, event), metrics in sums.items():
+        standing = {metric: amount for metric, (sign, amount) in metrics.items() if sign}
+        if standing:
+            found.append(Line(start, end, 1, 0, flags, observed_at, ref, standing, day, count, event))
+    return found
+
+
+async def lines_of(
+    connection: asyncpg.Connection[Any], workspace_id: UUID, subject_ids: Sequence[UUID]
+) -> dict[tuple[UUID, int], tuple[SeriesKey, list[Line]]]:
+    """Return every line of subjects by (subject, series), with the series' key."""
+    found: dict[tuple[UUID, int], tuple[SeriesKey, list[Line]]] = {}
+    for row in await connection.fetch(statements.ENTRIES_OF_SUBJECTS, workspace_id, subject_ids):
+        key = (row["subject_id"], row["series_id"])
+        if key not in found:
+            found[key] = (key_of(row), [])
+        found[key][1].append(line_of(row))
+    return found
+
+
+async def zones_of(
+    connection: asyncpg.Connection[Any], workspace_id: UUID, subject_ids: Sequence[UUID]
+) -> tuple[dict[UUID, set[str]], set[UUID]]:
+    """Return the zones that subjects are asked in, and the campaigns they count in."""
+    zones: dict[UUID, set[str]] = defaultdict(set)
+    campaigns = set()
+    for row in await connection.fetch(statements.ZONES_OF_SUBJECTS, workspace_id, subject_ids):
+        zones[row["subject_id"]].add(row["zone"])
+        campaigns.add(row["campaign_id"])
+    return zones, campaigns
+
+
+def subject_days(
+    lines: Mapping[tuple[UUID, int], tuple[SeriesKey, Sequence[Line]]], zones: Mapping[UUID, set[str]]
+) -> SubjectDays:
+    """Return what the days of subjects must be, from every line of theirs."""
+    found: SubjectDays = {}
+    for (subject_id, _), (key, series_lines) in lines.items():
+        if key.check or key.kind not in TALLIED:
+            continue
+        for line in net(series_lines):
+            for cell, sums in spread(line, sorted(zones.get(subject_id, ())), key.zone, key.currency, key.paid):
+                merge(found, (subject_id, cell), sums)
+    return found
+
+
+async def rebuild(
+    connection: asyncpg.Connection[Any], workspace_id: UUID, subject_ids: Sequence[UUID], campaigns: Iterable[UUID] = ()
+) -> None:
+    """Make the days of subjects again from the ledger, and those of their campaigns (and ``campaigns``) from them.
+
+    The caller has the workspace to itself.
+    """
+    zones, touched = await zones_of(connection, workspace_id, subject_ids)
+    for start in range(0, len(subject_ids), 500):
+        part = subject_ids[start : start + 500]
+        lines = await lines_of(connection, workspace_id, part)
+        await connection.execute(statements.CLEAR_SUBJECT_DAYS, workspace_id, part)
+        await add(connection, workspace_id, "subject_days", subject_days(lines, zones))
+    await rebuild_campaigns(connection, workspace_id, sorted(touched | set(campaigns)))
+
+
+async def rebuild_campaigns(
+    connection: asyncpg.Connection[Any], workspace_id: UUID, campaign_ids: Sequence[UUID]
+) -> None:
+    """Make the days of campaigns again from their members' days. The caller has the workspace to itself."""
+    if campaign_ids:
+        await connection.execute(statements.CLEAR_CAMPAIGN_DAYS, workspace_id, campaign_ids)
+        await connection.execute(statements.FILL_CAMPAIGN_DAYS, workspace_id, campaign_ids)
+
+

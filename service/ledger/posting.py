@@ -1,0 +1,91 @@
+"""Postings: how a transaction becomes a numbered, dated page of a workspace's books.
+
+A posting is opened first (its ``batch`` is the key its lines carry) and closed last: closing locks the workspace's
+``books`` row, takes the next number and a time after the last one. Commit order is number order, so a posting that is
+visible is complete.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service.context import Context
+
+# Postings share the workspace; whoever changes which subjects count where has it alone.
+_SHARE = sa.text("select 1 from workspaces where workspace_id = :workspace for key share")
+_ALONE = sa.text("select 1 from workspaces where workspace_id = :workspace for update")
+
+_NUMBER = sa.text("""
+update books set posting = posting + 1, recorded_at = greatest(:now, recorded_at + interval '1 microsecond')
+where workspace_id = :workspace returning posting, recorded_at
+""")
+_WRITE = sa.text("""
+insert into postings (workspace_id, posting, posting_id, batch, recorded_at, cause, source_id, deliveries, entries)
+values (:workspace, :number, :posting_id, :batch, :recorded_at, :cause, :source, :deliveries, :entries)
+""")
+
+
+class RetryExclusive(Exception):  # noqa: N818 - an instruction to the caller, not a fault
+    """The posting must have the workspace alone (it moves a known subject between campaigns): roll back, run again."""
+
+
+class Posting(msgspec.Struct, frozen=True, kw_only=True):
+    """An open posting: the key that its lines carry until it has a number."""
+
+    workspace_id: UUID
+    posting_id: UUID
+    batch: int
+    cause: str
+    source_id: UUID | None = None
+
+
+class Posted(msgspec.Struct, frozen=True, kw_only=True):
+    """A closed posting: its number and its time of record."""
+
+    number: int
+    recorded_at: datetime
+
+
+async def open_posting(
+    connection: AsyncConnection,
+    workspace_id: UUID,
+    context: Context,
+    *,
+    cause: str,
+    source_id: UUID | None = None,
+    exclusive: bool = False,
+) -> Posting:
+    """Open a posting in a workspace transaction; ``exclusive`` waits until no other one is open and keeps them out."""
+    await connection.execute(_ALONE if exclusive else _SHARE, {"workspace": workspace_id})
+    milliseconds = int(context.now().timestamp() * 1000)
+    batch = milliseconds << 22 | int.from_bytes(context.token(3), "big") >> 2
+    return Posting(
+        workspace_id=workspace_id, posting_id=context.new_id(), batch=batch, cause=cause, source_id=source_id
+    )
+
+
+async def close_posting(
+    connection: AsyncConnection, posting: Posting, context: Context, *, deliveries: int = 0, entries: int = 0
+) -> Posted:
+    """Number and date a posting; the last statement of its transaction."""
+    row = (
+        await connection.execute(_NUMBER, {"workspace": posting.workspace_id, "now": context.now()})
+    ).one()
+    values = {
+        "workspace": posting.workspace_id,
+        "number": row.posting,
+        "posting_id": posting.posting_id,
+        "batch": posting.batch,
+        "recorded_at": row.recorded_at,
+        "cause": posting.cause,
+        "source": posting.source_id,
+        "deliveries": deliveries,
+        "entries": entries,
+    }
+    await connection.execute(_WRITE, values)
+    return Posted(number=row.posting, recorded_at=row.recorded_at)

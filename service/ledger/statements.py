@@ -1,0 +1,250 @@
+"""The hot statements of the ledger, as SQL text in one place. Parameters are whole columns as arrays.
+
+Every statement names its workspace, beside the policy that does: a distributed database routes by it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+from connectors.contract import ADDITIVE, STORED
+
+SUBJECTS = """
+select external_id, subject_id, type, facts from subjects
+where workspace_id = $1 and platform = $2 and external_id = any($3::text[])
+"""
+
+INSERT_SUBJECTS = """
+insert into subjects (workspace_id, subject_id, platform, external_id, type, batch, facts)
+select $1, id, $2, external_id, type, $3, '{}'::jsonb
+from unnest($4::uuid[], $5::text[], $6::text[]) as given (id, external_id, type)
+on conflict (workspace_id, platform, external_id) do nothing
+returning external_id, subject_id
+"""
+
+LOCK_SUBJECTS = """
+select subject_id, facts from subjects where workspace_id = $1 and subject_id = any($2::uuid[])
+order by subject_id for no key update
+"""
+
+UPDATE_FACTS = """
+update subjects set facts = given.facts
+from unnest($2::uuid[], $3::jsonb[]) as given (subject_id, facts)
+where subjects.workspace_id = $1 and subjects.subject_id = given.subject_id
+"""
+
+INSERT_FACTS = """
+insert into subject_facts (workspace_id, subject_id, name, batch, observed_at, value)
+select $1, subject_id, name, $2, observed_at, value
+from unnest($3::uuid[], $4::text[], $5::timestamptz[], $6::jsonb[]) as given (subject_id, name, observed_at, value)
+"""
+
+INSERT_SERIES = """
+insert into series (workspace_id, series_id, source_id, kind, scope, zone, currency, paid, goal, counted)
+select $1, series_id, $2, kind, scope, zone, currency, paid, goal, counted
+from unnest($3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::smallint[], $9::text[], $10::boolean[])
+  as given (series_id, kind, scope, zone, currency, paid, goal, counted)
+on conflict (workspace_id, series_id) do nothing
+"""
+
+_STORED_COLUMNS = ", ".join(STORED)
+_ENTRY_COLUMNS = (
+    "subject_id, series_id, valid_from, valid_to, sign, cause, flags, observed_at, delivery_id, received_at, e.day, "
+    "e.days, event_key"
+)
+
+BALANCES = f"""
+select subject_id, series_id, at, earlier, {_STORED_COLUMNS} from balances
+where workspace_id = $1 and (subject_id, series_id) in (select * from unnest($2::uuid[], $3::bigint[]))
+"""
+
+ENTRIES_OF_SERIES = f"""
+select {_ENTRY_COLUMNS}, {", ".join(f"e.{key}" for key in STORED)} from entries e
+join unnest($2::uuid[], $3::bigint[]) as given (subject_id, series_id) using (subject_id, series_id)
+where e.workspace_id = $1
+"""
+
+ENTRIES_OF_WINDOWS = f"""
+select {_ENTRY_COLUMNS}, {", ".join(f"e.{key}" for key in STORED)} from entries e
+join unnest($2::uuid[], $3::bigint[], $4::timestamptz[], $5::timestamptz[])
+  as given (subject_id, series_id, valid_from, valid_to) using (subject_id, series_id, valid_from, valid_to)
+where e.workspace_id = $1 and e.valid_from between $6 and $7
+"""
+
+_SERIES_COLUMNS = "s.source_id, s.kind, s.scope, s.zone, s.currency, s.paid, s.goal, s.counted"
+
+SERIES_OF_SUBJECTS = f"""
+select b.subject_id, b.series_id, {_SERIES_COLUMNS}, o.tracks_from
+from balances b
+join series s on s.workspace_id = $1 and s.series_id = b.series_id
+join sources o on o.workspace_id = $1 and o.source_id = s.source_id
+where b.workspace_id = $1 and b.subject_id = any($2::uuid[])
+"""
+"""The counter series of subjects, each with what it needs to be written again."""
+
+ENTRIES_OF_EVENT = f"""
+select {_ENTRY_COLUMNS}, {", ".join(f"e.{key}" for key in STORED)}, {_SERIES_COLUMNS}, o.tracks_from
+from entries e
+join series s using (workspace_id, series_id)
+join sources o on o.workspace_id = $1 and o.source_id = s.source_id
+where e.workspace_id = $1 and e.subject_id = $2 and e.valid_from = $3 and e.event_key = $4
+"""
+
+ENTRIES_OF_SUBJECTS = f"""
+select {_ENTRY_COLUMNS}, {", ".join(f"e.{key}" for key in STORED)}, {_SERIES_COLUMNS}
+from entries e
+join series s using (workspace_id, series_id)
+where e.workspace_id = $1 and e.subject_id = any($2::uuid[])
+"""
+
+ZONES_OF_SUBJECTS = """
+select m.subject_id, c.campaign_id, c.zone
+from (
+  select subject_id, campaign_id from memberships where workspace_id = $1 and subject_id = any($2::uuid[])
+  group by subject_id, campaign_id having sum(sign) > 0
+) m
+join campaigns c on c.workspace_id = $1 and c.campaign_id = m.campaign_id
+"""
+
+CONFIRMATIONS = """
+select subject_id, series_id, valid_from, valid_to, mask, confirmed_at from confirmations c
+join unnest($2::uuid[], $3::bigint[], $4::timestamptz[], $5::timestamptz[])
+  as given (subject_id, series_id, valid_from, valid_to) using (subject_id, series_id, valid_from, valid_to)
+where c.workspace_id = $1 and c.valid_from between $6 and $7
+"""
+
+CONFIRM = """
+insert into confirmations (workspace_id, subject_id, valid_from, valid_to, series_id, mask, confirmed_at)
+select $1, * from unnest($2::uuid[], $3::timestamptz[], $4::timestamptz[], $5::bigint[], $6::bigint[], $7::timestamptz[])
+on conflict (workspace_id, subject_id, valid_from, valid_to, series_id, mask)
+do update set confirmed_at = greatest(confirmations.confirmed_at, excluded.confirmed_at)
+"""
+
+EVENTS = """
+select event_key, subject_id, series_id, at, observed_at, metrics from events
+where workspace_id = $1 and event_key = any($2::bytea[])
+"""
+
+WRITE_EVENTS = """
+insert into events (workspace_id, event_key, subject_id, series_id, at, observed_at, metrics)
+select $1, * from unnest($2::bytea[], $3::uuid[], $4::bigint[], $5::timestamptz[], $6::timestamptz[], $7::jsonb[])
+on conflict (workspace_id, event_key) do update set subject_id = excluded.subject_id, series_id = excluded.series_id,
+  at = excluded.at, observed_at = excluded.observed_at, metrics = excluded.metrics
+"""
+
+RULES = """
+select distinct on (v.campaign_id) v.campaign_id, c.zone, v.version, v.name, v.kind, v.starts, v.ends, v.budget,
+  v.margin, v.goals, v.tactics, v.rules, v.archived
+from campaign_versions v join campaigns c using (workspace_id, campaign_id)
+where v.workspace_id = $1
+order by v.campaign_id, v.version desc
+"""
+
+PROFILES_OF_CREATORS = """
+select creator_id, platform, external_id from creator_profiles
+where workspace_id = $1 and creator_id = any($2::uuid[])
+"""
+
+SUBJECTS_AFTER = """
+select subject_id, platform, external_id, type, facts from subjects
+where workspace_id = $1 and subject_id > $2 order by subject_id limit $3
+"""
+
+MEMBERS = """
+select subject_id from memberships where workspace_id = $1 and campaign_id = $2
+group by subject_id having sum(sign) > 0
+"""
+
+INSERT_VERSION = """
+insert into campaign_versions (workspace_id, campaign_id, version, batch, name, kind, starts, ends, budget, margin,
+  goals, tactics, rules, archived)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+"""
+
+INSERT_MEMBERSHIPS = """
+insert into memberships (workspace_id, campaign_id, subject_id, batch, sign, version)
+select $1, campaign_id, subject_id, $2, sign, version
+from unnest($3::uuid[], $4::uuid[], $5::smallint[], $6::integer[]) as given (campaign_id, subject_id, sign, version)
+"""
+
+CLEAR_SUBJECT_DAYS = "delete from subject_days where workspace_id = $1 and subject_id = any($2::uuid[])"
+CLEAR_CAMPAIGN_DAYS = "delete from campaign_days where workspace_id = $1 and campaign_id = any($2::uuid[])"
+
+_CELL = "day, zone, basis, days, currency, paid"
+_MEMBER_DAYS = f"""
+select m.campaign_id, s.platform, d.day, d.zone, d.basis, d.days, d.currency, d.paid,
+  {", ".join(f"sum(d.{key})::bigint as {key}" for key in ADDITIVE)}
+from (
+  select campaign_id, subject_id from memberships where workspace_id = $1 and campaign_id = any($2::uuid[])
+  group by campaign_id, subject_id having sum(sign) > 0
+) m
+join campaigns c on c.workspace_id = $1 and c.campaign_id = m.campaign_id
+join subjects s on s.workspace_id = $1 and s.subject_id = m.subject_id
+join subject_days d on d.workspace_id = $1 and d.subject_id = m.subject_id
+where d.basis = 1 or d.zone = c.zone
+group by m.campaign_id, s.platform, d.day, d.zone, d.basis, d.days, d.currency, d.paid
+"""
+"""What campaign tallies must be: the sums of their members' days."""
+
+FILL_CAMPAIGN_DAYS = f"""
+insert into campaign_days (workspace_id, campaign_id, platform, {_CELL}, {", ".join(ADDITIVE)})
+select $1, sums.* from ({_MEMBER_DAYS}) sums
+"""
+
+COMPARE_CAMPAIGN_DAYS = f"""
+select campaign_id, platform, {_CELL}, {", ".join(f"want.{key} as want_{key}, have.{key} as have_{key}" for key in ADDITIVE)}
+from ({_MEMBER_DAYS}) want
+full join (
+  select campaign_id, platform, {_CELL}, {", ".join(ADDITIVE)} from campaign_days
+  where workspace_id = $1 and campaign_id = any($2::uuid[])
+) have using (campaign_id, platform, {_CELL})
+where ({", ".join(f"want.{key}" for key in ADDITIVE)}) is distinct from ({", ".join(f"have.{key}" for key in ADDITIVE)})
+"""
+
+
+def _arrays(types: Sequence[str], first: int) -> str:
+    return ", ".join(f"${first + place}::{kind}[]" for place, kind in enumerate(types))
+
+
+@lru_cache(maxsize=256)
+def insert_entries(metrics: tuple[str, ...]) -> str:
+    """Return the insert of entries that hold the given metrics: $1 workspace, $2 batch, then the columns as arrays."""
+    types = ["uuid", "bigint", "timestamptz", "timestamptz", "integer", "smallint", "smallint", "smallint"]
+    types += ["timestamptz", "uuid", "timestamptz", "date", "smallint", "bytea"] + ["bigint"] * len(metrics)
+    columns = ["subject_id", "series_id", "valid_from", "valid_to", "line", "sign", "cause", "flags"]
+    columns += ["observed_at", "delivery_id", "received_at", "day", "days", "event_key", *metrics]
+    names = ", ".join(columns)
+    return (
+        f"insert into entries (workspace_id, batch, {names}) "  # noqa: S608 - names of columns, from the dictionary
+        f"select $1, $2, * from unnest({_arrays(types, 3)})"
+    )
+
+
+@lru_cache(maxsize=256)
+def write_balances(metrics: tuple[str, ...]) -> str:
+    """Return the upsert of balances that hold the given metrics: $1 workspace, then the columns as arrays."""
+    types = ["uuid", "bigint", "timestamptz", "jsonb"] + ["bigint"] * len(metrics)
+    names = ", ".join(["subject_id", "series_id", "at", "earlier", *metrics])
+    updates = ", ".join(f"{name} = excluded.{name}" for name in ("at", "earlier", *metrics))
+    return (
+        f"insert into balances (workspace_id, {names}) select $1, * from unnest({_arrays(types, 2)}) "  # noqa: S608 - as above
+        f"on conflict (workspace_id, subject_id, series_id) do update set {updates}"
+    )
+
+
+@lru_cache(maxsize=256)
+def add_days(table: str, metrics: tuple[str, ...]) -> str:
+    """Return the null-aware addition to ``subject_days`` or ``campaign_days``: $1 workspace, then arrays."""
+    if table == "subject_days":
+        owner, owner_types = ["subject_id"], ["uuid"]
+    else:
+        owner, owner_types = ["campaign_id", "platform"], ["uuid", "text"]
+    key = [*owner, "day", "zone", "basis", "days", "currency", "paid"]
+    types = [*owner_types, "date", "text", "smallint", "smallint", "text", "smallint"] + ["bigint"] * len(metrics)
+    sums = ", ".join(f"{name} = coalesce(t.{name} + excluded.{name}, t.{name}, excluded.{name})" for name in metrics)
+    return (
+        f"insert into {table} as t (workspace_id, {', '.join([*key, *metrics])}) "  # noqa: S608 - as above
+        f"select $1, * from unnest({_arrays(types, 2)}) "
+        f"on conflict (workspace_id, {', '.join(key)}) do update set {sums}"
+    )

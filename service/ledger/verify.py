@@ -1,0 +1,390 @@
+"""The proof: balances, tallies, events and memberships made again from the ledger, and deliveries read again.
+
+Every check compares what is stored with what the lines say it must be; a difference is a row of the report, never an
+exception. A delivery read by another version of its connector is counted apart: replaying it would change something,
+which is no error of the books.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from connectors.contract import ADDITIVE, STORED, Kind
+from service.db.engine import driver
+from service.ledger import days, statements
+from service.ledger.assign import Candidate, campaigns_of
+from service.ledger.facts import sources_of
+from service.ledger.memberships import load_profiles, load_rules
+from service.ledger.readings import SeriesKey, event_key, series_id
+from service.ledger.rows import balance_of
+from service.ledger.series import Flag, Line, Step, standing, unwind, window_state
+from service.ledger.write import Said
+from service.records import ClaimedDelivery
+
+CHUNK = 500
+MAX_LISTED = 1000
+
+Reread = Callable[[ClaimedDelivery, str], Said | None]
+"""Read a delivery again, given the connector version that posted it; None when today's version is another."""
+Lines = Mapping[tuple[UUID, int], tuple[SeriesKey, Sequence[Line]]]
+
+
+class Difference(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that is not as the ledger says: what was checked, of what, what it must be and what it is."""
+
+    check: str
+    about: str
+    expected: str
+    found: str
+
+
+class Report(msgspec.Struct, kw_only=True):
+    """The result of a proof. ``evidence`` is the share of entries whose raw delivery is kept (null without entries)."""
+
+    differences: list[Difference] = []
+    checked: dict[str, int] = msgspec.field(default_factory=dict)
+    total_differences: int = 0
+    replay_would_change: int = 0
+    evidence: float | None = None
+
+    def differs(self, check: str, about: object, expected: object, found: object) -> None:
+        """Add a difference; beyond a thousand they are only counted."""
+        self.total_differences += 1
+        if len(self.differences) < MAX_LISTED:
+            self.differences.append(
+                Difference(check=check, about=str(about), expected=str(expected)[:300], found=str(found)[:300])
+            )
+
+    def count(self, check: str, number: int = 1) -> None:
+        """Count things checked."""
+        self.checked[check] = self.checked.get(check, 0) + number
+
+
+async def verify(
+    connection: AsyncConnection, workspace_id: UUID, reread: Reread, progress: Callable[[str, int], None] | None = None
+) -> Report:
+    """Prove the books of a workspace inside one read-only snapshot; ``progress`` hears (check, things checked)."""
+    raw = await driver(connection)
+    report = Report()
+    tell = progress or (lambda _check, _count: None)
+    async for rows in _subject_chunks(raw, workspace_id):
+        ids = [row["subject_id"] for row in rows]
+        lines = await days.lines_of(raw, workspace_id, ids)
+        await _check_days(raw, workspace_id, ids, lines, report)
+        await _check_balances(raw, workspace_id, ids, lines, report)
+        await _check_events(raw, workspace_id, ids, lines, report)
+        await _check_members(raw, workspace_id, rows, report)
+        await _check_facts(raw, workspace_id, rows, report)
+        report.count("subjects", len(ids))
+        tell("subjects", len(ids))
+    await _check_campaigns(raw, workspace_id, report)
+    await _check_postings(raw, workspace_id, report)
+    async for part in _delivery_chunks(raw, workspace_id):
+        await _check_deliveries(raw, workspace_id, part, reread, report)
+        tell("deliveries", len(part))
+    kept, total = await raw.fetchrow(_EVIDENCE, workspace_id)
+    report.evidence = kept / total if total else None
+    return report
+
+
+async def _subject_chunks(raw: asyncpg.Connection[Any], workspace_id: UUID) -> AsyncIterator[list[Any]]:
+    after = UUID(int=0)
+    while rows := await raw.fetch(statements.SUBJECTS_AFTER, workspace_id, after, CHUNK):
+        after = rows[-1]["subject_id"]
+        yield rows
+
+
+# ------------------------------------------------------------------------------------------------ caches
+
+_DAYS = f"""
+select subject_id, day, zone, basis, days, currency, paid, {", ".join(ADDITIVE)} from subject_days
+where workspace_id = $1 and subject_id = any($2::uuid[])
+"""  # noqa: S608 - names of columns, from the dictionary
+_BALANCES = f"""
+select subject_id, series_id, at, earlier, {", ".join(STORED)} from balances
+where workspace_id = $1 and subject_id = any($2::uuid[])
+"""  # noqa: S608 - as above
+_EVENTS = """
+select event_key, subject_id, series_id, at, metrics from events
+where workspace_id = $1 and subject_id = any($2::uuid[])
+"""
+_NEWEST_FACTS = """
+select distinct on (f.subject_id, f.name) f.subject_id, f.name, f.value
+from subject_facts f join postings p using (workspace_id, batch)
+where f.workspace_id = $1 and f.subject_id = any($2::uuid[])
+order by f.subject_id, f.name, p.posting desc
+"""
+_EVIDENCE = """
+select count(*) filter (where exists (select from deliveries d where d.workspace_id = $1
+  and d.received_at = e.received_at and d.delivery_id = e.delivery_id)), count(*)
+from entries e where e.workspace_id = $1
+"""
+
+
+async def _check_days(
+    raw: asyncpg.Connection[Any], workspace_id: UUID, ids: Sequence[UUID], lines: Lines, report: Report
+) -> None:
+    zones, _ = await days.zones_of(raw, workspace_id, ids)
+    wanted = {
+        (subject, *cell): tuple(sums) for (subject, cell), sums in days.subject_days(lines, zones).items()
+    }
+    found = {tuple(row)[:7]: tuple(row)[7:] for row in await raw.fetch(_DAYS, workspace_id, ids)}
+    _compare("subject_days", wanted, found, report)
+    report.count("subject_days", len(found))
+
+
+async def _check_balances(
+    raw: asyncpg.Connection[Any], workspace_id: UUID, ids: Sequence[UUID], lines: Lines, report: Report
+) -> None:
+    wanted = {}
+    for key, (series, series_lines) in lines.items():
+        sums: dict[str, tuple[int, Any]] = {}
+        counters = [line for line in series_lines if line.day is None and line.days == 0 and not line.flags & Flag.SHORT]
+        if series.kind not in {Kind.LIFETIME, Kind.LEVEL, Kind.UNIQUE}:
+            continue
+        for metric in STORED:
+            steps = standing(counters, metric)
+            if steps:
+                sums[metric] = (sum(step.delta for step in steps), max(step.end for step in steps))
+        if sums:
+            wanted[key] = sums
+    found = {}
+    for row in await raw.fetch(_BALANCES, workspace_id, ids):
+        balance = balance_of(row)
+        pairs = {metric: (value, balance.since[metric]) for metric, value in balance.values.items()}
+        found[row["subject_id"], row["series_id"]] = pairs
+    _compare("balances", wanted, found, report)
+    report.count("balances", len(found))
+
+
+async def _check_events(
+    raw: asyncpg.Connection[Any], workspace_id: UUID, ids: Sequence[UUID], lines: Lines, report: Report
+) -> None:
+    wanted = {
+        line.event_key: (subject, series, line.valid_from, dict(line.metrics))
+        for (subject, series), (key, series_lines) in lines.items()
+        if key.kind is Kind.EVENT
+        for line in days.net(series_lines)
+    }
+    found = {
+        row["event_key"]: (row["subject_id"], row["series_id"], row["at"], row["metrics"])
+        for row in await raw.fetch(_EVENTS, workspace_id, ids)
+    }
+    _compare("events", wanted, found, report)
+    report.count("events", len(found))
+
+
+async def _check_members(
+    raw: asyncpg.Connection[Any], workspace_id: UUID, rows: Iterable[Any], report: Report
+) -> None:
+    rules = await load_rules(raw, workspace_id)
+    profiles = await load_profiles(raw, workspace_id, rules)
+    found: dict[UUID, set[UUID]] = defaultdict(set)
+    ids = [row["subject_id"] for row in rows]
+    for row in await raw.fetch(statements.ZONES_OF_SUBJECTS, workspace_id, ids):
+        found[row["subject_id"]].add(row["campaign_id"])
+    for row in rows:
+        facts = row["facts"]
+        seen = Candidate(
+            subject_id=row["subject_id"],
+            platform=row["platform"],
+            external_id=row["external_id"],
+            type=row["type"],
+            facts={name: value for name, (_, value) in facts.items()},
+            sources=sources_of(facts),
+        )
+        wanted = campaigns_of(seen, rules, profiles)
+        if wanted != found[row["subject_id"]]:
+            report.differs("memberships", row["subject_id"], sorted(wanted), sorted(found[row["subject_id"]]))
+
+
+async def _check_facts(raw: asyncpg.Connection[Any], workspace_id: UUID, rows: Iterable[Any], report: Report) -> None:
+    wanted: dict[UUID, dict[str, Any]] = defaultdict(dict)
+    ids = [row["subject_id"] for row in rows]
+    for fact in await raw.fetch(_NEWEST_FACTS, workspace_id, ids):
+        wanted[fact["subject_id"]][fact["name"]] = fact["value"]
+    for row in rows:
+        found = {name: value for name, (_, value) in row["facts"].items()}
+        if wanted[row["subject_id"]] != found:
+            report.differs("facts", row["subject_id"], wanted[row["subject_id"]], found)
+
+
+async def _check_campaigns(raw: asyncpg.Connection[Any], workspace_id: UUID, report: Report) -> None:
+    campaigns = [rule.campaign_id for rule in await load_rules(raw, workspace_id)]
+    for row in await raw.fetch(statements.COMPARE_CAMPAIGN_DAYS, workspace_id, campaigns):
+        want = {key: row[f"want_{key}"] for key in ADDITIVE if row[f"want_{key}"] != row[f"have_{key}"]}
+        have = {key: row[f"have_{key}"] for key in want}
+        report.differs("campaign_days", (str(row["campaign_id"]), row["platform"], row["day"]), want, have)
+    report.count("campaigns", len(campaigns))
+
+
+async def _check_postings(raw: asyncpg.Connection[Any], workspace_id: UUID, report: Report) -> None:
+    rows = await raw.fetch(
+        "select posting, recorded_at from postings where workspace_id = $1 order by posting", workspace_id
+    )
+    for place, row in enumerate(rows, start=1):
+        if row["posting"] != place or (place > 1 and row["recorded_at"] <= rows[place - 2]["recorded_at"]):
+            report.differs("postings", row["posting"], place, row["recorded_at"])
+    orphans = await raw.fetchval(
+        "select count(*) from entries e where e.workspace_id = $1 and not exists "
+        "(select from postings p where p.workspace_id = $1 and p.batch = e.batch)",
+        workspace_id,
+    )
+    if orphans:
+        report.differs("postings", "entries without a posting", 0, orphans)
+    report.count("postings", len(rows))
+
+
+def _compare(check: str, wanted: Mapping[Any, Any], found: Mapping[Any, Any], report: Report) -> None:
+    for key in wanted.keys() | found.keys():
+        if wanted.get(key) != found.get(key):
+            about = key.hex() if isinstance(key, bytes) else key
+            report.differs(check, about, wanted.get(key), found.get(key))
+
+
+# ------------------------------------------------------------------------------------------------ deliveries
+
+_POSTED = """
+select d.delivery_id, d.received_at, d.source_id, d.channel, d.connector, d.options, d.headers, d.request, d.body,
+  o.connector_version, s.platform
+from deliveries d
+join lateral (
+  select outcome, connector_version from delivery_outcomes o
+  where o.workspace_id = $1 and o.received_at = d.received_at and o.delivery_id = d.delivery_id
+  order by turn desc limit 1
+) o on o.outcome = 'posted'
+join sources s on s.workspace_id = $1 and s.source_id = d.source_id
+where d.workspace_id = $1 and (d.received_at, d.delivery_id) > ($2, $3)
+order by d.received_at, d.delivery_id limit $4
+"""
+
+
+async def _delivery_chunks(raw: asyncpg.Connection[Any], workspace_id: UUID) -> AsyncIterator[list[Any]]:
+    first = await raw.fetchval("select min(received_at) from deliveries where workspace_id = $1", workspace_id)
+    after = (first, UUID(int=0))
+    while first is not None and (rows := await raw.fetch(_POSTED, workspace_id, *after, 50)):
+        after = (rows[-1]["received_at"], rows[-1]["delivery_id"])
+        yield rows
+
+
+async def _check_deliveries(
+    raw: asyncpg.Connection[Any], workspace_id: UUID, rows: Sequence[Any], reread: Reread, report: Report
+) -> None:
+    by_source: dict[tuple[UUID, str], list[Said]] = defaultdict(list)
+    for row in rows:
+        said = reread(_delivery_of(row), row["connector_version"])
+        if said is None:
+            report.replay_would_change += 1
+        else:
+            by_source[row["source_id"], row["platform"]].append(said)
+    for (source_id, platform), parts in by_source.items():
+        await _check_points(raw, workspace_id, source_id, platform, parts, report)
+    report.count("deliveries", len(rows))
+
+
+def _delivery_of(row: Any) -> ClaimedDelivery:
+    return ClaimedDelivery(
+        delivery_id=row["delivery_id"],
+        received_at=row["received_at"],
+        channel=row["channel"],
+        connector=row["connector"],
+        options=row["options"],
+        headers=row["headers"],
+        request=row["request"],
+        body=row["body"],
+    )
+
+
+async def _check_points(
+    raw: asyncpg.Connection[Any],
+    workspace_id: UUID,
+    source_id: UUID,
+    platform: str,
+    parts: Sequence[Said],
+    report: Report,
+) -> None:
+    names = sorted({reading.subject.external_id for part in parts for reading in part.readings})
+    rows = await raw.fetch(statements.SUBJECTS, workspace_id, platform, names)
+    ids = {row["external_id"]: row["subject_id"] for row in rows}
+    for start in range(0, len(names), CHUNK):
+        wanted = set(names[start : start + CHUNK])
+        book = await _Book.load(raw, workspace_id, [ids[name] for name in wanted if name in ids])
+        for part in parts:
+            for reading in part.readings:
+                if reading.subject.external_id in wanted:
+                    subject = ids.get(reading.subject.external_id)
+                    number = series_id(source_id.bytes, reading.key)
+                    if subject is None or not book.knows(subject, number, reading):
+                        report.differs("points", (part.ref.delivery_id, reading.subject.external_id), reading, "not booked")
+                    report.count("points")
+    keys = [event_key(source_id.bytes, event.name) for part in parts for event in part.events]
+    if keys:
+        said = {row["event_key"]: row["observed_at"] for row in await raw.fetch(statements.EVENTS, workspace_id, keys)}
+        for event, key in zip((event for part in parts for event in part.events), keys, strict=True):
+            if key not in said or said[key] < event.observed_at:
+                report.differs("points", event.name, event.observed_at, said.get(key))
+        report.count("points", len(keys))
+
+
+class _Book:
+    """The lines of some subjects, ready to be asked for points."""
+
+    def __init__(self, lines: Lines, confirmations: Mapping[Any, list[tuple[int, Any]]]) -> None:
+        self._lines = lines
+        self._confirmations = confirmations
+        self._knots: dict[tuple[UUID, int, str], dict[Any, tuple[int, int]]] = {}
+        self._windows: dict[Any, Any] = {}
+
+    @classmethod
+    async def load(cls, raw: asyncpg.Connection[Any], workspace_id: UUID, ids: Sequence[UUID]) -> _Book:
+        lines = await days.lines_of(raw, workspace_id, ids)
+        confirmations = defaultdict(list)
+        for row in await raw.fetch(_CONFIRMATIONS, workspace_id, ids):
+            key = (row["subject_id"], row["series_id"], row["valid_from"], row["valid_to"])
+            confirmations[key].append((row["mask"], row["confirmed_at"]))
+        return cls(lines, confirmations)
+
+    def knows(self, subject: UUID, number: int, reading: Any) -> bool:
+        """Tell whether every metric of a reading is in the books, or beaten by a newer one."""
+        if reading.window is None:
+            return all(self._on_chain(subject, number, metric, reading) for metric in reading.metrics)
+        state = self._window(subject, number, reading.window)
+        for metric, value in reading.metrics.items():
+            said, stand = state.said.get(metric), state.stands.get(metric)
+            if said is None or said < reading.at:
+                return False
+            if said == reading.at and value is not None and (stand is None or stand.value < value):
+                return False
+        return True
+
+    def _on_chain(self, subject: UUID, number: int, metric: str, reading: Any) -> bool:
+        key = (subject, number, metric)
+        if key not in self._knots:
+            _, lines = self._lines.get((subject, number), (None, ()))
+            steps: list[Step] = standing(lines, metric)
+            knots, _ = unwind(steps, sum(step.delta for step in steps))
+            self._knots[key] = {knot.at: (knot.low, knot.high) for knot in knots}
+        bounds = self._knots[key].get(reading.at)
+        return bounds is not None and bounds[0] <= reading.metrics[metric] <= bounds[1]
+
+    def _window(self, subject: UUID, number: int, window: Any) -> Any:
+        key = (subject, number, window.start, window.end)
+        if key not in self._windows:
+            _, lines = self._lines.get((subject, number), (None, ()))
+            own = [line for line in lines if (line.valid_from, line.valid_to) == key[2:]]
+            self._windows[key] = window_state(own, self._confirmations.get(key, ()))
+        return self._windows[key]
+
+
+_CONFIRMATIONS = """
+select subject_id, series_id, valid_from, valid_to, mask, confirmed_at from confirmations
+where workspace_id = $1 and subject_id = any($2::uuid[])
+"""
+

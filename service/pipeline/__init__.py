@@ -1,0 +1,1 @@
+"""From a kept delivery to a posting: claim, parse, normalise, assign, post."""

@@ -1,0 +1,297 @@
+"""From items of a connector to what the ledger takes: facts, readings, events. Pure.
+
+Here every item is held to the same rules whatever connector it came from; what breaks one is a drop with its reason.
+An event on no named subject stands on a subject made of what it says of its origin (a UTM campaign, a promo code), or
+on *unattributed*.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import available_timezones
+
+import msgspec
+
+from connectors.contract import (
+    INT64_MAX,
+    METRICS,
+    MICRO,
+    STORED,
+    Conversion,
+    CreatorSeen,
+    Drop,
+    DropReason,
+    Item,
+    Kind,
+    Observation,
+    RefreshHint,
+    SubjectRef,
+    SubjectSeen,
+    SubjectType,
+    Touchpoint,
+    Unit,
+    Window,
+    Withdrawal,
+)
+from service.ledger.readings import EventReading, Fact, SeriesKey, SeriesReading
+
+AHEAD = timedelta(minutes=5)
+"""How far a sender's clock may run ahead of the receipt."""
+EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
+UNATTRIBUTED = SubjectRef("unattributed", SubjectType.OTHER)
+MAX_ID = 256
+
+_STORED = frozenset(STORED)
+_ZONES = available_timezones()
+
+
+class Normal(msgspec.Struct, kw_only=True):
+    """Everything one delivery says, in the ledger's words. Filled by :func:`normalise`."""
+
+    facts: list[Fact] = []
+    readings: list[SeriesReading] = []
+    events: list[EventReading] = []
+    hints: list[RefreshHint] = []
+    profiles: list[str] = []
+    drops: list[Drop] = []
+    items: int = 0
+
+
+class _Refused(Exception):  # noqa: N818 - becomes a drop
+    def __init__(self, reason: DropReason, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+
+
+def normalise(items: Iterable[Item], received_at: datetime) -> Normal:
+    """Return what the items of a delivery received at ``received_at`` mean. Raises nothing of its own."""
+    normal = Normal()
+    latest = received_at + AHEAD
+    for item in items:
+        normal.items += 1
+        try:
+            _HANDLERS[type(item)](normal, item, received_at, latest)
+        except _Refused as refusal:
+            normal.drops.append(Drop(reason=refusal.reason, detail=str(refusal)))
+    return normal
+
+
+def _instant(at: datetime | None, otherwise: datetime, latest: datetime) -> datetime:
+    if at is None:
+        return otherwise
+    if at > latest:
+        raise _Refused(DropReason.FUTURE_TIME, "a time after the receipt")
+    if at < EARLIEST:
+        raise _Refused(DropReason.BAD_TIME, "a time before 1990")
+    return at
+
+
+def _subject(ref: SubjectRef) -> SubjectRef:
+    if not ref.external_id or len(ref.external_id) > MAX_ID or "\x00" in ref.external_id:
+        raise _Refused(DropReason.MISSING_ID, "no usable subject id")
+    return ref
+
+
+def _metrics(metrics: Mapping[str, int], currency: str | None) -> None:
+    if not metrics:
+        raise _Refused(DropReason.NO_NUMBERS, "no metric is given")
+    for key, value in metrics.items():
+        if key not in _STORED:
+            raise _Refused(DropReason.UNKNOWN_METRIC, f"{key[:40]} is no stored metric")
+        if abs(value) > INT64_MAX:
+            raise _Refused(DropReason.BAD_NUMBER, f"{key} does not fit in 64 bits")
+        if METRICS[key].unit is Unit.MONEY and not currency:
+            raise _Refused(DropReason.BAD_CURRENCY, f"{key} has no currency")
+
+
+def _currency(currency: str | None) -> str:
+    if currency is None:
+        return ""
+    if len(currency) != 3 or not currency.isascii() or not currency.isupper():
+        raise _Refused(DropReason.BAD_CURRENCY, "a currency is three capital letters")
+    return currency
+
+
+def _paid(paid: bool | None) -> int:  # noqa: FBT001 - a value, not an option
+    return -1 if paid is None else int(paid)
+
+
+def _window(window: Window | None, latest: datetime) -> str:
+    """Hold a window to the rules and return the zone whose days it keeps ("" where it has none)."""
+    if window is None:
+        return ""
+    if window.end <= window.start or window.days < 1 or window.zone not in _ZONES:
+        raise _Refused(DropReason.BAD_TIME, "a window that is empty or in no known zone")
+    if window.start < EARLIEST or window.start > latest + timedelta(days=1):
+        raise _Refused(DropReason.OUT_OF_RANGE, "a window before 1990 or after the receipt")
+    return window.zone if window.day is not None else ""
+
+
+def _observation(normal: Normal, item: Observation, received_at: datetime, latest: datetime) -> None:
+    _metrics(item.metrics, item.currency)
+    if item.kind is Kind.EVENT or (item.kind is Kind.PERIOD and item.window is None):
+        raise _Refused(DropReason.MALFORMED, "a period needs a window, an event an id")
+    if item.window is not None and item.kind not in {Kind.PERIOD, Kind.UNIQUE}:
+        raise _Refused(DropReason.MALFORMED, "only periods and uniques have a window")
+    key = SeriesKey(
+        kind=item.kind,
+        scope=item.scope,
+        zone=_window(item.window, latest),
+        currency=_currency(item.currency),
+        paid=_paid(item.paid),
+        goal=item.goal,
+        check=item.check,
+    )
+    at = _instant(item.observed_at, received_at, latest)
+    normal.readings.append(
+        SeriesReading(subject=_subject(item.subject), key=key, at=at, metrics=item.metrics, window=item.window)
+    )
+
+
+def _withdrawal(normal: Normal, item: Withdrawal, received_at: datetime, latest: datetime) -> None:
+    if item.kind not in {Kind.PERIOD, Kind.UNIQUE} or not item.metrics or not _STORED.issuperset(item.metrics):
+        raise _Refused(DropReason.MALFORMED, "only the known metrics of a window can be withdrawn")
+    key = SeriesKey(
+        kind=item.kind,
+        scope=item.scope,
+        zone=_window(item.window, latest),
+        currency=_currency(item.currency),
+        paid=_paid(item.paid),
+    )
+    normal.readings.append(
+        SeriesReading(
+            subject=_subject(item.subject),
+            key=key,
+            at=_instant(item.observed_at, received_at, latest),
+            metrics=dict.fromkeys(item.metrics),
+            window=item.window,
+        )
+    )
+
+
+_PLAIN_FACTS = (
+    "title",
+    "url",
+    "content_type",
+    "creator",
+    "followers_at_publish",
+    "platform_campaign",
+    "utm_campaign",
+    "utm_source",
+    "utm_medium",
+    "promo_code",
+    "parent",
+    "paid",
+)
+
+
+def _seen(normal: Normal, item: SubjectSeen, received_at: datetime, latest: datetime) -> None:
+    subject = _subject(item.subject)
+    observed_at = _instant(item.observed_at, received_at, latest)
+    values: dict[str, Any] = {name: getattr(item, name) for name in _PLAIN_FACTS}
+    for name in ("published_at", "removed_at"):
+        at = getattr(item, name)
+        values[name] = _instant(at, received_at, latest).astimezone(UTC).isoformat() if at is not None else None
+    if item.hashtags is not None:
+        values["hashtags"] = sorted({tag.lstrip("#").lower() for tag in item.hashtags})
+    for name, value in values.items():
+        if value is not None:
+            normal.facts.append(Fact(subject=subject, name=name, value=_clean(value), observed_at=observed_at))
+    if not any(value is not None for value in values.values()):
+        normal.facts.append(Fact(subject=subject, name="seen", value=True, observed_at=EARLIEST))
+    if item.creator:
+        normal.profiles.append(item.creator)
+
+
+def _clean(value: Any) -> Any:
+    """Return JSON data without what PostgreSQL refuses: NUL and lone surrogates become the replacement character."""
+    if isinstance(value, str):
+        return value.replace("\x00", "�").encode("utf-8", "replace").decode("utf-8")[:4096]
+    if isinstance(value, list):
+        return [_clean(part) for part in value]
+    return value
+
+
+def _creator(normal: Normal, item: CreatorSeen, received_at: datetime, latest: datetime) -> None:
+    subject = _subject(SubjectRef(item.external_id, SubjectType.PROFILE))
+    observed_at = _instant(item.observed_at, received_at, latest)
+    for name, value in (("handle", item.handle), ("title", item.name), ("seen", True)):
+        if value is not None:
+            normal.facts.append(Fact(subject=subject, name=name, value=_clean(value), observed_at=observed_at))
+    normal.profiles.append(item.external_id)
+
+
+def _origin(subject: SubjectRef | None, utm_campaign: str | None, promo_code: str | None, normal: Normal) -> SubjectRef:
+    """Return the subject an event stands on; a made one carries the fact it was made of."""
+    if subject is not None:
+        return _subject(subject)
+    for name, value in (("utm_campaign", utm_campaign), ("promo_code", promo_code)):
+        if value:
+            made = _subject(SubjectRef(f"{name}:{value}", SubjectType.LINK))
+            normal.facts.append(Fact(subject=made, name=name, value=_clean(value), observed_at=EARLIEST))
+            return made
+    return UNATTRIBUTED
+
+
+def _event(normal: Normal, name: str, subject: SubjectRef, key: SeriesKey, item: Touchpoint | Conversion, **when: Any) -> None:
+    at = _instant(item.at, when["received_at"], when["latest"])
+    observed_at = _instant(item.observed_at, when["received_at"], when["latest"]) if item.observed_at else at
+    if not item.id or len(item.id) > MAX_ID:
+        raise _Refused(DropReason.MISSING_ID, "an event has no usable id")
+    normal.events.append(
+        EventReading(name=name, subject=subject, key=key, at=at, observed_at=observed_at, metrics=when["metrics"])
+    )
+
+
+def _touch(normal: Normal, item: Touchpoint, received_at: datetime, latest: datetime) -> None:
+    if item.kind != "click":
+        raise _Refused(DropReason.NOT_MAPPED, "a touch that is no click moves no metric")
+    subject = _origin(item.subject, item.utm_campaign, None, normal)
+    _event(
+        normal,
+        f"click:{item.id}",
+        subject,
+        SeriesKey(kind=Kind.EVENT),
+        item,
+        metrics={"clicks_link": 1},
+        received_at=received_at,
+        latest=latest,
+    )
+
+
+def _conversion(normal: Normal, item: Conversion, received_at: datetime, latest: datetime) -> None:
+    if item.test:
+        raise _Refused(DropReason.TEST_EVENT, "a test event")
+    metrics = {"refund": {"refunds": 1}, "order": {"orders": 1, "conversions": MICRO}}.get(
+        item.kind, {"conversions": MICRO}
+    )
+    metrics = dict(metrics)
+    if item.value is not None:
+        metrics["conversion_value"] = -abs(item.value) if item.kind == "refund" else item.value
+    _metrics(metrics, item.currency)
+    subject = _origin(item.subject, item.utm_campaign, item.promo_code, normal)
+    key = SeriesKey(kind=Kind.EVENT, currency=_currency(item.currency), goal=item.goal)
+    _event(normal, f"{item.kind}:{item.id}", subject, key, item, metrics=metrics, received_at=received_at, latest=latest)
+
+
+def _hint(normal: Normal, item: RefreshHint, _received_at: datetime, _latest: datetime) -> None:
+    _subject(item.subject)
+    normal.hints.append(item)
+
+
+def _drop(normal: Normal, item: Drop, _received_at: datetime, _latest: datetime) -> None:
+    normal.drops.append(item)
+
+
+_HANDLERS: Mapping[type, Any] = {
+    Observation: _observation,
+    SubjectSeen: _seen,
+    CreatorSeen: _creator,
+    Touchpoint: _touch,
+    Conversion: _conversion,
+    RefreshHint: _hint,
+    Withdrawal: _withdrawal,
+    Drop: _drop,
+}

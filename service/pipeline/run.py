@@ -1,0 +1,150 @@
+"""The one use case of the pipeline: deliveries of one source become a posting, in the caller's transaction.
+
+Claiming before it and finishing after it are the caller's; a delivery that cannot be read becomes a dead letter here,
+anything else that goes wrong is raised and undoes the whole batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from connectors.contract import BadPayload, Connector, Delivery, Drop
+from service.context import Context
+from service.ledger.posting import Posted, close_posting, open_posting
+from service.ledger.series import Ref
+from service.ledger.write import Said, post
+from service.pipeline.normalise import Normal, normalise
+from service.records import ClaimedDelivery, Fate, Outcome, SourceRow
+from service.registry import profiles
+
+MAX_DROPS = 1000
+"""Drops listed one by one; beyond it they are counted by reason in one last line."""
+
+_HINT = sa.text("""
+insert into refresh_hints (workspace_id, source_id, external_id, type, hinted_at)
+select :workspace, :source, external_id, type, :now from unnest(cast(:ids as text[]), cast(:types as text[]))
+  as given (external_id, type)
+on conflict (workspace_id, source_id, external_id) do update set hinted_at = excluded.hinted_at
+""")
+
+
+class Read(msgspec.Struct, frozen=True, kw_only=True):
+    """A delivery that was read: what it says, in the ledger's words."""
+
+    delivery: ClaimedDelivery
+    version: str
+    normal: Normal
+
+
+def read(delivery: ClaimedDelivery, connector: Connector) -> Read | Outcome:
+    """Parse and normalise one delivery. Pure: the same delivery and connector version give the same result."""
+    try:
+        options = msgspec.convert(dict(delivery.options), connector.options)
+        raw = Delivery(
+            channel=delivery.channel,
+            body=delivery.body,
+            received_at=delivery.received_at,
+            headers=delivery.headers,
+            request=delivery.request,
+        )
+        normal = normalise(connector.parse(raw, options), delivery.received_at)
+    except (BadPayload, msgspec.ValidationError) as error:
+        return Outcome(
+            delivery_id=delivery.delivery_id,
+            received_at=delivery.received_at,
+            fate=Fate.DEAD,
+            connector_version=connector.version,
+            error=f"{type(error).__name__}: {str(error)[:300]}",
+        )
+    return Read(delivery=delivery, version=connector.version, normal=normal)
+
+
+async def post_deliveries(
+    connection: AsyncConnection,
+    workspace_id: UUID,
+    source: SourceRow,
+    deliveries: Sequence[ClaimedDelivery],
+    connector_of: Callable[[str], Connector],
+    context: Context,
+    *,
+    exclusive: bool = False,
+) -> list[Outcome]:
+    """Read deliveries of one source and post them together; return one outcome per delivery.
+
+    Raises ``RetryExclusive`` when the same call must be repeated, in a new transaction, with ``exclusive=True``.
+    """
+    results = [read(delivery, connector_of(delivery.connector)) for delivery in deliveries]
+    reads = [result for result in results if isinstance(result, Read)]
+    posted: Posted | None = None
+    entries: Mapping[UUID, int] = {}
+    if reads:
+        posting = await open_posting(
+            connection, workspace_id, context, cause="deliveries", source_id=source.source_id, exclusive=exclusive
+        )
+        await profiles.ensure(connection, workspace_id, source.platform, _profiles(reads), context)
+        written = await post(connection, posting, source, [_said(part) for part in reads], context, exclusive=exclusive)
+        entries = written.entries
+        await _hint(connection, workspace_id, source, reads, context.now())
+        if written.changed:
+            total = sum(entries.values())
+            posted = await close_posting(connection, posting, context, deliveries=len(reads), entries=total)
+    return [
+        result if isinstance(result, Outcome) else _outcome(result, entries, posted.number if posted else None)
+        for result in results
+    ]
+
+
+def _said(part: Read) -> Said:
+    normal = part.normal
+    ref = Ref(part.delivery.delivery_id, part.delivery.received_at)
+    return Said(ref=ref, facts=normal.facts, readings=normal.readings, events=normal.events)
+
+
+def _profiles(reads: Sequence[Read]) -> dict[str, str]:
+    """Return the profiles that deliveries name, with the best name said of each."""
+    names = {name: "" for part in reads for name in part.normal.profiles}
+    for part in reads:
+        for fact in part.normal.facts:
+            if fact.name in {"handle", "title"} and fact.subject.external_id in names:
+                names[fact.subject.external_id] = names[fact.subject.external_id] or str(fact.value)
+    return names
+
+
+async def _hint(
+    connection: AsyncConnection, workspace_id: UUID, source: SourceRow, reads: Sequence[Read], now: datetime
+) -> None:
+    hinted = {hint.subject.external_id: hint.subject.type for part in reads for hint in part.normal.hints}
+    if hinted:
+        values = {"workspace": workspace_id, "source": source.source_id, "now": now}
+        lists = {"ids": sorted(hinted), "types": [str(hinted[name]) for name in sorted(hinted)]}
+        await connection.execute(_HINT, values | lists)
+
+
+def _outcome(part: Read, entries: Mapping[UUID, int], posting: int | None) -> Outcome:
+    return Outcome(
+        delivery_id=part.delivery.delivery_id,
+        received_at=part.delivery.received_at,
+        fate=Fate.POSTED,
+        connector_version=part.version,
+        items=part.normal.items,
+        entries=entries.get(part.delivery.delivery_id, 0),
+        drops=_drops(part.normal.drops),
+        posting=posting,
+    )
+
+
+def _drops(drops: Sequence[Drop]) -> tuple[Mapping[str, Any], ...]:
+    listed: list[Mapping[str, Any]] = [
+        {"reason": drop.reason.value, "row": drop.row, "detail": drop.detail[:200]} for drop in drops[:MAX_DROPS]
+    ]
+    rest = len(drops) - len(listed)
+    if rest:
+        listed.append({"reason": "more", "row": None, "detail": f"{rest} more drops"})
+    return tuple(listed)

@@ -1,0 +1,95 @@
+"""The settings of a process: one small frozen class, read from ``TALLYBOOK_*`` variables or the files they name."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from service.errors import Misconfigured
+
+PREFIX = "TALLYBOOK_"
+
+
+class Settings(BaseSettings):
+    """Every field is ``TALLYBOOK_<NAME>``, or ``TALLYBOOK_<NAME>_FILE`` naming a file that holds the value."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
+
+    env: Literal["dev", "prod"] = Field("dev", description="`prod` refuses defaults that are only safe on a laptop")
+    host: str = Field("127.0.0.1", description="address to listen on")
+    port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 takes a free one")
+    data_dir: Path = Field(
+        Path(".tallybook"), description="where the embedded PostgreSQL and its master key live; no spaces in the path"
+    )
+    database_url: SecretStr | None = Field(
+        None, description="service role, `postgresql://...`; unset: the embedded PostgreSQL in the data directory"
+    )
+    migrate_url: SecretStr | None = Field(None, description="owner role, read by `tallybook migrate` alone")
+    master_key: SecretStr | None = Field(
+        None, description="base64 of 32 bytes that wrap the data key of each workspace; the embedded default makes one"
+    )
+    pool_size: int = Field(10, ge=2, le=200, description="database connections of one process")
+    max_body: int = Field(
+        4 * 1024 * 1024, ge=1024, description="largest webhook or upload body in bytes where the connector sets none"
+    )
+    max_upload: int = Field(256 * 1024 * 1024, ge=1024, description="largest uploaded file in bytes")
+    connector_urls: Annotated[dict[str, str], NoDecode] = Field(
+        default_factory=dict, description="base address per connector as `name=url,...`; for tests and the demo"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least severe line that is logged")
+    worker_batch: int = Field(1000, ge=1, le=20000, description="deliveries of one source that one posting takes at most")
+    worker_poll_seconds: float = Field(1.0, gt=0, description="longest pause of an idle worker")
+    lease_seconds: float = Field(60.0, gt=0, description="after this a claim of a dead worker is taken over")
+    max_attempts: int = Field(8, ge=1, description="tries before a delivery becomes a dead letter")
+    retry_seconds: float = Field(2.0, ge=0, description="first pause before a failed delivery is tried again; doubles")
+    schedule_seconds: float = Field(5.0, gt=0, description="how often the scheduler looks for due fetches")
+
+
+def load(environ: Mapping[str, str] | None = None) -> Settings:
+    """Return the settings of ``environ`` (default: the process's). Raises :class:`Misconfigured` naming the variable."""
+    given = os.environ if environ is None else environ
+    values: dict[str, Any] = {}
+    for name in Settings.model_fields:
+        variable = PREFIX + name.upper()
+        text = given.get(variable)
+        file = given.get(variable + "_FILE")
+        if text is not None and file is not None:
+            raise Misconfigured(f"{variable} and {variable}_FILE are both set")
+        if file is not None:
+            text = _read(variable, file)
+        if text is not None:
+            values[name] = _pairs(variable, text) if name == "connector_urls" else text
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        variable = PREFIX + str(first["loc"][0]).upper()
+        raise Misconfigured(f"{variable}: {first['msg']}") from None
+
+
+def _read(variable: str, file: str) -> str:
+    try:
+        return Path(file).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise Misconfigured(f"{variable}_FILE cannot be read: {type(error).__name__}") from None
+
+
+def _pairs(variable: str, text: str) -> dict[str, str]:
+    pairs = [part.partition("=") for part in text.split(",") if part.strip()]
+    if any(not middle for _, middle, _ in pairs):
+        raise Misconfigured(f"{variable}: expected name=url,name=url")
+    return {name.strip(): url.strip() for name, _, url in pairs}
+
+
+def describe() -> list[tuple[str, str, str]]:
+    """Return (variable, default, meaning) of every setting, for the configuration table."""
+    rows = []
+    for name, field in Settings.model_fields.items():
+        default = "" if field.default is None or field.is_required() else str(field.get_default(call_default_factory=True))
+        rows.append((PREFIX + name.upper(), "" if default == "{}" else default, field.description or ""))
+    return rows
