@@ -59,7 +59,9 @@ class Books:
             )
             await connection.execute(sa.text("insert into books values (:w, 0, :now)"), values)
 
-    async def source(self, platform: str = "instagram", *, counts: bool = True, tracks_from: datetime = START) -> SourceRow:
+    async def source(
+        self, platform: str = "instagram", *, counts: bool = True, tracks_from: datetime = START
+    ) -> SourceRow:
         """Create a source."""
         row = SourceRow(
             workspace_id=self.workspace_id,
@@ -122,9 +124,7 @@ class Books:
             reference = ref(self.deliveries)
             normal = normalise(items, reference.received_at)
             assert not normal.drops, normal.drops
-            said.append(
-                Said(ref=reference, facts=normal.facts, readings=normal.readings, events=normal.events)
-            )
+            said.append(Said(ref=reference, facts=normal.facts, readings=normal.readings, events=normal.events))
         await self._post(source, said)
 
     async def _post(self, source: SourceRow, said: Sequence[Said]) -> None:

@@ -47,9 +47,7 @@ def merge(rows: dict[Any, Sums], key: Any, sums: Sums) -> None:
             known[place] = amount if have is None else have + amount
 
 
-async def add(
-    connection: asyncpg.Connection[Any], workspace_id: UUID, table: str, rows: Mapping[Any, Sums]
-) -> None:
+async def add(connection: asyncpg.Connection[Any], workspace_id: UUID, table: str, rows: Mapping[Any, Sums]) -> None:
     """Add rows of sums to a tally table, in key order: two postings that touch the same rows cannot deadlock."""
     if not rows:
         return
@@ -64,7 +62,16 @@ def net(lines: Iterable[Line]) -> list[Line]:
     """Return the lines that stand: what was taken back is gone, per metric; the rest keeps its interval and delivery."""
     sums: dict[tuple[Any, ...], dict[str, list[int]]] = defaultdict(dict)
     for line in lines:
-        key = (line.valid_from, line.valid_to, line.flags, line.observed_at, line.ref, line.day, line.days, line.event_key)
+        key = (
+            line.valid_from,
+            line.valid_to,
+            line.flags,
+            line.observed_at,
+            line.ref,
+            line.day,
+            line.days,
+            line.event_key,
+        )
         for metric, amount in line.metrics.items():
             kept = sums[key].setdefault(metric, [0, 0])
             kept[0] += line.sign
@@ -139,5 +146,3 @@ async def rebuild_campaigns(
     if campaign_ids:
         await connection.execute(statements.CLEAR_CAMPAIGN_DAYS, workspace_id, campaign_ids)
         await connection.execute(statements.FILL_CAMPAIGN_DAYS, workspace_id, campaign_ids)
-
-

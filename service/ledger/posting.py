@@ -73,9 +73,7 @@ async def close_posting(
     connection: AsyncConnection, posting: Posting, context: Context, *, deliveries: int = 0, entries: int = 0
 ) -> Posted:
     """Number and date a posting; the last statement of its transaction."""
-    row = (
-        await connection.execute(_NUMBER, {"workspace": posting.workspace_id, "now": context.now()})
-    ).one()
+    row = (await connection.execute(_NUMBER, {"workspace": posting.workspace_id, "now": context.now()})).one()
     values = {
         "workspace": posting.workspace_id,
         "number": row.posting,

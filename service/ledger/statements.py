@@ -122,8 +122,9 @@ do update set confirmed_at = greatest(confirmations.confirmed_at, excluded.confi
 """
 
 EVENTS = """
-select event_key, subject_id, series_id, at, observed_at, metrics from events
-where workspace_id = $1 and event_key = any($2::bytea[])
+select e.event_key, e.subject_id, s.external_id, e.series_id, e.at, e.observed_at, e.metrics
+from events e join subjects s using (workspace_id, subject_id)
+where e.workspace_id = $1 and e.event_key = any($2::bytea[])
 """
 
 WRITE_EVENTS = """

@@ -132,9 +132,7 @@ async def _check_days(
     raw: asyncpg.Connection[Any], workspace_id: UUID, ids: Sequence[UUID], lines: Lines, report: Report
 ) -> None:
     zones, _ = await days.zones_of(raw, workspace_id, ids)
-    wanted = {
-        (subject, *cell): tuple(sums) for (subject, cell), sums in days.subject_days(lines, zones).items()
-    }
+    wanted = {(subject, *cell): tuple(sums) for (subject, cell), sums in days.subject_days(lines, zones).items()}
     found = {tuple(row)[:7]: tuple(row)[7:] for row in await raw.fetch(_DAYS, workspace_id, ids)}
     _compare("subject_days", wanted, found, report)
     report.count("subject_days", len(found))
@@ -146,7 +144,9 @@ async def _check_balances(
     wanted = {}
     for key, (series, series_lines) in lines.items():
         sums: dict[str, tuple[int, Any]] = {}
-        counters = [line for line in series_lines if line.day is None and line.days == 0 and not line.flags & Flag.SHORT]
+        counters = [
+            line for line in series_lines if line.day is None and line.days == 0 and not line.flags & Flag.SHORT
+        ]
         if series.kind not in {Kind.LIFETIME, Kind.LEVEL, Kind.UNIQUE}:
             continue
         for metric in STORED:
@@ -181,9 +181,7 @@ async def _check_events(
     report.count("events", len(found))
 
 
-async def _check_members(
-    raw: asyncpg.Connection[Any], workspace_id: UUID, rows: Iterable[Any], report: Report
-) -> None:
+async def _check_members(raw: asyncpg.Connection[Any], workspace_id: UUID, rows: Iterable[Any], report: Report) -> None:
     rules = await load_rules(raw, workspace_id)
     profiles = await load_profiles(raw, workspace_id, rules)
     found: dict[UUID, set[UUID]] = defaultdict(set)
@@ -322,7 +320,9 @@ async def _check_points(
                     subject = ids.get(reading.subject.external_id)
                     number = series_id(source_id.bytes, reading.key)
                     if subject is None or not book.knows(subject, number, reading):
-                        report.differs("points", (part.ref.delivery_id, reading.subject.external_id), reading, "not booked")
+                        report.differs(
+                            "points", (part.ref.delivery_id, reading.subject.external_id), reading, "not booked"
+                        )
                     report.count("points")
     keys = [event_key(source_id.bytes, event.name) for part in parts for event in part.events]
     if keys:
@@ -387,4 +387,3 @@ _CONFIRMATIONS = """
 select subject_id, series_id, valid_from, valid_to, mask, confirmed_at from confirmations
 where workspace_id = $1 and subject_id = any($2::uuid[])
 """
-

@@ -54,7 +54,6 @@ from service.ledger.tallies import Cell, Sums, spread
 from service.records import SourceRow
 
 
-
 class Said(msgspec.Struct, frozen=True, kw_only=True):
     """What one delivery says, with the reference that its lines carry."""
 
@@ -83,7 +82,9 @@ class _Home(msgspec.Struct, frozen=True):
 class _Work:
     """The state of one posting while it is made."""
 
-    def __init__(self, connection: asyncpg.Connection[Any], posting: Posting, source: SourceRow, *, exclusive: bool) -> None:
+    def __init__(
+        self, connection: asyncpg.Connection[Any], posting: Posting, source: SourceRow, *, exclusive: bool
+    ) -> None:
         self.connection = connection
         self.posting = posting
         self.source = source
@@ -148,7 +149,11 @@ async def post(
     refs += [event.subject for part in said for event in part.events]
     work.subjects = await subject_facts.resolve(work.connection, posting, source.platform, refs, context)
     await subject_facts.keep(
-        work.connection, posting, work.subjects, [fact for part in said for fact in part.facts], source_id=source.source_id
+        work.connection,
+        posting,
+        work.subjects,
+        [fact for part in said for fact in part.facts],
+        source_id=source.source_id,
     )
     joined = await memberships.reassign(work.connection, posting, source.platform, work.subjects, exclusive=exclusive)
     work.rebuild |= joined.moved
@@ -331,16 +336,20 @@ async def _confirm(work: _Work, confirmed: Sequence[tuple[WindowOf, int, datetim
 
 
 class _Event(msgspec.Struct, frozen=True):
-    """One event as it stands or as it is read: ordered by when it was said, then by what it says."""
+    """One event as it stands or as it is read: ordered by when it was said, then by what it says.
+
+    Subjects are ordered by the platform's id: ours tells which was named first, which must not decide.
+    """
 
     subject_id: UUID
+    external_id: str
     series_id: int
     at: datetime
     observed_at: datetime
     metrics: dict[str, int]
 
-    def order(self) -> tuple[datetime, datetime, list[tuple[str, int]], bytes, int]:
-        return (self.observed_at, self.at, sorted(self.metrics.items()), self.subject_id.bytes, self.series_id)
+    def order(self) -> tuple[datetime, datetime, list[tuple[str, int]], str, int]:
+        return (self.observed_at, self.at, sorted(self.metrics.items()), self.external_id, self.series_id)
 
     def same(self, other: _Event) -> bool:
         return self.order()[1:] == other.order()[1:]
@@ -353,7 +362,9 @@ async def _events(work: _Work, said: Sequence[Said]) -> None:
         for reading in part.events:
             subject = work.subjects[reading.subject.external_id]
             number = work.series_of(reading.key)
-            event = _Event(subject.subject_id, number, reading.at, reading.observed_at, dict(reading.metrics))
+            event = _Event(
+                subject.subject_id, subject.external_id, number, reading.at, reading.observed_at, dict(reading.metrics)
+            )
             key = event_key(work.source.source_id.bytes, reading.name)
             if key not in newest or event.order() > newest[key][0].order():
                 newest[key] = (event, part.ref)
@@ -386,7 +397,12 @@ async def _load_events(work: _Work, keys: Sequence[bytes]) -> dict[bytes, _Event
     rows = await work.connection.fetch(statements.EVENTS, work.workspace_id, keys)
     return {
         row["event_key"]: _Event(
-            row["subject_id"], row["series_id"], row["at"], row["observed_at"], row["metrics"]
+            row["subject_id"],
+            row["external_id"],
+            row["series_id"],
+            row["at"],
+            row["observed_at"],
+            row["metrics"],
         )
         for row in rows
     }
@@ -394,9 +410,7 @@ async def _load_events(work: _Work, keys: Sequence[bytes]) -> dict[bytes, _Event
 
 async def _take_back(work: _Work, key: bytes, old: _Event, new: _Event) -> None:
     """Reverse the standing line of an event; where it leaves its day or subject, the cell it left is rebuilt."""
-    rows = await work.connection.fetch(
-        statements.ENTRIES_OF_EVENT, work.workspace_id, old.subject_id, old.at, key
-    )
+    rows = await work.connection.fetch(statements.ENTRIES_OF_EVENT, work.workspace_id, old.subject_id, old.at, key)
     lines = [line_of(row) for row in rows]
     balance: dict[tuple[datetime, Ref], int] = defaultdict(int)
     for line in lines:
@@ -463,9 +477,7 @@ async def _write_lines(work: _Work) -> None:
         await work.connection.execute(statements.write_balances(metrics), work.workspace_id, *columns)
 
 
-async def _write_tallies(
-    work: _Work, campaigns: Mapping[UUID, Sequence[UUID]], zones: Mapping[UUID, str]
-) -> None:
+async def _write_tallies(work: _Work, campaigns: Mapping[UUID, Sequence[UUID]], zones: Mapping[UUID, str]) -> None:
     """Add the lines of counted series to the days of their subjects and campaigns, rows in key order."""
     by_subject: dict[tuple[UUID, Cell], Sums] = {}
     by_campaign: dict[tuple[UUID, str, Cell], Sums] = {}
