@@ -1,0 +1,61 @@
+"""Evaluating a KPI over sums by member: null rules, alignment, coverage and the default interval.
+
+Formulas are data in ``catalogue``; this module knows the kinds of formula, not the single KPI. Everything is vectorised
+over members.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Literal
+
+import msgspec
+
+from service.kpi.catalogue import Kind, Kpi
+from service.kpi.measure import Quality, State, Value, worst
+from service.kpi.members import MemberSums
+from service.kpi.question import Ask, null
+from service.kpi.quotients import quotient
+from service.kpi.rates import LEVEL
+from service.kpi.totals import additive, frequency, net_growth, people
+
+CoverageMode = Literal["report", "strict"]
+
+
+def evaluate(
+    kpi: Kpi,
+    sums: MemberSums,
+    *,
+    currency: str | None,
+    level: float = LEVEL,
+    coverage: CoverageMode = "report",
+) -> Value:
+    """Return the value of a KPI over all members of ``sums``.
+
+    ``currency`` is the one that all money in ``sums`` is in; None means that there are several. With ``coverage``
+    strict, a ratio is null unless every member knows both sides. Cost ratios are money, with decimal strings.
+    """
+    ask = Ask(kpi=kpi, sums=sums, currency=currency, level=level, strict=coverage == "strict")
+    held = [sums.withheld[key] for key in _keys(kpi) if key in sums.withheld]
+    if held:
+        return null(ask, held[0])
+    value = _KINDS[kpi.kind](ask)
+    quality = worst([sums.quality[key] for key in _keys(kpi) if key in sums.quality])
+    estimated = quality is Quality.ESTIMATED and value.value is not None
+    return msgspec.structs.replace(value, quality=quality, state=State.ESTIMATED if estimated else value.state)
+
+
+def _keys(kpi: Kpi) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(key for key in (*kpi.needs, kpi.numerator, kpi.denominator) if key))
+
+
+_KINDS: Mapping[Kind, Callable[[Ask], Value]] = {
+    Kind.ADDITIVE: additive,
+    Kind.LEVEL: people,
+    Kind.UNIQUE: people,
+    Kind.GROWTH: net_growth,
+    Kind.FREQUENCY: frequency,
+    Kind.RATIO: quotient,
+    Kind.COST_RATIO: quotient,
+    Kind.RETURN: quotient,
+}
