@@ -38,6 +38,7 @@ class Flag:
     FIRST = 8  # growth since publication
     SAME = 16  # between two values of one instant
     SHORT = 32  # a window shorter than a day: never cut
+    SUSPECT = 64  # a fall below a tenth: booked, and withheld until it recovers or is confirmed
 
 
 class Cause(enum.IntEnum):
@@ -166,6 +167,11 @@ def first_step(at: datetime, value: int, ref: Ref, published: datetime | None, *
     return Step(at if level else published, at, value, Flag.FIRST, ref)
 
 
+def suspicion(old: int, new: int) -> int:
+    """Return the flag of a movement: suspect where the new value is below a tenth of the old one."""
+    return Flag.SUSPECT if new * 10 < old else Flag.NONE
+
+
 def steps(knots: Sequence[Knot], anchor: Anchor | None, published: datetime | None, *, level: bool) -> list[Step]:
     """Return *f* of a stretch of knots that begins at ``anchor``, or with a first value when there is none."""
     found = []
@@ -174,7 +180,8 @@ def steps(knots: Sequence[Knot], anchor: Anchor | None, published: datetime | No
             found.append(first_step(knot.at, knot.low, knot.low_ref, published, level=level))
         else:
             start = knot.at if level or anchor.at is None else anchor.at
-            found.append(Step(start, knot.at, knot.low - anchor.value, Flag.NONE, knot.low_ref))
+            flags = suspicion(anchor.value, knot.low)
+            found.append(Step(start, knot.at, knot.low - anchor.value, flags, knot.low_ref))
         if knot.high != knot.low:
             found.append(Step(knot.at, knot.at, knot.high - knot.low, Flag.SAME, knot.high_ref))
         anchor = Anchor(knot.at, knot.high)
@@ -336,7 +343,7 @@ def advance(
                 step = first_step(at, value, ref, published, level=level)
                 cause = Cause.OPENING if step.flags & Flag.OPENING else Cause.GROWTH
             else:
-                step = Step(at if level else since[metric], at, value - old, 0, ref)
+                step = Step(at if level else since[metric], at, value - old, suspicion(old, value), ref)
                 cause = Cause.GROWTH
             found.append((metric, step, 1, int(cause)))
             values[metric] = value

@@ -20,8 +20,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from connectors.contract import Kind
 from service.context import Context
 from service.db.engine import driver
-from service.ledger import facts as subject_facts
 from service.ledger import days, memberships, statements
+from service.ledger import facts as subject_facts
 from service.ledger.facts import Subject
 from service.ledger.posting import Posting, RetryExclusive
 from service.ledger.readings import EventReading, Fact, SeriesKey, SeriesReading, event_key, series_id

@@ -1,0 +1,189 @@
+"""The shape of a KPI answer. Field order is part of it: equal answers are equal bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from service.kpi.compare import change
+from service.kpi.measure import Reason, Value, reason_text
+
+
+class IntervalOut(msgspec.Struct, frozen=True, kw_only=True):
+    """Limits of a value; money limits are decimal strings, null is an open side."""
+
+    low: int | float | str | None
+    high: int | float | str | None
+    level: float
+    method: str
+    n: int
+    ignores_clustering: bool
+
+
+class BoundsOut(msgspec.Struct, frozen=True, kw_only=True):
+    """What the true number cannot leave."""
+
+    lower: int | float
+    upper: int | float | None
+
+
+class CompareOut(msgspec.Struct, frozen=True, kw_only=True):
+    """The value of the other period, the difference, and that as a fraction where the base is above zero."""
+
+    value: int | float | str | None
+    abs: int | float | str | None
+    pct: float | None
+    reason: str | None
+
+
+class MembersOut(msgspec.Struct, frozen=True, kw_only=True):
+    """How many members stand behind a value, of how many."""
+
+    known: int
+    total: int
+
+
+class MetricOut(msgspec.Struct, frozen=True, kw_only=True):
+    """One KPI. ``value`` is null wherever ``state`` is neither ok, zero nor estimated; ``reason`` says why."""
+
+    value: int | float | str | None
+    unit: str
+    state: str
+    reason: str | None
+    numerator: int | float | str | None
+    denominator: int | float | str | None
+    interval: IntervalOut | None
+    bounds: BoundsOut | None
+    currency: str | None
+    compare: CompareOut | None
+    quality: str
+    coverage: float | None
+    members: MembersOut | None
+    note: str | None
+    provenance: str | None
+
+
+class RowOut(msgspec.Struct, frozen=True, kw_only=True):
+    """One bucket of one group; ``partial`` where the range or the present cuts the bucket short."""
+
+    dimensions: Mapping[str, str | None]
+    metrics: Mapping[str, MetricOut]
+    partial: bool
+
+
+class RangeOut(msgspec.Struct, frozen=True, kw_only=True):
+    """A resolved range: half-open instants, the inclusive local days, its real hours (null for ``lifetime``)."""
+
+    preset: str | None
+    start: str | None
+    end_exclusive: str
+    until: str
+    first_day: str | None
+    last_day: str | None
+    hours: float | None
+    partial: bool
+
+
+class ComparisonOut(msgspec.Struct, frozen=True, kw_only=True):
+    """The other period and its totals."""
+
+    to: str
+    range: RangeOut
+    totals: Mapping[str, MetricOut]
+
+
+class WarningOut(msgspec.Struct, frozen=True, kw_only=True):
+    """Something to know before using a number: a code, a sentence, and where in the question it comes from."""
+
+    code: str
+    detail: str
+    pointer: str
+
+
+class MetaOut(msgspec.Struct, frozen=True, kw_only=True):
+    """What the answer knew and how it read the question.
+
+    ``as_of`` pins this knowledge: asked again with it, the answer is the same to the byte. ``query`` is the question
+    as it was understood. ``simulated`` names platforms whose numbers are made up.
+    """
+
+    as_of: str
+    posting: int
+    range: RangeOut
+    timezone: str
+    granularity: str
+    currency: str | None
+    tier_policy: str
+    freshness: Mapping[str, str]
+    completeness: float | None
+    definitions: Mapping[str, str]
+    mappings: Mapping[str, tuple[str, ...]]
+    simulated: tuple[str, ...]
+    warnings: tuple[WarningOut, ...]
+    query: Mapping[str, Any]
+    total_rows: int
+
+
+class PageOut(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the next page begins."""
+
+    next: str | None
+    has_more: bool
+
+
+class AnswerOut(msgspec.Struct, frozen=True, kw_only=True):
+    """A whole answer: rows, totals recomputed over all rows, the comparison, and what there is to know."""
+
+    data: tuple[RowOut, ...]
+    totals: Mapping[str, MetricOut]
+    comparison: ComparisonOut | None
+    meta: MetaOut
+    page: PageOut
+
+
+def metric_out(value: Value, other: Value | None = None, *, incomparable: Reason | None = None) -> MetricOut:
+    """Return a value as it is answered, compared with ``other`` where one is given."""
+    coverage = value.coverage
+    share = None
+    if coverage is not None:
+        members = coverage.members_known / coverage.members_total if coverage.members_total else None
+        share = coverage.numerator_share if coverage.numerator_share is not None else members
+    return MetricOut(
+        value=value.value,
+        unit=str(value.unit),
+        state=str(value.state),
+        reason=reason_text(value.reason, value.detail),
+        numerator=value.numerator,
+        denominator=value.denominator,
+        interval=None
+        if value.interval is None
+        else IntervalOut(
+            low=value.interval.low,
+            high=value.interval.high,
+            level=value.interval.level,
+            method=str(value.interval.method),
+            n=value.interval.n,
+            ignores_clustering=value.interval.ignores_clustering,
+        ),
+        bounds=None if value.bounds is None else BoundsOut(lower=value.bounds.lower, upper=value.bounds.upper),
+        currency=value.currency,
+        compare=None if other is None else _compare(value, other, incomparable),
+        quality=str(value.quality),
+        coverage=share,
+        members=None if coverage is None else MembersOut(known=coverage.members_known, total=coverage.members_total),
+        note=value.note,
+        provenance=None,
+    )
+
+
+def _compare(value: Value, other: Value, incomparable: Reason | None) -> CompareOut:
+    if incomparable is not None:
+        return CompareOut(value=None, abs=None, pct=None, reason=str(incomparable))
+    if value.currency != other.currency and value.value is not None and other.value is not None:
+        return CompareOut(value=other.value, abs=None, pct=None, reason=str(Reason.MIXED_CURRENCY))
+    found = change(value.value, other.value)
+    return CompareOut(
+        value=other.value, abs=found.absolute, pct=found.fraction, reason=str(found.reason) if found.reason else None
+    )

@@ -1,0 +1,173 @@
+"""The series algebra against a brute-force reading of its definition."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.ledger.edges import FIRST_MONTH, edges_between
+from service.ledger.series import (
+    Balance,
+    Flag,
+    Line,
+    Point,
+    Reading,
+    Ref,
+    Step,
+    WindowReading,
+    WindowState,
+    advance,
+    book_window,
+    correct,
+    cut,
+    in_order,
+    knots_of,
+    pack,
+    pieces,
+    share,
+    standing,
+    steps,
+    whole,
+    window_state,
+)
+from service.ledger.tallies import local_days
+
+START = datetime(2026, 3, 20, tzinfo=UTC)
+REF = Ref(UUID(int=1), START)
+
+instants = st.integers(0, 40 * 24).map(lambda hours: START + timedelta(hours=hours))
+points = st.lists(st.tuples(instants, st.integers(0, 30)), min_size=1, max_size=12)
+publications = st.one_of(st.none(), st.integers(-48, 400).map(lambda hours: START + timedelta(hours=hours)))
+
+
+def booked(
+    batches: list[list[tuple[datetime, int]]], published: datetime | None, *, level: bool
+) -> tuple[list[Line], Balance]:
+    """Post batches of points of one metric as the ledger does; return all lines and the balance."""
+    lines: list[Line] = []
+    balance = Balance({}, {})
+    for batch in batches:
+        readings = [Reading(at, {"likes": value}, REF) for at, value in sorted(batch)]
+        if in_order(balance, readings):
+            found = advance(balance, readings, published, level=level)
+        else:
+            found = correct(balance, lines, readings, published, level=level)
+        lines += pack(found)
+    return lines, balance
+
+
+def plain(found: list[Step]) -> set[tuple[datetime, datetime, int, int]]:
+    return {step[:4] for step in found}
+
+
+@given(points, publications, st.booleans(), st.randoms(use_true_random=False))
+def test_any_batching_stands_for_the_same_steps(points_given, published, level, rng):  # type: ignore[no-untyped-def]
+    expected = steps(knots_of(Point(at, value, REF) for at, value in points_given), None, published, level=level)
+    shuffled = [*points_given, *points_given]
+    rng.shuffle(shuffled)
+    batches = []
+    while shuffled:
+        size = rng.randint(1, 4)
+        batches.append(shuffled[:size])
+        shuffled = shuffled[size:]
+    lines, balance = booked(batches, published, level=level)
+    assert plain(standing(lines, "likes")) == plain(expected)
+    newest = max(points_given)
+    assert (balance.since["likes"], balance.values["likes"]) == newest
+
+
+@given(points, publications)
+def test_the_sum_up_to_any_point_is_the_value_there(points_given, published):  # type: ignore[no-untyped-def]
+    lines, _ = booked([[point] for point in points_given], published, level=False)
+    for at, _ in points_given:
+        highest = max(value for when, value in points_given if when == at)
+        assert sum(line.metrics["likes"] for line in lines if line.valid_to <= at) == highest
+
+
+@given(st.integers(-(10**15), 10**15), instants, instants, st.lists(instants, max_size=6))
+def test_shares_of_any_grid_add_up(amount, one, other, edges):  # type: ignore[no-untyped-def]
+    start, end = min(one, other), max(one, other) + timedelta(microseconds=1)
+    inside = sorted({edge for edge in edges if start < edge < end})
+    parts = cut(amount, start, end, inside)
+    assert sum(parts) == amount
+    assert cut(-amount, start, end, inside) == [-part for part in parts]
+    assert all(part * amount >= 0 for part in parts)
+
+
+@given(st.integers(0, 500), instants, st.integers(1, 400))
+def test_hours_days_and_zones_are_cut_from_the_whole(amount, start, hours):  # type: ignore[no-untyped-def]
+    end = start + timedelta(hours=hours, minutes=17)
+    for zone in ("UTC", "America/Los_Angeles", "Asia/Kolkata", "Asia/Kathmandu", "Europe/Berlin"):
+        _, midnights = local_days(start, end, zone)
+        days = cut(amount, start, end, midnights)
+        grid = sorted({*midnights, *(start + timedelta(hours=n) for n in range(1, hours + 1))})
+        by_hour = cut(amount, start, end, grid)
+        marks = [0, *(grid.index(midnight) + 1 for midnight in midnights), len(by_hour)]
+        assert [sum(by_hour[a:b]) for a, b in zip(marks, marks[1:], strict=False)] == days
+
+
+def test_a_gap_over_three_days() -> None:
+    """Golden case G26, also by hours: 10 over 72 hours."""
+    start = datetime(2026, 6, 1, tzinfo=UTC)
+    hours = [start + timedelta(hours=n) for n in range(1, 72)]
+    assert cut(10, start, start + timedelta(days=3), hours[23::24]) == [4, 3, 3]
+    assert sum(cut(10, start, start + timedelta(days=3), hours)[:24]) == 4
+
+
+def test_a_gap_over_a_day_of_23_hours() -> None:
+    """Golden case G27: a gap across a change of the clocks, by real elapsed time."""
+    start = datetime(2026, 3, 28, 12, tzinfo=UTC)
+    days, midnights = local_days(start, start + timedelta(days=2), "Europe/Berlin")
+    assert [day.isoformat() for day in days] == ["2026-03-28", "2026-03-29", "2026-03-30"]
+    assert cut(480, start, start + timedelta(days=2), midnights) == [110, 230, 140]
+    assert midnights[0].astimezone(ZoneInfo("Europe/Berlin")).hour == 0
+
+
+def test_steps_are_cut_at_the_edges_of_partitions_and_joined_again() -> None:
+    step = Step(FIRST_MONTH - timedelta(days=500), FIRST_MONTH + timedelta(days=70), 1000, Flag.FIRST, REF)
+    parts = pieces(step)
+    assert [part.end for part in parts[:-1]] == edges_between(step.start, step.end)
+    assert parts[0].end == FIRST_MONTH
+    assert len(parts) == 4
+    assert sum(part.delta for part in parts) == 1000
+    assert parts[0].delta == share(1000, step.start, step.end, FIRST_MONTH)
+    assert whole(reversed(parts)) == [step]
+
+
+def test_a_fall_below_a_tenth_is_suspect() -> None:
+    values = [100, 150, 140, 14, 13]
+    knots = knots_of(Point(START + timedelta(days=day), value, REF) for day, value in enumerate(values))
+    flags = [step.flags for step in steps(knots, None, None, level=False)]
+    assert flags == [Flag.OPENING, 0, 0, 0, 0]
+    knots = knots_of(Point(START + timedelta(days=day), value, REF) for day, value in enumerate([150, 14, 149]))
+    assert [step.flags for step in steps(knots, None, None, level=False)] == [Flag.OPENING, Flag.SUSPECT, 0]
+
+
+window_points = st.lists(st.tuples(instants, st.one_of(st.none(), st.integers(0, 4))), min_size=1, max_size=8)
+
+
+@given(window_points, st.randoms(use_true_random=False))
+def test_a_window_keeps_its_newest_point_in_any_order(points_given, rng):  # type: ignore[no-untyped-def]
+    newest = max(points_given, key=lambda point: (point[0], point[1] is not None, point[1] or 0))
+    shuffled = [*points_given, *points_given]
+    rng.shuffle(shuffled)
+    lines: list[Line] = []
+    confirmations: list[tuple[int, datetime]] = []
+    for at, value in shuffled:
+        state = window_state(lines, confirmations)
+        change = book_window(state, [WindowReading(at, {"views": value}, REF)])
+        for sign, stands in ((-1, change.removed), (1, change.added)):
+            lines += [
+                Line(START, START, sign, 0, 0, stand.observed_at, stand.ref, {metric: sign * stand.value})
+                for metric, stand in stands
+            ]
+        confirmations += [(1 << 1, when) for when in change.confirmed.values()]
+    state = window_state(lines, confirmations)
+    found = state.stands.get("views")
+    assert (found.value if found else None) == newest[1]
+    assert state.said["views"] == newest[0]
+    assert isinstance(state, WindowState)
