@@ -37,7 +37,9 @@ def _run(connection: sa.Connection) -> None:
 
 async def _online(url: str) -> None:
     engine = create_async_engine(
-        asyncpg_url(url), poolclass=NullPool, connect_args={"server_settings": {"lock_timeout": "4000", "timezone": "UTC"}}
+        asyncpg_url(url),
+        poolclass=NullPool,
+        connect_args={"server_settings": {"lock_timeout": "4000", "timezone": "UTC"}},
     )
     try:
         async with engine.connect() as holder, engine.connect() as connection:

@@ -9,6 +9,7 @@ import uuid
 
 from service.errors import NotFound
 
+_DIGITS = 32
 PREFIXES = {
     "workspace": "wsp_",
     "strategy": "stg_",
@@ -31,7 +32,7 @@ def read(kind: str, text: str) -> uuid.UUID:
     """Return the UUID in a public id. Raises :class:`NotFound` for any other text: it can name nothing."""
     prefix = PREFIXES[kind]
     digits = text.removeprefix(prefix)
-    if text.startswith(prefix) and len(digits) == 32 and digits.isascii() and digits.isalnum():
+    if text.startswith(prefix) and len(digits) == _DIGITS and digits.isascii() and digits.isalnum():
         try:
             return uuid.UUID(hex=digits)
         except ValueError:

@@ -41,8 +41,12 @@ class Settings(BaseSettings):
     connector_urls: Annotated[dict[str, str], NoDecode] = Field(
         default_factory=dict, description="base address per connector as `name=url,...`; for tests and the demo"
     )
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least severe line that is logged")
-    worker_batch: int = Field(1000, ge=1, le=20000, description="deliveries of one source that one posting takes at most")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="least severe line that is logged"
+    )
+    worker_batch: int = Field(
+        1000, ge=1, le=20000, description="deliveries of one source that one posting takes at most"
+    )
     worker_poll_seconds: float = Field(1.0, gt=0, description="longest pause of an idle worker")
     lease_seconds: float = Field(60.0, gt=0, description="after this a claim of a dead worker is taken over")
     max_attempts: int = Field(8, ge=1, description="tries before a delivery becomes a dead letter")
@@ -51,7 +55,7 @@ class Settings(BaseSettings):
 
 
 def load(environ: Mapping[str, str] | None = None) -> Settings:
-    """Return the settings of ``environ`` (default: the process's). Raises :class:`Misconfigured` naming the variable."""
+    """Return the settings of ``environ`` (default: the process's). Raises :class:`Misconfigured` with the name."""
     given = os.environ if environ is None else environ
     values: dict[str, Any] = {}
     for name in Settings.model_fields:
@@ -90,6 +94,8 @@ def describe() -> list[tuple[str, str, str]]:
     """Return (variable, default, meaning) of every setting, for the configuration table."""
     rows = []
     for name, field in Settings.model_fields.items():
-        default = "" if field.default is None or field.is_required() else str(field.get_default(call_default_factory=True))
+        default = (
+            "" if field.default is None or field.is_required() else str(field.get_default(call_default_factory=True))
+        )
         rows.append((PREFIX + name.upper(), "" if default == "{}" else default, field.description or ""))
     return rows

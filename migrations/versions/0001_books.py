@@ -25,7 +25,15 @@ TENANT = (
 )  # fmt: skip
 CONTROL = ("tenants", "key_routes", "webhook_routes", "pending_work")
 LANDED = ("deliveries", "delivery_keys", "delivery_queue")
-APPEND_ONLY = ("deliveries", "delivery_keys", "delivery_outcomes", "postings", "entries", "subject_facts", "memberships")
+APPEND_ONLY = (
+    "deliveries",
+    "delivery_keys",
+    "delivery_outcomes",
+    "postings",
+    "entries",
+    "subject_facts",
+    "memberships",
+)
 
 # A setting that was local to a transaction reads back as the empty string after it, hence nullif.
 WORKSPACE = "workspace_id = nullif(current_setting('app.workspace_id', true), '')::uuid"
@@ -48,7 +56,8 @@ begin
     child := parent || '_before';
     if to_regclass('public.' || child) is null then
       execute format('create table %I partition of %I for values from (minvalue) to (%L)',
-                     child, parent, case when parent like '%\\_days' then '2025-01-01' else '2025-01-01 00:00:00+00' end);
+                     child, parent,
+                     case when parent like '%\\_days' then '2025-01-01' else '2025-01-01 00:00:00+00' end);
       execute format('alter table %I enable row level security', child);
       execute format('alter table %I force row level security', child);
       made := made + 1;
@@ -133,7 +142,9 @@ def upgrade() -> None:
     _grant(context.config.attributes["service_role"])
     today = datetime.now(UTC).date()  # noqa: TID251 - a migration runs outside every context
     op.execute(
-        sa.text("select tallybook_make_partitions(:today, :ahead)").bindparams(today=today, ahead=timedelta(days=35).days)
+        sa.text("select tallybook_make_partitions(:today, :ahead)").bindparams(
+            today=today, ahead=timedelta(days=35).days
+        )
     )
 
 

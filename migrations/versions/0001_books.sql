@@ -166,7 +166,7 @@ CREATE TABLE delivery_queue (
 
 COMMENT ON TABLE delivery_queue IS 'what is not posted yet; a row is deleted by the transaction that finishes it';
 
-COMMENT ON COLUMN delivery_queue.attempt IS 'fencing number of the claim';
+COMMENT ON COLUMN delivery_queue.attempt IS 'fences the claim';
 
 CREATE TABLE entries (
     workspace_id UUID NOT NULL,
@@ -296,7 +296,7 @@ CREATE TABLE pending_work (
 
 COMMENT ON TABLE pending_work IS 'control: sources with deliveries to post; the lease makes one poster per source';
 
-COMMENT ON COLUMN pending_work.term IS 'fencing number of the lease';
+COMMENT ON COLUMN pending_work.term IS 'fences the lease';
 
 CREATE TABLE postings (
     workspace_id UUID NOT NULL,

@@ -49,14 +49,14 @@ class Embedded(msgspec.Struct, frozen=True):
 
     def psql(self, script: str, database: str = "postgres", role: str = "postgres") -> str:
         """Run a script as ``role`` and return its output. Raises :class:`Misconfigured` when it fails."""
-        command = [self.programs / "psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1"]
+        command = [str(self.programs / "psql"), "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1"]
         place = ["-h", str(self.socket), "-U", role, "-d", database]
         done = subprocess.run(  # noqa: S603 - a fixed program by its path, the script on its standard input
             [*command, *place], input=script, capture_output=True, text=True, check=False, env=_environment()
         )
         if done.returncode != 0:
             raise Misconfigured(f"the embedded PostgreSQL refused a statement: {done.stderr.strip().splitlines()[:1]}")
-        return done.stdout
+        return str(done.stdout)
 
 
 def _environment() -> dict[str, str]:
@@ -76,7 +76,9 @@ def start(data_dir: Path) -> Embedded:
         directory.mkdir(parents=True, exist_ok=True)
         server = pgserver.get_server(directory)
     except (OSError, subprocess.SubprocessError, AssertionError) as error:
-        raise Misconfigured(f"the embedded PostgreSQL did not start in the data directory: {type(error).__name__}") from error
+        raise Misconfigured(
+            f"the embedded PostgreSQL did not start in the data directory: {type(error).__name__}"
+        ) from error
     info = server.get_postmaster_info()
     socket = info.socket_dir
     if socket is None or server.bin_path is None:

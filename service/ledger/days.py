@@ -59,7 +59,7 @@ async def add(connection: asyncpg.Connection[Any], workspace_id: UUID, table: st
 
 
 def net(lines: Iterable[Line]) -> list[Line]:
-    """Return the lines that stand: what was taken back is gone, per metric; the rest keeps its interval and delivery."""
+    """Return the lines that stand: what was taken back is gone, per metric; the rest keeps interval and delivery."""
     sums: dict[tuple[Any, ...], dict[str, list[int]]] = defaultdict(dict)
     for line in lines:
         key = (

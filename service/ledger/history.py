@@ -91,7 +91,7 @@ def _seen(number: int | None, parameter: int, line: str = "e") -> str:
     if number is None:
         return f"${parameter}::bigint is null"
     return (
-        f"{line}.batch in (select p.batch from postings p where p.workspace_id = $1 "  # noqa: S608 - a parameter's number
+        f"{line}.batch in (select p.batch from postings p where p.workspace_id = $1 "
         f"and p.posting <= ${parameter}::bigint)"
     )
 
@@ -101,8 +101,8 @@ async def campaign_version(
 ) -> CampaignVersion:
     """Return the version of a campaign that was in force. Raises :class:`NotFound` where there was none yet."""
     row = await connection.fetchrow(
-        f"select v.* from campaign_versions v where v.workspace_id = $1 and v.campaign_id = $2 and {_seen(number, 3, 'v')} "  # noqa: S608
-        "order by v.version desc limit 1",
+        f"select v.* from campaign_versions v where v.workspace_id = $1 and v.campaign_id = $2 "
+        f"and {_seen(number, 3, 'v')} order by v.version desc limit 1",
         workspace_id,
         campaign_id,
         number,
@@ -136,11 +136,12 @@ async def members(
         f"""
         select s.subject_id, s.platform, s.external_id, s.type, s.facts from subjects s
         join (
-          select n.subject_id from memberships n where n.workspace_id = $1 and n.campaign_id = $2 and {_seen(number, 3, "n")}
+          select n.subject_id from memberships n
+          where n.workspace_id = $1 and n.campaign_id = $2 and {_seen(number, 3, "n")}
           group by n.subject_id having sum(n.sign) > 0
         ) m using (subject_id)
         where s.workspace_id = $1 order by s.subject_id
-        """,  # noqa: S608 - a fixed condition
+        """,
         workspace_id,
         campaign_id,
         number,
@@ -228,7 +229,7 @@ def _cut_sums(metrics: tuple[str, ...], *, seen_all: bool) -> str:
     where s.counted and s.kind in ('lifetime', 'period', 'event') and ({any_metric}) and {seen}
       and e.valid_from < $10 and e.valid_from >= $11
     group by b.number, e.subject_id, s.currency
-    """  # noqa: S608 - names of columns, from the dictionary
+    """
 
 
 async def cut_sums(
@@ -263,6 +264,7 @@ async def cut_sums(
 
 
 _FIRST_YEAR = 2025
+_FIRSTS = Flag.OPENING | Flag.FIRST
 _EARLIEST = datetime.fromisoformat("1900-01-01T00:00:00+00:00")
 
 
@@ -291,14 +293,14 @@ async def levels(
         select e.subject_id,
           sum(e.{metric}) filter (where e.valid_to <= $3)::bigint as at_end,
           sum(e.{metric}) filter (where e.valid_to <= $4)::bigint as at_start,
-          sum(e.{metric}) filter (where e.valid_to <= $3 and e.flags & {Flag.OPENING | Flag.FIRST} <> 0)::bigint as first,
+          sum(e.{metric}) filter (where e.valid_to <= $3 and e.flags & {_FIRSTS} <> 0)::bigint as first,
           coalesce(sum(e.sign) filter (where e.valid_to <= $3), 0) as known_end,
           coalesce(sum(e.sign) filter (where e.valid_to <= $4), 0) as known_start
         from entries e join series s on s.workspace_id = $1 and s.series_id = e.series_id
         where e.workspace_id = $1 and e.subject_id = any($2::uuid[]) and e.{metric} is not null
           and s.counted and s.kind = 'level' and s.scope = '' and {_seen(number, 5)}
         group by e.subject_id
-        """,  # noqa: S608 - names of columns, from the dictionary
+        """,
         workspace_id,
         subject_ids,
         end,
@@ -328,14 +330,14 @@ async def levels_at(
         select a.platform, a.external_id, a.at,
           sum(e.followers) filter (where e.valid_to <= a.at)::bigint as then,
           coalesce(sum(e.sign) filter (where e.valid_to <= a.at), 0) as known,
-          sum(e.followers) filter (where e.flags & {Flag.OPENING | Flag.FIRST} <> 0)::bigint as first
+          sum(e.followers) filter (where e.flags & {_FIRSTS} <> 0)::bigint as first
         from unnest($2::text[], $3::text[], $4::timestamptz[]) as a (platform, external_id, at)
         join subjects p on p.workspace_id = $1 and p.platform = a.platform and p.external_id = a.external_id
         join entries e on e.workspace_id = $1 and e.subject_id = p.subject_id and e.followers is not null
         join series s on s.workspace_id = $1 and s.series_id = e.series_id
         where s.counted and s.kind = 'level' and s.scope = '' and {_seen(number, 5)}
         group by a.platform, a.external_id, a.at
-        """,  # noqa: S608 - a fixed condition
+        """,
         workspace_id,
         [platform for platform, _, _ in asked],
         [external_id for _, external_id, _ in asked],
@@ -378,7 +380,7 @@ async def uniques(
         group by b.number, e.subject_id, e.day is not null
         having sum(e.sign) > 0
         order by windowed
-        """,  # noqa: S608 - a fixed condition
+        """,
         workspace_id,
         subject_ids,
         [span.number for span in spans],
@@ -427,7 +429,7 @@ async def marks(
         join subjects u on u.workspace_id = $1 and u.subject_id = e.subject_id
         where e.workspace_id = $1 and e.subject_id = any($2::uuid[]) and {_seen(number, 3)}
         group by u.platform order by u.platform
-        """,  # noqa: S608 - a fixed condition
+        """,
         workspace_id,
         subject_ids,
         number,
@@ -439,7 +441,7 @@ async def marks(
         select distinct s.zone from entries e join series s on s.workspace_id = $1 and s.series_id = e.series_id
         where e.workspace_id = $1 and e.subject_id = any($2::uuid[]) and e.day is not null and s.counted
           and e.valid_from < $3 and e.valid_to > $4 and {_seen(number, 5)}
-        """,  # noqa: S608 - a fixed condition
+        """,
         workspace_id,
         subject_ids,
         end,
@@ -483,7 +485,7 @@ async def _mark_flags(
         where e.workspace_id = $1 and e.subject_id = any($2::uuid[]) and s.counted
           and s.kind in ('lifetime', 'period', 'event') and e.valid_from < $3 and e.valid_to > $4
           and (e.day is null or (e.day <= $9 and e.day + greatest(e.days, 1) - 1 >= $10)) and {_seen(number, 8)}
-        """,  # noqa: S608 - names of columns, from the dictionary
+        """,
         workspace_id,
         subject_ids,
         window[1],
@@ -519,7 +521,7 @@ async def _open_falls(
         where e.workspace_id = $1 and e.subject_id = any($2::uuid[]) and e.flags & {Flag.SUSPECT} <> 0
           and s.counted and e.valid_from < $3 and e.valid_to > $4 and {_seen(number, 5)}
         group by e.subject_id, e.series_id, e.valid_to having sum(e.sign) > 0
-        """,  # noqa: S608 - names of columns, from the dictionary
+        """,
             workspace_id,
             subject_ids,
             end,
@@ -534,8 +536,9 @@ async def _open_falls(
         later = await connection.fetchrow(
             f"""
             select {", ".join(f"coalesce(sum(e.{key}), 0)::bigint as {key}" for key in columns)} from entries e
-            where e.workspace_id = $1 and e.subject_id = $2 and e.series_id = $3 and e.valid_to > $4 and {_seen(number, 5)}
-            """,  # noqa: S608 - as above
+            where e.workspace_id = $1 and e.subject_id = $2 and e.series_id = $3 and e.valid_to > $4
+              and {_seen(number, 5)}
+            """,
             workspace_id,
             fall["subject_id"],
             fall["series_id"],

@@ -16,6 +16,7 @@ length to the greatest, the next one starts there. Sums do not depend on the val
 from __future__ import annotations
 
 import enum
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
@@ -118,7 +119,7 @@ def share(amount: int, start: datetime, end: datetime, at: datetime) -> int:
 def cut(amount: int, start: datetime, end: datetime, edges: Sequence[datetime]) -> list[int]:
     """Return the shares of the buckets that ascending ``edges`` inside ``(start, end)`` cut the interval into."""
     marks = [0, *(share(amount, start, end, edge) for edge in edges), amount]
-    return [after - before for before, after in zip(marks, marks[1:], strict=False)]
+    return [after - before for before, after in itertools.pairwise(marks)]
 
 
 # ------------------------------------------------------------------------------------------------ counters
@@ -161,7 +162,7 @@ def knots_of(points: Iterable[Point], known: Iterable[Knot] = ()) -> list[Knot]:
 
 
 def first_step(at: datetime, value: int, ref: Ref, published: datetime | None, *, level: bool) -> Step:
-    """Return the step to a first value: growth since ``published`` where that was tracked (not None), else an opening."""
+    """Return the step to a first value: growth since ``published`` where that was tracked, else an opening."""
     if published is None or published > at:
         return Step(at, at, value, Flag.OPENING, ref)
     return Step(at if level else published, at, value, Flag.FIRST, ref)
@@ -303,7 +304,7 @@ def pack(changes: Iterable[tuple[str, Step, int, int]]) -> list[Line]:
 
 
 class Balance(NamedTuple):
-    """The newest value and instant of each metric of a lifetime or level series. Changed in place by :func:`advance`."""
+    """The newest value and instant of each metric of a counter series. Changed in place by :func:`advance`."""
 
     values: dict[str, int]
     since: dict[str, datetime]
@@ -443,20 +444,23 @@ def _beats(state: WindowState, metric: str, at: datetime, value: int | None) -> 
     return at == said and value is not None and (stand is None or value > stand.value)
 
 
-def book_window(state: WindowState, readings: Iterable[WindowReading]) -> WindowChange:
-    """Return what readings do to a window and change its state: only the newest point of each metric counts."""
-    before = dict(state.stands)
-    said_before = dict(state.said)
-    for at, metrics, ref in readings:
-        for metric, value in metrics.items():
-            if not _beats(state, metric, at, value):
-                continue
-            state.said[metric] = at
+def _hear(state: WindowState, reading: WindowReading) -> None:
+    for metric, value in reading.metrics.items():
+        if _beats(state, metric, reading.at, value):
+            state.said[metric] = reading.at
             stand = state.stands.get(metric)
             if value is None:
                 state.stands.pop(metric, None)
             elif stand is None or stand.value != value:
-                state.stands[metric] = Stand(value, at, ref)
+                state.stands[metric] = Stand(value, reading.at, reading.ref)
+
+
+def book_window(state: WindowState, readings: Iterable[WindowReading]) -> WindowChange:
+    """Return what readings do to a window and change its state: only the newest point of each metric counts."""
+    before = dict(state.stands)
+    said_before = dict(state.said)
+    for reading in readings:
+        _hear(state, reading)
     change = WindowChange([], [], {})
     for metric, said in state.said.items():
         old, new = before.get(metric), state.stands.get(metric)

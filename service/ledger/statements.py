@@ -116,7 +116,8 @@ where c.workspace_id = $1 and c.valid_from between $6 and $7
 
 CONFIRM = """
 insert into confirmations (workspace_id, subject_id, valid_from, valid_to, series_id, mask, confirmed_at)
-select $1, * from unnest($2::uuid[], $3::timestamptz[], $4::timestamptz[], $5::bigint[], $6::bigint[], $7::timestamptz[])
+select $1, *
+from unnest($2::uuid[], $3::timestamptz[], $4::timestamptz[], $5::bigint[], $6::bigint[], $7::timestamptz[])
 on conflict (workspace_id, subject_id, valid_from, valid_to, series_id, mask)
 do update set confirmed_at = greatest(confirmations.confirmed_at, excluded.confirmed_at)
 """
@@ -194,7 +195,8 @@ select $1, sums.* from ({_MEMBER_DAYS}) sums
 """
 
 COMPARE_CAMPAIGN_DAYS = f"""
-select campaign_id, platform, {_CELL}, {", ".join(f"want.{key} as want_{key}, have.{key} as have_{key}" for key in ADDITIVE)}
+select campaign_id, platform, {_CELL},
+  {", ".join(f"want.{key} as want_{key}, have.{key} as have_{key}" for key in ADDITIVE)}
 from ({_MEMBER_DAYS}) want
 full join (
   select campaign_id, platform, {_CELL}, {", ".join(ADDITIVE)} from campaign_days
@@ -216,10 +218,7 @@ def insert_entries(metrics: tuple[str, ...]) -> str:
     columns = ["subject_id", "series_id", "valid_from", "valid_to", "line", "sign", "cause", "flags"]
     columns += ["observed_at", "delivery_id", "received_at", "day", "days", "event_key", *metrics]
     names = ", ".join(columns)
-    return (
-        f"insert into entries (workspace_id, batch, {names}) "  # noqa: S608 - names of columns, from the dictionary
-        f"select $1, $2, * from unnest({_arrays(types, 3)})"
-    )
+    return f"insert into entries (workspace_id, batch, {names}) select $1, $2, * from unnest({_arrays(types, 3)})"
 
 
 @lru_cache(maxsize=256)
@@ -229,7 +228,7 @@ def write_balances(metrics: tuple[str, ...]) -> str:
     names = ", ".join(["subject_id", "series_id", "at", "earlier", *metrics])
     updates = ", ".join(f"{name} = excluded.{name}" for name in ("at", "earlier", *metrics))
     return (
-        f"insert into balances (workspace_id, {names}) select $1, * from unnest({_arrays(types, 2)}) "  # noqa: S608 - as above
+        f"insert into balances (workspace_id, {names}) select $1, * from unnest({_arrays(types, 2)}) "
         f"on conflict (workspace_id, subject_id, series_id) do update set {updates}"
     )
 
@@ -245,7 +244,7 @@ def add_days(table: str, metrics: tuple[str, ...]) -> str:
     types = [*owner_types, "date", "text", "smallint", "smallint", "text", "smallint"] + ["bigint"] * len(metrics)
     sums = ", ".join(f"{name} = coalesce(t.{name} + excluded.{name}, t.{name}, excluded.{name})" for name in metrics)
     return (
-        f"insert into {table} as t (workspace_id, {', '.join([*key, *metrics])}) "  # noqa: S608 - as above
+        f"insert into {table} as t (workspace_id, {', '.join([*key, *metrics])}) "
         f"select $1, * from unnest({_arrays(types, 2)}) "
         f"on conflict (workspace_id, {', '.join(key)}) do update set {sums}"
     )

@@ -106,11 +106,11 @@ async def _subject_chunks(raw: asyncpg.Connection[Any], workspace_id: UUID) -> A
 _DAYS = f"""
 select subject_id, day, zone, basis, days, currency, paid, {", ".join(ADDITIVE)} from subject_days
 where workspace_id = $1 and subject_id = any($2::uuid[])
-"""  # noqa: S608 - names of columns, from the dictionary
+"""
 _BALANCES = f"""
 select subject_id, series_id, at, earlier, {", ".join(STORED)} from balances
 where workspace_id = $1 and subject_id = any($2::uuid[])
-"""  # noqa: S608 - as above
+"""
 _EVENTS = """
 select event_key, subject_id, series_id, at, metrics from events
 where workspace_id = $1 and subject_id = any($2::uuid[])

@@ -204,7 +204,7 @@ async def _counters(work: _Work, said: Sequence[Said]) -> None:
 
 
 async def _republish(work: _Work, readings: dict[SeriesOf, list[Reading]], owners: dict[UUID, Subject]) -> None:
-    """Take in every counter series of known subjects whose publication changed: their first values may be growth now."""
+    """Take in every counter series of known subjects whose publication changed: first values may be growth now."""
     changed = {
         subject.subject_id: subject
         for subject in work.subjects.values()

@@ -21,11 +21,12 @@ def _day_sums(metrics: tuple[str, ...]) -> str:
     return f"""
     select b.number, d.subject_id, d.currency, {sums}
     from unnest($3::integer[], $4::date[], $5::date[]) as b (number, first_day, last_day)
-    join subject_days d on d.day >= b.first_day and d.day <= b.last_day and (d.days = 1 or d.day + d.days - 1 <= b.last_day)
+    join subject_days d on d.day >= b.first_day and d.day <= b.last_day
+      and (d.days = 1 or d.day + d.days - 1 <= b.last_day)
     where d.workspace_id = $1 and d.subject_id = any($2::uuid[]) and (d.basis = 1 or d.zone = $6)
       and d.day >= $7 and d.day <= $8 and ({any_metric})
     group by b.number, d.subject_id, d.currency
-    """  # noqa: S608 - names of columns, from the dictionary
+    """
 
 
 async def day_sums(

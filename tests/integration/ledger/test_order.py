@@ -1,8 +1,8 @@
-"""Arrival order does not matter: any order, duplication and batching of the same deliveries ends with the same books."""
+"""Arrival order does not matter: any order, duplication and batching of deliveries ends with the same books."""
 
 from __future__ import annotations
 
-import random
+import random  # noqa: TID251 - seeded, so that a failing case comes back
 from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
@@ -49,7 +49,7 @@ def made_up(seed: int, count: int) -> list[list[Item]]:
     return [[_item(rng) for _ in range(rng.randint(1, 3))] for _ in range(count)]
 
 
-def _item(rng: random.Random) -> Item:
+def _item(rng: random.Random) -> Item:  # noqa: PLR0911 - one kind of item a branch
     post = rng.choice(POSTS)
     when = at(rng.randint(0, 5), rng.choice((0, 13)))
     subject = SubjectRef(post)
@@ -57,7 +57,7 @@ def _item(rng: random.Random) -> Item:
     match rng.randint(0, 9):
         case 0 | 1 | 2:
             metrics = {name: rng.randint(0, 30) for name in ("likes", "comments") if rng.random() < 0.7}
-            return counter(post, when, **(metrics or {"likes": 3}))
+            return counter(post, when, Kind.LIFETIME, check=False, **(metrics or {"likes": 3}))
         case 3:
             return counter(post, when, Kind.LEVEL, followers=rng.randint(0, 30))
         case 4:
@@ -104,7 +104,7 @@ async def books_of(
     await books.campaign([Rule(hashtag="sale"), Rule(hashtag="spring", in_flight=True)], zone="UTC")
     for batch in batches:
         await books.post(source, *batch)
-    found = {
+    found: dict[str, list[Any]] = {
         "balances": await books.rows(BALANCES),
         "subject_days": await books.rows(SUBJECT_DAYS),
         "campaign_days": await books.rows(CAMPAIGN_DAYS),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import random  # noqa: TID251 - only the type of what Hypothesis draws
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -65,7 +67,9 @@ def plain(found: list[Step]) -> set[tuple[datetime, datetime, int, int]]:
 
 
 @given(points, publications, st.booleans(), st.randoms(use_true_random=False))
-def test_any_batching_stands_for_the_same_steps(points_given, published, level, rng):  # type: ignore[no-untyped-def]
+def test_any_batching_stands_for_the_same_steps(
+    points_given: list[tuple[datetime, int]], published: datetime | None, level: bool, rng: random.Random
+) -> None:
     expected = steps(knots_of(Point(at, value, REF) for at, value in points_given), None, published, level=level)
     shuffled = [*points_given, *points_given]
     rng.shuffle(shuffled)
@@ -81,7 +85,9 @@ def test_any_batching_stands_for_the_same_steps(points_given, published, level, 
 
 
 @given(points, publications)
-def test_the_sum_up_to_any_point_is_the_value_there(points_given, published):  # type: ignore[no-untyped-def]
+def test_the_sum_up_to_any_point_is_the_value_there(
+    points_given: list[tuple[datetime, int]], published: datetime | None
+) -> None:
     lines, _ = booked([[point] for point in points_given], published, level=False)
     for at, _ in points_given:
         highest = max(value for when, value in points_given if when == at)
@@ -89,7 +95,7 @@ def test_the_sum_up_to_any_point_is_the_value_there(points_given, published):  #
 
 
 @given(st.integers(-(10**15), 10**15), instants, instants, st.lists(instants, max_size=6))
-def test_shares_of_any_grid_add_up(amount, one, other, edges):  # type: ignore[no-untyped-def]
+def test_shares_of_any_grid_add_up(amount: int, one: datetime, other: datetime, edges: list[datetime]) -> None:
     start, end = min(one, other), max(one, other) + timedelta(microseconds=1)
     inside = sorted({edge for edge in edges if start < edge < end})
     parts = cut(amount, start, end, inside)
@@ -99,7 +105,7 @@ def test_shares_of_any_grid_add_up(amount, one, other, edges):  # type: ignore[n
 
 
 @given(st.integers(0, 500), instants, st.integers(1, 400))
-def test_hours_days_and_zones_are_cut_from_the_whole(amount, start, hours):  # type: ignore[no-untyped-def]
+def test_hours_days_and_zones_are_cut_from_the_whole(amount: int, start: datetime, hours: int) -> None:
     end = start + timedelta(hours=hours, minutes=17)
     for zone in ("UTC", "America/Los_Angeles", "Asia/Kolkata", "Asia/Kathmandu", "Europe/Berlin"):
         _, midnights = local_days(start, end, zone)
@@ -107,7 +113,7 @@ def test_hours_days_and_zones_are_cut_from_the_whole(amount, start, hours):  # t
         grid = sorted({*midnights, *(start + timedelta(hours=n) for n in range(1, hours + 1))})
         by_hour = cut(amount, start, end, grid)
         marks = [0, *(grid.index(midnight) + 1 for midnight in midnights), len(by_hour)]
-        assert [sum(by_hour[a:b]) for a, b in zip(marks, marks[1:], strict=False)] == days
+        assert [sum(by_hour[a:b]) for a, b in itertools.pairwise(marks)] == days
 
 
 def test_a_gap_over_three_days() -> None:
@@ -151,7 +157,9 @@ window_points = st.lists(st.tuples(instants, st.one_of(st.none(), st.integers(0,
 
 
 @given(window_points, st.randoms(use_true_random=False))
-def test_a_window_keeps_its_newest_point_in_any_order(points_given, rng):  # type: ignore[no-untyped-def]
+def test_a_window_keeps_its_newest_point_in_any_order(
+    points_given: list[tuple[datetime, int | None]], rng: random.Random
+) -> None:
     newest = max(points_given, key=lambda point: (point[0], point[1] is not None, point[1] or 0))
     shuffled = [*points_given, *points_given]
     rng.shuffle(shuffled)

@@ -1,0 +1,289 @@
+"""The composition root: settings become a database, a vault, connectors and an application. Nothing else makes them.
+
+The roles of a process: ``api`` answers requests, ``worker`` posts deliveries, ``scheduler`` fetches; ``all`` is the
+three. Every process answers ``/healthz``, ``/readyz`` and ``/metrics``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, Protocol
+
+import msgspec
+import structlog
+from alembic.script import ScriptDirectory
+from fastapi import APIRouter, FastAPI
+from starlette.types import ASGIApp
+
+from connectors.contract import Connector
+from service import context as contexts
+from service import plugins, telemetry
+from service.access.secrets import Vault
+from service.api import (
+    campaigns,
+    capabilities,
+    creators,
+    deliveries,
+    keys,
+    kpis,
+    openapi,
+    operations,
+    problems,
+    sources,
+    strategies,
+    subjects,
+    uploads,
+    webhooks,
+    workspaces,
+)
+from service.api.edge import Edge
+from service.api.state import Services
+from service.context import Context
+from service.db import embedded, migrate
+from service.db.engine import Database, make_engine
+from service.db.roles import assert_role
+from service.errors import Misconfigured
+from service.inbox.land import Lander
+from service.ledger.memberships import reassign_campaigns, record_version
+from service.pipeline.worker import Worker
+from service.registry import workspaces as tenants
+from service.settings import Settings
+
+_log = structlog.get_logger(__name__)
+ROLES = ("all", "api", "worker", "scheduler")
+_STOP_SECONDS = 20.0
+_API: tuple[APIRouter, ...] = (
+    workspaces.router,
+    keys.router,
+    strategies.router,
+    campaigns.router,
+    sources.router,
+    uploads.router,
+    creators.router,
+    subjects.router,
+    deliveries.router,
+    kpis.router,
+    capabilities.router,
+    webhooks.router,
+)
+_ALWAYS: tuple[APIRouter, ...] = (operations.router, problems.router)
+
+
+class Loop(Protocol):
+    """Something that works until it is told to stop."""
+
+    async def run(self, stop: asyncio.Event) -> None: ...
+
+
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the books are and what opens their secrets. Its repr shows neither."""
+
+    url: str
+    master: str
+
+    def __repr__(self) -> str:
+        return "Place(***)"
+
+
+# ------------------------------------------------------------------------------------------------ parts
+
+
+def place_of(settings: Settings, context: Context) -> Place:
+    """Return the database and the master key of the settings; without an address, start the embedded PostgreSQL.
+
+    Blocks for a second or two then. Raises :class:`Misconfigured` for what is missing.
+    """
+    master = settings.master_key.get_secret_value() if settings.master_key is not None else None
+    if settings.database_url is not None:
+        if master is None:
+            raise Misconfigured("TALLYBOOK_MASTER_KEY is needed with TALLYBOOK_DATABASE_URL")
+        return Place(url=settings.database_url.get_secret_value(), master=master)
+    if settings.env == "prod":
+        raise Misconfigured("TALLYBOOK_DATABASE_URL is needed in prod: the embedded PostgreSQL is for laptops")
+    server = embedded.start(settings.data_dir)
+    migrate.upgrade(server.url(embedded.OWNER), embedded.SERVICE)
+    return Place(url=server.url(embedded.SERVICE), master=master or embedded.master_key(settings.data_dir, context))
+
+
+@asynccontextmanager
+async def open_services(
+    settings: Settings, context: Context, connectors: Mapping[str, Connector] | None = None
+) -> AsyncIterator[Services]:
+    """Open the parts of a process and close them again: for the application and for commands.
+
+    Raises :class:`Misconfigured` for a role that sees too much, a wrong master key or missing settings.
+    """
+    place = await asyncio.to_thread(place_of, settings, context)
+    async with AsyncExitStack() as stack:
+        engine = make_engine(place.url, settings.pool_size)
+        stack.push_async_callback(engine.dispose)
+        database, vault = Database(engine), Vault(place.master, context)
+        await _prove(database, vault)
+        lander = Lander(database, context, settings)
+        await lander.start()
+        stack.push_async_callback(lander.stop)
+        yield Services(
+            settings=settings,
+            context=context,
+            db=database,
+            vault=vault,
+            connectors=_installed() if connectors is None else connectors,
+            lander=lander,
+            revision=newest_revision(),
+            record_version=record_version,
+            reassign=reassign_campaigns,
+        )
+
+
+async def _prove(database: Database, vault: Vault) -> None:
+    """Refuse to start with a role that passes policies by, or with a master key that opens nothing."""
+    async with database.control() as connection:
+        await assert_role(connection)
+        known = await tenants.known(connection, 1)
+    for workspace_id in known:
+        async with database.workspace(workspace_id) as connection:
+            await tenants.open_vault(connection, workspace_id, vault)
+
+
+def _installed() -> Mapping[str, Connector]:
+    found = plugins.discover()
+    telemetry.BROKEN_PLUGINS.set(len(found.broken))
+    for name, reason in found.broken.items():
+        _log.error("plugin.broken", name=name, reason=reason)
+    return found.connectors
+
+
+def newest_revision() -> str:
+    """Return the newest migration that this code knows."""
+    head = ScriptDirectory.from_config(migrate.config("", "")).get_current_head()
+    if head is None:
+        raise Misconfigured("there are no migrations beside the service")
+    return head
+
+
+# ------------------------------------------------------------------------------------------------ application
+
+
+class Api(FastAPI):
+    """The application with its edge around everything and an OpenAPI document that says scopes and problems."""
+
+    def __init__(self, context: Context, settings: Settings, lifespan: Lifespan | None = None) -> None:
+        """Make an application without routes."""
+        self._context = context
+        self._max_upload = settings.max_upload
+        super().__init__(
+            title="Tallybook",
+            summary="Keeps the books of social-media campaigns and can prove every number",
+            version=_version(),
+            docs_url=None,
+            redoc_url=None,
+            redirect_slashes=False,
+            generate_unique_id_function=openapi.operation_id,
+            lifespan=lifespan,
+        )
+        problems.install(self)
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """Put the edge outside of everything, the answers to unexpected errors included."""
+        return Edge(super().build_middleware_stack(), self._context, self._max_upload)
+
+    def openapi(self) -> dict[str, Any]:
+        """Return the document, made once."""
+        if self.openapi_schema is None:
+            self.openapi_schema = openapi.finished(super().openapi(), self)
+        return self.openapi_schema
+
+
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+
+
+def build(
+    settings: Settings,
+    context: Context | None = None,
+    *,
+    roles: Iterable[str] = ("all",),
+    connectors: Mapping[str, Connector] | None = None,
+) -> FastAPI:
+    """Return the application of a process. Its parts are opened and its loops started by its lifespan.
+
+    Raises :class:`Misconfigured` for an unknown role.
+    """
+    chosen = _roles(roles)
+    made = context or contexts.real()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with open_services(settings, made, connectors) as services, _running(_loops(services, chosen)):
+            app.state.services = services
+            yield
+
+    return _with_routes(Api(made, settings, lifespan), _API if "api" in chosen else ())
+
+
+def openapi_document() -> dict[str, Any]:
+    """Return the OpenAPI document of the public interface, without a database or an environment."""
+    return _with_routes(Api(contexts.real(), Settings.model_construct()), _API).openapi()
+
+
+def _with_routes(app: Api, routers: Iterable[APIRouter]) -> Api:
+    for router in (*routers, *_ALWAYS):
+        app.include_router(router, responses=problems.DECLARED)
+    return app
+
+
+def _roles(roles: Iterable[str]) -> frozenset[str]:
+    named = frozenset(roles)
+    unknown = sorted(named - set(ROLES))
+    if unknown or not named:
+        raise Misconfigured(f"a role is one of {', '.join(ROLES)}")
+    return frozenset(ROLES) if "all" in named else named
+
+
+def _loops(services: Services, roles: frozenset[str]) -> dict[str, Loop]:
+    """Return what runs beside the requests of this process, by role."""
+    loops: dict[str, Loop] = {}
+    if "worker" in roles:
+        loops["worker"] = Worker(
+            services.db,
+            services.context,
+            services.settings,
+            services.connectors,
+            wake=services.lander.landed,
+        )
+    return loops
+
+
+@asynccontextmanager
+async def _running(loops: Mapping[str, Loop]) -> AsyncIterator[None]:
+    """Run loops until the block ends; then let each finish what it has in hand, within a limit."""
+    stop = asyncio.Event()
+    tasks = [asyncio.create_task(loop.run(stop), name=name) for name, loop in loops.items()]
+    for task in tasks:
+        task.add_done_callback(_ended)
+    try:
+        yield
+    finally:
+        stop.set()
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=_STOP_SECONDS)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+
+def _ended(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        _log.error("loop.died", loop=task.get_name(), error=type(error).__name__)
+
+
+def _version() -> str:
+    try:
+        return version("tallybook")
+    except PackageNotFoundError:
+        return "0"
+
+
+__all__ = ["ROLES", "Api", "Place", "build", "newest_revision", "open_services", "openapi_document", "place_of"]

@@ -1,0 +1,162 @@
+"""Connectors as plugins: found by entry point, checked one by one, described as data.
+
+A broken plugin is reported and left out; it never keeps the others from working. Ours take the same road as anyone's.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+import msgspec
+
+from connectors.contract import METRICS, STORED, Connector, MetricMapping
+from service.errors import Misconfigured
+
+GROUP = "tallybook.connectors"
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+
+
+class Plugins(msgspec.Struct, frozen=True, kw_only=True):
+    """The connectors that work, by name in order, and why others do not."""
+
+    connectors: Mapping[str, Connector]
+    broken: Mapping[str, str] = {}
+
+
+def discover(found: Iterable[EntryPoint] | None = None) -> Plugins:
+    """Load the connectors of ``found`` (default: all that are installed) and check each."""
+    points = entry_points(group=GROUP) if found is None else found
+    working: dict[str, Connector] = {}
+    broken: dict[str, str] = {}
+    for point in sorted(points, key=lambda point: (point.name, point.value)):
+        try:
+            connector = _loaded(point)
+        except Misconfigured as error:
+            broken[point.name] = str(error)
+            continue
+        if point.name in working:
+            broken[point.name] = "two connectors have this name; the first in order of their places works"
+            continue
+        working[point.name] = connector
+    return Plugins(connectors=working, broken=broken)
+
+
+def load() -> dict[str, Connector]:
+    """Return the installed connectors that work, by name in order."""
+    return dict(discover().connectors)
+
+
+def _loaded(point: EntryPoint) -> Connector:
+    try:
+        connector = point.load()
+    except (ImportError, AttributeError, SyntaxError, TypeError, ValueError) as error:
+        raise Misconfigured(f"cannot be imported: {type(error).__name__}") from error
+    wrong = problems(connector, point.name)
+    if wrong:
+        raise Misconfigured("; ".join(wrong))
+    checked: Connector = connector
+    return checked
+
+
+def problems(connector: Any, name: str) -> list[str]:
+    """Return what keeps ``connector`` from working under ``name``, in plain words; nothing if it is fine."""
+    if not isinstance(connector, Connector):
+        return ["is no instance of connectors.contract.Connector"]
+    texts = {field: getattr(connector, field, None) for field in ("name", "title", "version")}
+    wrong = [f"{field} is missing" for field, text in texts.items() if not isinstance(text, str) or not text]
+    if connector.platform is not None and not _NAME.fullmatch(connector.platform):
+        wrong.append("the platform is not a word of a-z, 0-9 and _")
+    if texts["name"] and texts["name"] != name:
+        wrong.append(f"calls itself {texts['name']!r}, not {name!r}")
+    if not _NAME.fullmatch(name):
+        wrong.append("the name is not a word of a-z, 0-9 and _")
+    options = getattr(connector, "options", None)
+    if not (isinstance(options, type) and issubclass(options, msgspec.Struct)):
+        wrong.append("options is no msgspec struct")
+    return wrong + _unknown_metrics(connector.metrics)
+
+
+def _unknown_metrics(mappings: Iterable[MetricMapping]) -> list[str]:
+    keys = {mapping.metric for mapping in mappings} - {None, *STORED}
+    return [
+        f"metric {key!r} is derived and never read" if key in METRICS else f"metric {key!r} is not in the dictionary"
+        for key in sorted(str(key) for key in keys)
+    ]
+
+
+def offered(connector: Connector, name: str) -> Any:
+    """Return what a connector, or its module, offers beyond the contract under ``name``, or None.
+
+    Two names are asked for: ``json_schema()``, the JSON Schema of what it reads, and ``check_options(options)``, what
+    is wrong with options in plain words.
+    """
+    own = getattr(connector, name, None)
+    return own if own is not None else getattr(sys.modules.get(type(connector).__module__), name, None)
+
+
+def schema_of(connector: Connector) -> dict[str, Any] | None:
+    """Return the JSON Schema (2020-12) of the bodies that a connector reads, where it has one."""
+    made = offered(connector, "json_schema")
+    document: dict[str, Any] | None = made() if made is not None else None
+    return document
+
+
+def schema_text(connector: Connector) -> bytes | None:
+    """Return the JSON Schema of a connector as JSON text, where it has one."""
+    document = schema_of(connector)
+    return None if document is None else msgspec.json.encode(document)
+
+
+def describe(connector: Connector) -> dict[str, Any]:
+    """Return what a connector is and does as plain data, in a fixed order: for people, frontends and documents.
+
+    Durations are in seconds.
+    """
+    can = connector.capabilities
+    return {
+        "name": connector.name,
+        "title": connector.title,
+        "version": connector.version,
+        "platform": connector.platform,
+        "simulated": can.simulated,
+        "webhook": can.webhook,
+        "upload": can.upload,
+        "fetch": [
+            {"kind": kind.name, "every": _seconds(kind.every), "look_back": _seconds(kind.look_back)}
+            for kind in can.fetch
+        ],
+        "settle": _seconds(can.settle),
+        "lag": _seconds(can.lag),
+        "day_zone": can.day_zone,
+        "max_body": can.max_body,
+        "rate_limit": can.rate_limit,
+        "auth": {
+            "kind": connector.auth.kind.value,
+            "credentials": dict(connector.auth.credentials),
+            "scopes": list(connector.auth.scopes),
+        },
+        "options": msgspec.json.schema(connector.options),
+        "metrics": [_mapping(mapping) for mapping in connector.metrics],
+        "has_schema": offered(connector, "json_schema") is not None,
+    }
+
+
+def _mapping(mapping: MetricMapping) -> dict[str, Any]:
+    return {
+        "wire": mapping.wire,
+        "metric": mapping.metric,
+        "kind": None if mapping.kind is None else mapping.kind.value,
+        "subject_types": [kind.value for kind in mapping.subject_types],
+        "counting": mapping.counting,
+        "mapping": mapping.mapping,
+        "note": mapping.note,
+    }
+
+
+def _seconds(duration: timedelta) -> int:
+    return int(duration.total_seconds())
