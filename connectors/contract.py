@@ -542,11 +542,15 @@ class MetricMapping(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FetchKind(msgspec.Struct, frozen=True, kw_only=True):
-    """One kind of pull task: how often it is due and how far back it reads again."""
+    """One kind of pull task: how often it is due and how far back it reads again (zero: its tasks have no window).
+
+    ``subjects`` says that a task may name single subjects: then hints are fetched between the regular tasks.
+    """
 
     name: str
     every: timedelta
     look_back: timedelta = timedelta(0)
+    subjects: bool = False
 
 
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):

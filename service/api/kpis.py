@@ -52,20 +52,27 @@ class KpiQuery(Query):
     range: str | None = Field(
         None,
         max_length=40,
-        description="a preset: `today`, `last_7d`, `last_7d_complete`, `flight`, `flight_to_date` (default), `lifetime`, …",
+        description="a preset: `today`, `last_7d`, `last_7d_complete`, `flight`, `lifetime`; default `flight_to_date`",
         examples=["last_7d_complete"],
     )
     from_: str | None = Field(
-        None, alias="from", max_length=40, description="first local day (inclusive), or an instant", examples=["2026-03-01"]
+        None,
+        alias="from",
+        max_length=40,
+        description="first local day (inclusive), or an instant",
+        examples=["2026-03-01"],
     )
     to: str | None = Field(
-        None, max_length=40, description="last local day (inclusive), or an instant (exclusive)", examples=["2026-03-31"]
+        None,
+        max_length=40,
+        description="last local day (inclusive), or an instant (exclusive)",
+        examples=["2026-03-31"],
     )
     timezone: Zone | None = Field(None, description="IANA name; default: the campaign's")
     granularity: str = Field("total", max_length=20, description="`total`, `hour`, `day`, `week` or `month`")
     dimensions: str | None = Field(None, max_length=200, description="`platform`, `tier`, or both")
     compare: str | None = Field(None, max_length=40, description="`previous_period`")
-    as_of: Instant | None = Field(None, description="answer with what was known then; `meta.as_of` of an answer pins it")
+    as_of: Instant | None = Field(None, description="answer with what was known then; `meta.as_of` pins an answer")
     level: float = Field(0.95, ge=0.5, le=0.999, description="confidence level of the intervals")
 
 
@@ -90,7 +97,12 @@ async def get_campaign_kpis(
     )
     async with parts.db.snapshot(caller.workspace_id) as connection:
         answer = await campaign_kpis(
-            connection, caller.workspace_id, campaign_id, question, platform_notes(parts.connectors), parts.context.now()
+            connection,
+            caller.workspace_id,
+            campaign_id,
+            question,
+            platform_notes(parts.connectors),
+            parts.context.now(),
         )
     return Response(_encode(answer), media_type="application/json")
 
@@ -122,9 +134,7 @@ def _question(asked: KpiQuery) -> Question:
         range_to=last,
         timezone=asked.timezone,
         granularity=Grain(_one_of(asked.granularity, tuple(grain.value for grain in Grain), "?granularity")),
-        dimensions=tuple(
-            dict.fromkeys(_one_of(word, DIMENSIONS, "?dimensions") for word in _words(asked.dimensions))
-        ),
+        dimensions=tuple(dict.fromkeys(_one_of(word, DIMENSIONS, "?dimensions") for word in _words(asked.dimensions))),
         compare=_one_of(asked.compare, COMPARISONS, "?compare") if asked.compare else None,
         as_of=asked.as_of,
         level=asked.level,
@@ -139,7 +149,11 @@ def _one_of(word: str, allowed: tuple[str, ...], pointer: str) -> str:
     if word in allowed:
         return word
     raise Invalid(
-        f"{word[:40]!r} is not one of them", pointer=pointer, code="not_allowed", allowed=allowed, nearest=nearest(word, allowed)
+        f"{word[:40]!r} is not one of them",
+        pointer=pointer,
+        code="not_allowed",
+        allowed=allowed,
+        nearest=nearest(word, allowed),
     )
 
 

@@ -42,6 +42,7 @@ AHEAD = timedelta(minutes=5)
 EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
 UNATTRIBUTED = SubjectRef("unattributed", SubjectType.OTHER)
 MAX_ID = 256
+_LETTERS = 3
 
 _STORED = frozenset(STORED)
 _ZONES = available_timezones()
@@ -109,7 +110,7 @@ def _metrics(metrics: Mapping[str, int], currency: str | None) -> None:
 def _currency(currency: str | None) -> str:
     if currency is None:
         return ""
-    if len(currency) != 3 or not currency.isascii() or not currency.isupper():
+    if len(currency) != _LETTERS or not currency.isascii() or not currency.isupper():
         raise _Refused(DropReason.BAD_CURRENCY, "a currency is three capital letters")
     return currency
 
@@ -235,7 +236,9 @@ def _origin(subject: SubjectRef | None, utm_campaign: str | None, promo_code: st
     return UNATTRIBUTED
 
 
-def _event(normal: Normal, name: str, subject: SubjectRef, key: SeriesKey, item: Touchpoint | Conversion, **when: Any) -> None:
+def _event(
+    normal: Normal, name: str, subject: SubjectRef, key: SeriesKey, item: Touchpoint | Conversion, **when: Any
+) -> None:
     at = _instant(item.at, when["received_at"], when["latest"])
     observed_at = _instant(item.observed_at, when["received_at"], when["latest"]) if item.observed_at else at
     if not item.id or len(item.id) > MAX_ID:
@@ -273,7 +276,9 @@ def _conversion(normal: Normal, item: Conversion, received_at: datetime, latest:
     _metrics(metrics, item.currency)
     subject = _origin(item.subject, item.utm_campaign, item.promo_code, normal)
     key = SeriesKey(kind=Kind.EVENT, currency=_currency(item.currency), goal=item.goal)
-    _event(normal, f"{item.kind}:{item.id}", subject, key, item, metrics=metrics, received_at=received_at, latest=latest)
+    _event(
+        normal, f"{item.kind}:{item.id}", subject, key, item, metrics=metrics, received_at=received_at, latest=latest
+    )
 
 
 def _hint(normal: Normal, item: RefreshHint, _received_at: datetime, _latest: datetime) -> None:

@@ -1,0 +1,300 @@
+"""Meta's Graph dialect: error envelopes, usage headers, cursors and subscription challenges.
+
+What Instagram, Facebook pages and Threads share and no other platform has. It holds no metric and no endpoint of any
+of them; how single values are read is in ``connectors.graph_values``.
+"""
+
+from __future__ import annotations
+
+import enum
+import hmac
+import re
+from collections.abc import AsyncIterator, Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import msgspec
+
+from connectors.contract import (
+    BadPayload,
+    ConnectorError,
+    Http,
+    NeedsReauth,
+    NotPermitted,
+    Reply,
+    Response,
+    TryLater,
+    WebhookRequest,
+)
+from connectors.graph_values import document, items, mapping, text
+
+_WORD = re.compile(r"[a-z0-9_]+")
+_THROTTLED_WAIT = 3600.0  # the windows of Meta's limits are hours, and calls made meanwhile count too
+_LARGEST_FIGURE = 10**9
+_MOST_PAGES = 500
+_LONGEST_CURSOR = 4096
+_LONGEST_CHALLENGE = 256
+
+
+# ------------------------------------------------------------------------------------------------ errors
+
+
+class Refusal(enum.StrEnum):
+    """What an error of the Graph API asks for."""
+
+    THROTTLED = "throttled"
+    TEMPORARY = "temporary"
+    DEAD_TOKEN = "dead_token"  # noqa: S105 - a class of errors
+    PERMISSION = "permission"
+    GONE = "gone"  # the object does not exist, or this token does not see it
+    TOO_FEW_VIEWERS = "too_few_viewers"
+    BEFORE_BUSINESS = "before_business"  # posted before the account became a professional one: for ever
+    BAD_METRIC = "bad_metric"
+    BAD_REQUEST = "bad_request"
+
+
+class Fault(msgspec.Struct, frozen=True, kw_only=True):
+    """An error of the Graph API, classed. ``told`` is its lower-case text, for classing only: it is never passed on."""
+
+    refusal: Refusal
+    code: int = 0
+    subcode: int | None = None
+    told: str = ""
+
+    def __repr__(self) -> str:
+        """Leave out what the platform told."""
+        return f"Fault({self.refusal}, {self.label})"
+
+    @property
+    def label(self) -> str:
+        """The code as people look it up."""
+        return f"code {self.code}" + (f", subcode {self.subcode}" if self.subcode is not None else "")
+
+
+_THROTTLE_CODES = frozenset({4, 17, 32, 341, 613, *range(80000, 80015)})
+_TOKEN_CODES = frozenset({102, 190})
+_PERMISSION_CODES = frozenset({3, 10, *range(200, 300)})
+_TEMPORARY_CODES = frozenset({1, 2})
+_TOO_FEW = "not enough viewers"
+_STATUSES: Mapping[int, Refusal] = {
+    HTTPStatus.UNAUTHORIZED: Refusal.DEAD_TOKEN,
+    HTTPStatus.FORBIDDEN: Refusal.PERMISSION,
+    HTTPStatus.TOO_MANY_REQUESTS: Refusal.THROTTLED,
+}
+_OF_ONE_OBJECT = frozenset(
+    {Refusal.GONE, Refusal.TOO_FEW_VIEWERS, Refusal.BEFORE_BUSINESS, Refusal.BAD_METRIC, Refusal.BAD_REQUEST}
+)
+
+
+def fault_of(body: Mapping[str, Any], status: int = HTTPStatus.OK) -> Fault | None:
+    """Return the error of an answer, or None. A 200 with an error envelope is an error too."""
+    error = body.get("error")
+    if not isinstance(error, dict):
+        return None if status == HTTPStatus.OK else _fault_without_envelope(status)
+    code = error["code"] if type(error.get("code")) is int else 0
+    # The subcode is often absent.
+    subcode = error["error_subcode"] if type(error.get("error_subcode")) is int else None
+    told = " ".join(text(error.get(name)) or "" for name in ("message", "error_user_title")).lower()
+    transient = error.get("is_transient") is True or status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    return Fault(refusal=_refusal(code, subcode, told, transient=transient), code=code, subcode=subcode, told=told)
+
+
+def _fault_without_envelope(status: int) -> Fault:
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return Fault(refusal=Refusal.TEMPORARY, code=status)
+    return Fault(refusal=_STATUSES.get(status, Refusal.BAD_REQUEST), code=status)
+
+
+def _refusal(code: int, subcode: int | None, told: str, *, transient: bool) -> Refusal:
+    ordered = (
+        (code in _THROTTLE_CODES, Refusal.THROTTLED),
+        (code in _TOKEN_CODES or "session has been invalidated" in told, Refusal.DEAD_TOKEN),
+        (transient or code in _TEMPORARY_CODES, Refusal.TEMPORARY),
+        # Code 10 has two meanings: a story with fewer than five viewers is no missing permission.
+        (code in _PERMISSION_CODES and _TOO_FEW in told, Refusal.TOO_FEW_VIEWERS),
+        (code in _PERMISSION_CODES, Refusal.PERMISSION),
+        (subcode == 2108006, Refusal.BEFORE_BUSINESS),  # noqa: PLR2004 - Meta's number has no other name
+        (code == 100 and (subcode == 33 or "does not exist" in told), Refusal.GONE),  # noqa: PLR2004 - as above
+        (code == 100 and "metric" in told, Refusal.BAD_METRIC),  # noqa: PLR2004 - as above
+    )
+    return next((refusal for holds, refusal in ordered if holds), Refusal.BAD_REQUEST)
+
+
+def raise_fault(fault: Fault, headers: Mapping[str, str], needs: str = "") -> None:
+    """Raise what a fault means for the whole account; ``needs`` names the permission that the call takes."""
+    if fault.refusal is Refusal.THROTTLED:
+        told = usage(headers)
+        wait = told.regain_seconds if told is not None and told.regain_seconds else _THROTTLED_WAIT
+        raise TryLater(f"the Graph API throttles ({fault.label})", wait)
+    if fault.refusal is Refusal.TEMPORARY:
+        raise TryLater(f"the Graph API has a temporary fault ({fault.label})")
+    if fault.refusal is Refusal.DEAD_TOKEN:
+        raise NeedsReauth(f"the access token is no longer valid ({fault.label}): connect the account again")
+    if fault.refusal is Refusal.PERMISSION:
+        raise NotPermitted(f"the token lacks a permission: {needs or 'unknown'} ({fault.label})")
+    raise ConnectorError(f"the Graph API refuses a request: {fault.refusal.value} ({fault.label})")
+
+
+def examine(response: Response, needs: str = "") -> tuple[dict[str, Any], Fault | None]:
+    """Return the object of an answer and the fault that concerns one object alone, if any.
+
+    Raises what concerns the whole account or comes from something other than the Graph API (:func:`raise_fault`), and
+    :class:`TryLater` for an answer that is no JSON object: a body cut short comes whole the next time.
+    """
+    try:
+        body = document(response.body)
+    except BadPayload:
+        if response.status == HTTPStatus.OK:
+            raise TryLater("the Graph API answered with something that is not JSON") from None
+        body = {}
+    fault = fault_of(body, response.status)
+    if fault is not None and (fault.refusal not in _OF_ONE_OBJECT or "error" not in body):
+        raise_fault(fault, response.headers, needs)
+    return body, fault
+
+
+def require(response: Response, needs: str = "") -> dict[str, Any]:
+    """Return the object of an answer. Raises for every fault."""
+    body, fault = examine(response, needs)
+    if fault is not None:
+        raise_fault(fault, response.headers, needs)
+    return body
+
+
+def refused_metrics(fault: Fault, asked: Sequence[str]) -> tuple[str, ...]:
+    """Return which of the asked metrics an error names as wrong; empty when it does not say.
+
+    Meta says it by position (``metric[2] must be one of``), by listing what is allowed, or by the metric's name.
+    """
+    positions = {int(found) for found in re.findall(r"metric\[(\d{1,3})\]", fault.told)}
+    if positions:
+        return tuple(name for index, name in enumerate(asked) if index in positions)
+    named = set(_WORD.findall(fault.told))
+    if "must be one of" in fault.told:
+        return tuple(name for name in asked if name not in named)
+    return tuple(name for name in asked if name in named)
+
+
+# ------------------------------------------------------------------------------------------------ usage
+
+
+class Usage(msgspec.Struct, frozen=True, kw_only=True):
+    """How much of its budget a call's account has used: the highest of all percentages, and the seconds until access
+    is regained (0: not lost).
+    """
+
+    percent: float = 0.0
+    regain_seconds: float = 0.0
+
+
+def usage(headers: Mapping[str, str]) -> Usage | None:
+    """Return what ``X-App-Usage`` and ``X-Business-Use-Case-Usage`` say; None when absent, which is normal."""
+    app = _header(headers, "x-app-usage")
+    business = [entry for entries in _header(headers, "x-business-use-case-usage").values() for entry in items(entries)]
+    tallies = [mapping(entry) for entry in (app, *business) if entry]
+    if not tallies:
+        return None
+    percent = max(
+        _number(tally.get(name)) for tally in tallies for name in ("call_count", "total_time", "total_cputime")
+    )
+    minutes = max(_number(tally.get("estimated_time_to_regain_access")) for tally in tallies)
+    return Usage(percent=percent, regain_seconds=minutes * 60)
+
+
+def _header(headers: Mapping[str, str], name: str) -> dict[str, Any]:
+    try:
+        return document(headers.get(name, "").encode())
+    except BadPayload:
+        return {}
+
+
+def _number(value: Any) -> float:
+    return float(value) if type(value) in {int, float} and 0 <= value <= _LARGEST_FIGURE else 0.0
+
+
+# ------------------------------------------------------------------------------------------------ paging
+
+
+class Sheet(msgspec.Struct, frozen=True, kw_only=True):
+    """One page of a listing and the cursor after it (empty: it was the last)."""
+
+    response: Response
+    body: dict[str, Any]
+    cursor: dict[str, str]
+
+
+_CURSOR_KEYS = ("after", "until", "__paging_token")
+
+
+def only_cursor(cursor: Mapping[str, str]) -> dict[str, str]:
+    """Return the paging part of a task's cursor."""
+    return {key: cursor[key] for key in _CURSOR_KEYS if key in cursor}
+
+
+def next_cursor(body: Mapping[str, Any]) -> dict[str, str]:
+    """Return the parameters that ask for the page after this one; empty on the last.
+
+    Only a missing ``next`` ends a listing: a last page still has cursors, and a page may be empty with more behind
+    it. The link itself is never followed, it carries the token and could lead anywhere; time-paged edges have their
+    parameters in it and nowhere else.
+    """
+    paging = mapping(body.get("paging"))
+    link = paging.get("next")
+    if not isinstance(link, str) or not link:
+        return {}
+    after = mapping(paging.get("cursors")).get("after")
+    found = {"after": after} if isinstance(after, str) and after else _in_link(link)
+    if not found or any(len(value) > _LONGEST_CURSOR for value in found.values()):
+        raise ConnectorError("a listing goes on without saying where")
+    return found
+
+
+def _in_link(link: str) -> dict[str, str]:
+    from_query = dict(parse_qsl(urlsplit(link).query))
+    return only_cursor(from_query)
+
+
+async def listing(
+    http: Http, path: str, params: Mapping[str, str], cursor: Mapping[str, str], needs: str = ""
+) -> AsyncIterator[Sheet]:
+    """Yield the pages of a cursor edge from ``cursor`` on. Not for insights: their paging never ends.
+
+    Raises :class:`ConnectorError` for a listing that comes back to a page or does not end after 500.
+    """
+    at = only_cursor(cursor)
+    seen = [at]
+    for _ in range(_MOST_PAGES):
+        response = await http.get(path, {**params, **at})
+        body = require(response, needs)
+        at = next_cursor(body)
+        yield Sheet(response=response, body=body, cursor=at)
+        if not at:
+            return
+        if at in seen:
+            raise ConnectorError("a listing comes back to a page it has shown")
+        seen.append(at)
+    raise ConnectorError(f"a listing does not end after {_MOST_PAGES} pages")
+
+
+# ------------------------------------------------------------------------------------------------ subscription
+
+
+def handshake(request: WebhookRequest, verify_token: str) -> Reply | None:
+    """Answer ``hub.mode=subscribe``: the challenge as plain text, or 403. None when it is no handshake.
+
+    An empty configured token never matches, and what a browser could take for markup is not echoed.
+    """
+    if request.method != "GET" or request.query.get("hub.mode") != "subscribe":
+        return None
+    offered = request.query.get("hub.verify_token", "").encode(errors="replace")
+    challenge = request.query.get("hub.challenge", "")
+    if not verify_token or not hmac.compare_digest(offered, verify_token.encode()) or not _is_plain(challenge):
+        return Reply(status=403)
+    headers = {"content-type": "text/plain; charset=utf-8", "x-content-type-options": "nosniff"}
+    return Reply(status=200, body=challenge.encode(), headers=headers)
+
+
+def _is_plain(challenge: str) -> bool:
+    fits = 0 < len(challenge) <= _LONGEST_CHALLENGE and challenge.isascii() and challenge.isprintable()
+    return fits and not set(challenge) & set("<>\"'&")

@@ -1,0 +1,237 @@
+"""The client that a connector is handed: one platform host, one credential, caps, patience.
+
+It carries a request to the host of its base address and nowhere else, gives up early and says so in the words of the
+contract. It knows no platform: throttling that is told in a body, paging and error envelopes belong to the connector.
+Limits follow the rules of outgoing requests: connect 3 s, 30 s in all, 16 MiB, redirects and proxies of the
+environment off.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import zlib
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+
+import httpx
+import msgspec
+
+from connectors.contract import BadPayload, ConnectorError, Response, TryLater
+
+_ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_SECONDS = re.compile(r"[0-9]{1,12}")
+_TOKEN_PARAMETERS = ("access_token", "input_token", "refresh_token", "client_secret", "appsecret_proof")
+_MIB = 1024 * 1024
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """Bounds of one request. Times are seconds; ``max_bytes`` counts the wire, ``max_body`` the unpacked answer.
+
+    ``longest_pause`` is what is waited here at most before the caller is told to come back; ``longest_wait`` bounds
+    what a platform may ask for.
+    """
+
+    connect: float = 3.0
+    total: float = 30.0
+    max_bytes: int = 16 * _MIB
+    max_body: int = 16 * _MIB
+    attempts: int = 4
+    first_pause: float = 0.5
+    longest_pause: float = 20.0
+    longest_wait: float = 86_400.0
+
+
+DEFAULT = Limits()
+
+
+class _BrokenOff(Exception):  # noqa: N818 - private, and it is caught where it is raised
+    """No whole answer came; ``sent`` says whether the platform may have seen the request."""
+
+    def __init__(self, reason: str, *, sent: bool) -> None:
+        super().__init__(reason)
+        self.sent = sent
+
+
+def new_client(limits: Limits = DEFAULT, transport: httpx.AsyncBaseTransport | None = None) -> httpx.AsyncClient:
+    """Return a client fit for :class:`PlatformHttp`: no proxies of the environment, no redirects, no cookies kept."""
+    return httpx.AsyncClient(
+        transport=transport,
+        trust_env=False,
+        follow_redirects=False,
+        timeout=_timeout(limits),
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+    )
+
+
+class PlatformHttp:
+    """:class:`connectors.contract.Http` over an httpx client that several sources may share.
+
+    ``base_url`` comes from the composition root and fixes scheme, host and port. ``on_response`` hears every answer,
+    throttled ones included, so that a rate budget can read the headers of its platform.
+    """
+
+    def __init__(
+        self,
+        client: httpx.AsyncClient,
+        base_url: str,
+        *,
+        now: Callable[[], datetime],
+        uniform: Callable[[], float],
+        token: str = "",
+        limits: Limits = DEFAULT,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        on_response: Callable[[Response], None] | None = None,
+    ) -> None:
+        if client.trust_env:
+            raise ValueError("the client reads proxies and credentials of the environment: give trust_env=False")
+        self._base = _base(base_url)
+        self._client = client
+        self._now = now
+        self._uniform = uniform
+        self._token = token
+        self._limits = limits
+        self._sleep = sleep
+        self._on_response = on_response
+
+    def __repr__(self) -> str:
+        """Name the host and hide the token."""
+        return f"PlatformHttp({self._base.host!r})"
+
+    async def get(self, path: str, params: Mapping[str, str] | None = None) -> Response:
+        return await self._patiently("GET", self._address(path, params), b"")
+
+    async def post(self, path: str, params: Mapping[str, str] | None = None, body: bytes = b"") -> Response:
+        return await self._patiently("POST", self._address(path, params), body)
+
+    def _address(self, path: str, params: Mapping[str, str] | None) -> httpx.URL:
+        text = path if _ABSOLUTE.match(path) else f"{str(self._base).rstrip('/')}/{path.lstrip('/')}"
+        try:
+            url = httpx.URL(text)
+            url = url.copy_merge_params(dict(params)) if params else url
+        except (httpx.InvalidURL, ValueError):
+            url = None
+        if url is None or url.userinfo or _origin(url) != _origin(self._base):
+            raise ConnectorError(f"an address leads away from {self._base.host}")
+        for name in _TOKEN_PARAMETERS:
+            url = url.copy_remove_param(name) if name in url.params else url
+        if self._token and self._token in url.params.values():
+            raise ConnectorError("a token does not travel in an address")
+        return url.copy_with(fragment=None)
+
+    async def _patiently(self, method: str, url: httpx.URL, body: bytes) -> Response:
+        for attempt in range(1, self._limits.attempts + 1):
+            asked: float | None = None
+            try:
+                response = await self._exchange(method, url, body)
+            except _BrokenOff as broken:
+                reason, again = str(broken), method == "GET" or not broken.sent
+            else:
+                if not _is_overload(response.status):
+                    return response
+                asked = retry_after(response.headers, response.received_at, self._limits.longest_wait)
+                reason, again = f"answered {response.status}", method == "GET"
+            pause = self._pause(attempt) if asked is None else asked
+            if not again or attempt == self._limits.attempts or pause > self._limits.longest_pause:
+                break
+            await self._sleep(pause)
+        raise TryLater(f"{self._base.host} {reason}", asked)
+
+    def _pause(self, attempt: int) -> float:
+        """Full jitter: anything between nothing and the doubled pause."""
+        return self._uniform() * min(self._limits.longest_pause, self._limits.first_pause * 2.0 ** (attempt - 1))
+
+    async def _exchange(self, method: str, url: httpx.URL, body: bytes) -> Response:
+        # Built without the client, so that no cookie or header of another source is merged in.
+        request = httpx.Request(method, url, headers=self._headers(), content=body)
+        request.extensions["timeout"] = _timeout(self._limits).as_dict()
+        try:
+            async with asyncio.timeout(self._limits.total):
+                answer = await self._client.send(request, stream=True, auth=None, follow_redirects=False)
+                try:
+                    content = await self._read(answer)
+                finally:
+                    await answer.aclose()
+        except (httpx.ConnectError, httpx.ConnectTimeout):
+            broken = _BrokenOff("cannot be reached", sent=False)
+        except (httpx.TransportError, TimeoutError, zlib.error):
+            broken = _BrokenOff("broke off its answer", sent=True)
+        else:
+            return self._heard(answer, content)
+        # Raised here and not in the handler: httpx errors hold the request and with it the token.
+        raise broken
+
+    def _headers(self) -> dict[str, str]:
+        headers = {"accept": "application/json", "accept-encoding": "gzip", "user-agent": "tallybook"}
+        if self._token:
+            headers["authorization"] = f"Bearer {self._token}"
+        return headers
+
+    def _heard(self, answer: httpx.Response, content: bytes) -> Response:
+        headers = {name: value for name, value in answer.headers.items() if name != "set-cookie"}
+        response = Response(status=answer.status_code, headers=headers, body=content, received_at=self._now())
+        if self._on_response is not None:
+            self._on_response(response)
+        return response
+
+    async def _read(self, answer: httpx.Response) -> bytes:
+        """Unpack while reading: a few kilobytes can hold gigabytes, so the cap stands before the memory."""
+        unpack = _unpacker(answer.headers.get("content-encoding", ""))
+        content = bytearray()
+        received = 0
+        async for chunk in answer.aiter_raw():
+            received += len(chunk)
+            room = self._limits.max_body - len(content) + 1
+            content += chunk if unpack is None else unpack.decompress(chunk, room)
+            if received > self._limits.max_bytes or len(content) > self._limits.max_body:
+                raise BadPayload(f"the answer of {self._base.host} is larger than allowed")
+        if unpack is not None and received and (not unpack.eof or unpack.unused_data):
+            raise _BrokenOff("broke off its answer", sent=True)
+        return bytes(content)
+
+
+def retry_after(headers: Mapping[str, str], now: datetime, longest: float) -> float | None:
+    """Return the seconds a ``Retry-After`` asks for, clamped to [0, longest]; None when absent or unreadable.
+
+    Both forms of RFC 9110, 10.2.3 are read: seconds and an HTTP date (a date without a zone is UTC).
+    """
+    text = headers.get("retry-after", "").strip()
+    if _SECONDS.fullmatch(text):
+        return min(float(text), longest)
+    try:
+        date = parsedate_to_datetime(text)
+    except (ValueError, TypeError, OverflowError):
+        return None
+    date = date.replace(tzinfo=UTC) if date.tzinfo is None else date
+    return min(max((date - now).total_seconds(), 0.0), longest)
+
+
+def _is_overload(status: int) -> bool:
+    return status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR
+
+
+def _base(base_url: str) -> httpx.URL:
+    url = httpx.URL(base_url)
+    if url.scheme not in {"http", "https"} or not url.host or url.userinfo or url.query or url.fragment:
+        raise ValueError("a base address is http(s)://host[:port][/path] and nothing else")
+    return url
+
+
+def _origin(url: httpx.URL) -> tuple[str, str, int]:
+    return url.scheme, url.host, url.port or (443 if url.scheme == "https" else 80)
+
+
+def _timeout(limits: Limits) -> httpx.Timeout:
+    return httpx.Timeout(limits.total, connect=limits.connect)
+
+
+def _unpacker(encoding: str) -> zlib._Decompress | None:
+    name = encoding.strip().lower()
+    if name in {"", "identity"}:
+        return None
+    if name not in {"gzip", "x-gzip"}:
+        raise BadPayload("an answer is packed in a way that was not asked for")
+    return zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)

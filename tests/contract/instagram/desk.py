@@ -1,0 +1,108 @@
+"""What the tests of the Instagram connector share: a source, a fetch against the fake, and readings of pages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from connectors.contract import (
+    Delivery,
+    Drop,
+    Item,
+    Observation,
+    Page,
+    Response,
+    Secret,
+    Source,
+    SubjectRef,
+    SubjectType,
+    Task,
+)
+from connectors.http import Limits, PlatformHttp, new_client
+from connectors.instagram import CONNECTOR
+from connectors.instagram_account import InstagramOptions
+from tests.fakes.graph import ACCOUNT, HOST, TOKEN, FakeGraph, httpx_transport
+
+RECORDINGS = Path(__file__).parents[2] / "recordings" / "instagram"
+NOW = datetime(2026, 8, 20, 12, tzinfo=UTC)
+APP_SECRET = "app-secret-0123456789"
+VERIFY_TOKEN = "chosen-by-me"
+OPTIONS = InstagramOptions()
+
+
+def source(options: InstagramOptions = OPTIONS, secrets: tuple[Secret, ...] | None = None) -> Source:
+    ring = (Secret(value=APP_SECRET),) if secrets is None else secrets
+    credentials = {"access_token": TOKEN, "verify_token": VERIFY_TOKEN}
+    return Source(
+        id="src_1", platform="instagram", account=ACCOUNT, options=options, credentials=credentials, secrets=ring
+    )
+
+
+def task(kind: str, *subjects: SubjectRef, **more: object) -> Task:
+    return msgspec.structs.replace(Task(kind=kind, source=source(), subjects=subjects), **more)
+
+
+def client(fake: FakeGraph, heard: list[Response] | None = None, token: str = TOKEN) -> PlatformHttp:
+    async def no_sleep(_: float) -> None:
+        return
+
+    return PlatformHttp(
+        new_client(transport=httpx_transport(fake)),
+        HOST,
+        token=token,
+        now=lambda: fake.now,
+        uniform=lambda: 0.5,
+        limits=Limits(attempts=2),
+        sleep=no_sleep,
+        on_response=None if heard is None else heard.append,
+    )
+
+
+async def fetch(fake: FakeGraph, wanted: Task) -> list[Page]:
+    return [page async for page in CONNECTOR.fetch(client(fake), wanted, fake.now)]
+
+
+def landed(page: Page) -> Delivery:
+    return Delivery(channel="fetch", body=page.body, received_at=page.received_at, request=page.request)
+
+
+def read(pages: Iterable[Page]) -> list[Item]:
+    return [item for page in pages for item in CONNECTOR.parse(landed(page), OPTIONS)]
+
+
+def recorded(name: str, **request: str) -> list[Item]:
+    """Return the items of a recording, as the page that ``request`` describes or as a push where it says nothing."""
+    body = (RECORDINGS / f"{name}.json").read_bytes()
+    return parsed(body, {"account": ACCOUNT, **request} if request else None)
+
+
+def parsed(body: bytes, request: Mapping[str, str] | None = None) -> list[Item]:
+    channel = "webhook" if request is None else "fetch"
+    delivery = Delivery(channel=channel, body=body, received_at=NOW, request=request or {})
+    return list(CONNECTOR.parse(delivery, OPTIONS))
+
+
+def observations(items: Iterable[Item]) -> list[Observation]:
+    return [item for item in items if isinstance(item, Observation)]
+
+
+def drops(items: Iterable[Item]) -> list[tuple[str, str]]:
+    return [(item.reason.value, item.detail) for item in items if isinstance(item, Drop)]
+
+
+def post(media: str) -> SubjectRef:
+    return SubjectRef(media, SubjectType.POST)
+
+
+def reel(media: str) -> SubjectRef:
+    return SubjectRef(media, SubjectType.REEL)
+
+
+def story(media: str) -> SubjectRef:
+    return SubjectRef(media, SubjectType.STORY)
+
+
+PROFILE = SubjectRef(ACCOUNT, SubjectType.PROFILE)

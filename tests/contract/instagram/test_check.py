@@ -1,0 +1,214 @@
+"""Proving a source, asking for pushes, and what the connector declares of itself."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from connectors.contract import STORED, Connector, NeedsReauth, Secret, Source, TryLater
+from connectors.instagram import CONNECTOR
+from connectors.instagram_account import SCOPES, InstagramOptions
+from connectors.instagram_metrics import FOLLOWS_SET, LAST_RESORT, SERIES_SET, TOTALS_SET, metric_set
+from tests.contract.instagram.desk import NOW, client, source
+from tests.fakes.graph import ACCOUNT, DEAD_TOKEN, NO_PERMISSION, PAGE, THROTTLED, TOKEN, Failure, FakeGraph
+
+GRANTED = dict.fromkeys(SCOPES["facebook"], "granted")
+
+
+async def check(fake: FakeGraph, of: Source | None = None) -> list[tuple[bool, str]]:
+    findings = await CONNECTOR.check(client(fake), of or source())
+    assert TOKEN not in repr(findings)
+    return [(finding.ok, finding.text) for finding in findings]
+
+
+async def test_a_source_in_order() -> None:
+    fake = FakeGraph(permissions=GRANTED, subscribed=["feed"])
+    assert await check(fake) == [
+        (True, "the token is accepted and the account brand is readable"),
+        (True, "the media of the account are readable"),
+        (True, "all permissions are granted"),
+        (True, "subscribed; the field story_insights must be chosen in the app's dashboard"),
+    ]
+    assert not any("insights" in path for path in fake.paths())
+    assert f"{PAGE}/subscribed_apps" in fake.paths()
+
+
+async def test_a_dead_token_ends_the_check_at_once() -> None:
+    fake = FakeGraph(token="another")
+    assert await check(fake) == [(False, "the access token is not accepted: connect the account again")]
+    assert len(fake.calls) == 1
+
+
+async def test_a_throttled_check_blames_nothing() -> None:
+    fake = FakeGraph(failures=[Failure(400, THROTTLED)])
+    assert await check(fake) == [(False, "Instagram does not answer or throttles at the moment: try again later")]
+
+
+async def test_an_account_that_the_token_does_not_see() -> None:
+    fake = FakeGraph(failures=[Failure(403, NO_PERMISSION)])
+    ((ok, text),) = await check(fake)
+    assert not ok
+    assert "instagram_basic" in text
+
+
+async def test_missing_permissions_are_named() -> None:
+    fake = FakeGraph(permissions={**GRANTED, "instagram_manage_insights": "declined"}, subscribed=["feed"])
+    assert (False, "the permission instagram_manage_insights is missing") in await check(fake)
+
+
+async def test_a_token_that_lists_no_permissions_is_no_fault() -> None:
+    fake = FakeGraph(failures=[Failure(400, NO_PERMISSION, "permissions")], subscribed=["feed"])
+    found = await check(fake)
+    assert all(ok for ok, _ in found)
+    assert any("does not list" in text for _, text in found)
+
+
+async def test_media_that_cannot_be_read() -> None:
+    fake = FakeGraph(permissions=GRANTED, subscribed=["feed"], failures=[Failure(403, NO_PERMISSION, "/media")])
+    assert [ok for ok, _ in await check(fake)] == [True, False, True, True]
+
+
+async def test_no_subscription_and_no_secrets() -> None:
+    bare = msgspec.structs.replace(source(secrets=(Secret(value=""),)), credentials={})
+    texts = [text for ok, text in await check(FakeGraph(permissions=GRANTED), bare) if not ok]
+    assert texts == [
+        "no webhook subscription: nothing is pushed, stories are polled",
+        "no app secret: webhooks cannot be verified and are refused",
+        "no verify token: Meta cannot confirm the webhook address",
+    ]
+
+
+async def test_the_instagram_login_asks_for_itself() -> None:
+    login = source(InstagramOptions(login="instagram"))
+    fake = FakeGraph(permissions=dict.fromkeys(SCOPES["instagram"], "granted"), subscribed=["comments"])
+    assert (await check(fake, login))[-1] == (
+        True,
+        "subscribed; this login is pushed no story totals, stories are polled",
+    )
+    assert "me/accounts" not in fake.paths()
+
+
+async def test_a_page_token_is_its_page_itself() -> None:
+    fake = FakeGraph(permissions=GRANTED, subscribed=["feed"], failures=[Failure(403, NO_PERMISSION, "/accounts")])
+    assert all(ok for ok, _ in await check(fake))
+    assert "me/subscribed_apps" in fake.paths()
+
+
+@pytest.mark.parametrize(
+    ("login", "owner", "fields"),
+    [("facebook", PAGE, ["feed"]), ("instagram", "me", ["comments", "live_comments"])],
+)
+async def test_subscribing(login: str, owner: str, fields: list[str]) -> None:
+    fake = FakeGraph()
+    options = msgspec.convert({"login": login}, InstagramOptions)
+    await CONNECTOR.subscribe(client(fake), source(options), NOW)
+    assert (fake.subscribed, fake.paths()[-1]) == (fields, f"{owner}/subscribed_apps")
+    await CONNECTOR.renew(client(fake), source(options), NOW)
+
+
+async def test_subscribing_with_a_dead_token() -> None:
+    fake = FakeGraph(failures=[Failure(400, DEAD_TOKEN, "subscribed_apps")])
+    with pytest.raises(NeedsReauth):
+        await CONNECTOR.subscribe(client(fake), source(), NOW)
+
+
+async def test_subscribing_is_not_repeated_against_a_platform_that_is_down() -> None:
+    fake = FakeGraph(failures=[Failure(503, b"", "subscribed_apps", times=9)])
+    with pytest.raises(TryLater):
+        await CONNECTOR.subscribe(client(fake), source(), NOW)
+    assert fake.paths().count(f"{PAGE}/subscribed_apps") == 1
+
+
+# ------------------------------------------------------------------------------------------------ declared
+
+
+def test_the_connector_declares_what_it_is() -> None:
+    assert isinstance(CONNECTOR, Connector)
+    assert (CONNECTOR.name, CONNECTOR.platform) == ("instagram", "instagram")
+    assert [kind.name for kind in CONNECTOR.capabilities.fetch] == [
+        "media",
+        "media_insights",
+        "account_day",
+        "profile",
+        "stories",
+    ]
+    assert CONNECTOR.capabilities.day_zone == "America/Los_Angeles"
+
+
+def test_every_mapping_is_to_a_stored_key_or_says_why_not() -> None:
+    for mapping in CONNECTOR.metrics:
+        assert mapping.metric in STORED if mapping.metric else mapping.note
+
+
+def test_each_metric_counts_in_one_place() -> None:
+    """Two answers may count the same metric of the same subject only where they are the same series."""
+    places: dict[tuple[str, str], set[str]] = {}
+    for mapping in CONNECTOR.metrics:
+        if mapping.counting and mapping.metric:
+            for subject in mapping.subject_types:
+                places.setdefault((subject.value, mapping.metric), set()).add(mapping.wire)
+    several = {key: wires for key, wires in places.items() if len({wire.split("/")[0] for wire in wires}) > 1}
+    # A story's totals come polled and pushed; the media node has the comments of posts and reels, no story has one.
+    pushed = {key for key in several if key[0] == "story"}
+    assert {key: wires for key, wires in several.items() if key not in pushed} == {
+        ("profile", "reach"): {"account_series/reach", "account_totals/reach"},
+    }
+    assert all(wire.split("/")[0] in {"insights", "story_insights"} for key in pushed for wire in several[key])
+
+
+def test_views_name_their_mapping() -> None:
+    both = {m.metric for m in CONNECTOR.metrics if m.mapping == "meta_views@1"}
+    assert both == {"views", "impressions"}
+    assert {m.mapping for m in CONNECTOR.metrics if m.wire.endswith("/views") and m.metric} == {"meta_views@1"}
+
+
+@pytest.mark.parametrize(
+    ("media_type", "product", "safe"),
+    [
+        (
+            "VIDEO",
+            "REELS",
+            "views reach likes comments shares saved total_interactions ig_reels_video_view_total_time",
+        ),
+        (
+            "IMAGE",
+            "FEED",
+            "views reach likes comments shares saved total_interactions follows profile_visits",
+        ),
+        ("CAROUSEL_ALBUM", "FEED", "reach saved shares follows profile_visits views"),
+        ("IMAGE", "STORY", "views reach replies shares follows profile_visits total_interactions navigation"),
+    ],
+)
+def test_nothing_unsafe_is_asked_for(media_type: str, product: str, safe: str) -> None:
+    assert set(metric_set(media_type, product)) <= set(safe.split())
+
+
+def test_everything_that_is_asked_for_is_booked() -> None:
+    booked = {mapping.wire for mapping in CONNECTOR.metrics if mapping.metric}
+    media = {*metric_set("VIDEO", "REELS"), *metric_set("IMAGE", "FEED"), *metric_set("", "STORY"), *LAST_RESORT}
+    assert {f"insights/{name}" for name in media} <= booked
+    assert {f"account_series/{name}" for name in SERIES_SET} <= booked
+    assert {f"account_totals/{name}" for name in TOTALS_SET} <= booked
+    assert {wire.split("/")[1].split(".")[0] for wire in booked if wire.startswith("account_follows")} == set(
+        FOLLOWS_SET
+    )
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"login": "password"},
+        {"graph_version": "25"},
+        {"graph_version": "v25.0/me"},
+        {"ig_user_id": "../me"},
+        {"host": "x"},
+    ],
+)
+def test_options_that_cannot_be(options: dict[str, str]) -> None:
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert(options, InstagramOptions)
+
+
+def test_a_source_shows_no_secret() -> None:
+    assert TOKEN not in repr(source())
+    assert ACCOUNT in repr(source())
