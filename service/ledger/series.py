@@ -19,6 +19,7 @@ import enum
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
+from functools import lru_cache
 from typing import NamedTuple
 from uuid import UUID
 
@@ -429,9 +430,8 @@ def window_state(lines: Iterable[Line], confirmations: Iterable[tuple[int, datet
             state.stands[metric] = Stand(value, observed_at, ref)
         state.said[metric] = max(observed_at, state.said.get(metric, observed_at))
     for mask, at in confirmations:
-        for metric, bit in BIT.items():
-            if mask & bit:
-                state.said[metric] = max(at, state.said.get(metric, at))
+        for metric in metrics_of(mask):
+            state.said[metric] = max(at, state.said.get(metric, at))
     return state
 
 
@@ -477,6 +477,72 @@ def book_window(state: WindowState, readings: Iterable[WindowReading]) -> Window
     return change
 
 
+class Written(NamedTuple):
+    """Part of a line of a window: all but its place."""
+
+    sign: int
+    cause: int
+    observed_at: datetime
+    ref: Ref
+    metrics: Mapping[str, int]
+
+
+class Booked(NamedTuple):
+    """What readings do to a window: lines, and (mask, instant) confirmations.
+
+    ``bare``: a metric was taken back and nothing put in its place, so the window knows less than before.
+    """
+
+    written: list[Written]
+    confirmed: list[tuple[int, datetime]]
+    bare: bool = False
+
+
+def book(
+    lines: Sequence[Line], confirmations: Sequence[tuple[int, datetime]], readings: Sequence[WindowReading]
+) -> Booked:
+    """Return what readings do to a window, given every line and confirmation of it.
+
+    A first reading and a reading that only confirms are most of what happens and need no look at single metrics.
+    """
+    if len(readings) == 1:
+        at, metrics, ref = readings[0]
+        if not lines and not confirmations and None not in metrics.values():
+            return Booked([Written(1, Cause.GROWTH, at, ref, metrics)], [])  # type: ignore[arg-type]
+        if len(lines) == 1 and lines[0].metrics == metrics and len(confirmations) <= 1:
+            mask = mask_of(metrics)
+            if not confirmations or confirmations[0][0] == mask:
+                said = max(lines[0].observed_at, confirmations[0][1]) if confirmations else lines[0].observed_at
+                return Booked([], [(mask, at)] if at > said else [])
+    return _book_metrics(window_state(lines, confirmations), readings)
+
+
+def _book_metrics(state: WindowState, readings: Sequence[WindowReading]) -> Booked:
+    change = book_window(state, sorted(readings, key=lambda reading: reading.at))
+    replaced = {metric for metric, _ in change.added}
+    taken_back = Cause.REVERSAL if replaced else Cause.SOURCE_WITHDREW
+    cause = Cause.SOURCE_RESTATED if change.removed else Cause.GROWTH
+    written = _written(change.removed, -1, taken_back) + _written(change.added, 1, cause)
+    by_instant: dict[datetime, int] = {}
+    for metric, at in change.confirmed.items():
+        by_instant[at] = by_instant.get(at, 0) | BIT[metric]
+    bare = any(metric not in replaced for metric, _ in change.removed)
+    return Booked(written, [(mask, at) for at, mask in by_instant.items()], bare)
+
+
+def _written(stands: Iterable[tuple[str, Stand]], sign: int, cause: Cause) -> list[Written]:
+    rows: dict[tuple[datetime, Ref], dict[str, int]] = {}
+    for metric, stand in stands:
+        rows.setdefault((stand.observed_at, stand.ref), {})[metric] = stand.value * sign
+    return [Written(sign, cause, at, ref, metrics) for (at, ref), metrics in rows.items()]
+
+
 def mask_of(metrics: Iterable[str]) -> int:
     """Return the bit mask of stored metrics."""
     return sum(BIT[metric] for metric in metrics)
+
+
+@lru_cache(maxsize=4096)
+def metrics_of(mask: int) -> tuple[str, ...]:
+    """Return the stored metrics of a bit mask."""
+    return tuple(metric for metric, bit in BIT.items() if mask & bit)

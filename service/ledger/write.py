@@ -8,7 +8,7 @@ the tallies it touches from the ledger, alone in the workspace.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -40,15 +40,12 @@ from service.ledger.series import (
     Line,
     Reading,
     Ref,
-    Stand,
     WindowReading,
     advance,
-    book_window,
+    book,
     correct,
     in_order,
-    mask_of,
     pack,
-    window_state,
 )
 from service.ledger.tallies import Cell, Sums, spread
 from service.records import SourceRow
@@ -278,33 +275,17 @@ async def _windows(work: _Work, said: Sequence[Said]) -> None:
     lines, confirmations = await _load_windows(work, [key for key in readings if key[0] not in fresh])
     confirmed: list[tuple[WindowOf, int, datetime]] = []
     for key, window_readings in readings.items():
-        state = window_state(lines.get(key, ()), confirmations.get(key, ()))
-        change = book_window(state, sorted(window_readings, key=lambda reading: reading.at))
-        replaced = {metric for metric, _ in change.added}
-        if any(metric not in replaced for metric, _ in change.removed) and work.tallied(key[1]):
+        booked = book(lines.get(key, ()), confirmations.get(key, ()), window_readings)
+        if booked.bare and work.tallied(key[1]):
             work.needs_rebuild(key[0])
-        taken_back = Cause.REVERSAL if replaced else Cause.SOURCE_WITHDREW
-        cause = Cause.SOURCE_RESTATED if change.removed else Cause.GROWTH
-        work.placed += _window_lines(key, change.removed, -1, taken_back, validity[key])
-        work.placed += _window_lines(key, change.added, 1, cause, validity[key])
-        by_instant: dict[datetime, list[str]] = defaultdict(list)
-        for metric, at in change.confirmed.items():
-            by_instant[at].append(metric)
-        confirmed += [(key, mask_of(metrics), at) for at, metrics in by_instant.items()]
+        subject_id, number, start, end = key
+        day, count, flags = validity[key]
+        work.placed += [
+            Placed(subject_id, number, Line(start, end, sign, cause, flags, at, ref, metrics, day, count))
+            for sign, cause, at, ref, metrics in booked.written
+        ]
+        confirmed += [(key, mask, at) for mask, at in booked.confirmed]
     await _confirm(work, confirmed)
-
-
-def _window_lines(
-    key: WindowOf, stands: Iterable[tuple[str, Stand]], sign: int, cause: Cause, validity: tuple[Any, int, int]
-) -> list[Placed]:
-    rows: dict[tuple[datetime, Ref], dict[str, int]] = defaultdict(dict)
-    for metric, stand in stands:
-        rows[stand.observed_at, stand.ref][metric] = stand.value * sign
-    day, count, flags = validity
-    return [
-        Placed(key[0], key[1], Line(key[2], key[3], sign, cause, flags, at, ref, metrics, day, count))
-        for (at, ref), metrics in rows.items()
-    ]
 
 
 async def _load_windows(

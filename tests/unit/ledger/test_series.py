@@ -23,11 +23,12 @@ from service.ledger.series import (
     WindowReading,
     WindowState,
     advance,
-    book_window,
+    book,
     correct,
     cut,
     in_order,
     knots_of,
+    mask_of,
     pack,
     pieces,
     share,
@@ -166,14 +167,12 @@ def test_a_window_keeps_its_newest_point_in_any_order(
     lines: list[Line] = []
     confirmations: list[tuple[int, datetime]] = []
     for at, value in shuffled:
-        state = window_state(lines, confirmations)
-        change = book_window(state, [WindowReading(at, {"views": value}, REF)])
-        for sign, stands in ((-1, change.removed), (1, change.added)):
-            lines += [
-                Line(START, START, sign, 0, 0, stand.observed_at, stand.ref, {metric: sign * stand.value})
-                for metric, stand in stands
-            ]
-        confirmations += [(1 << 1, when) for when in change.confirmed.values()]
+        booked = book(lines, confirmations, [WindowReading(at, {"views": value}, REF)])
+        lines += [
+            Line(START, START, sign, cause, 0, observed_at, ref, metrics)
+            for sign, cause, observed_at, ref, metrics in booked.written
+        ]
+        confirmations = [(mask_of(["views"]), when) for _, when in (*confirmations, *booked.confirmed)][-1:]
     state = window_state(lines, confirmations)
     found = state.stands.get("views")
     assert (found.value if found else None) == newest[1]
