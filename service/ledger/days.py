@@ -9,17 +9,17 @@ from uuid import UUID
 
 import asyncpg
 
-from connectors.contract import ADDITIVE, Kind
+from connectors.contract import Kind
 from service.ledger import statements
 from service.ledger.readings import SeriesKey
-from service.ledger.rows import line_of, tally_columns
+from service.ledger.rows import line_of, present
 from service.ledger.series import Line
 from service.ledger.tallies import Cell, Sums, spread
 
 TALLIED = frozenset({Kind.LIFETIME, Kind.PERIOD, Kind.EVENT})
 """Kinds that tallies sum; levels and uniques are never added."""
 
-SubjectDays = dict[tuple[UUID, Cell], Sums]
+SubjectDays = dict[tuple[UUID, Cell], dict[str, int]]
 
 
 def key_of(row: Mapping[str, Any]) -> SeriesKey:
@@ -35,26 +35,24 @@ def key_of(row: Mapping[str, Any]) -> SeriesKey:
     )
 
 
-def merge(rows: dict[Any, Sums], key: Any, sums: Sums) -> None:
-    """Add a row of sums to the one under ``key``; null and a number is the number."""
+def merge(rows: dict[Any, dict[str, int]], key: Any, sums: Sums) -> None:
+    """Add sums to the row under ``key``; null and a number is the number."""
     known = rows.get(key)
     if known is None:
-        rows[key] = list(sums)
+        rows[key] = dict(sums)
         return
-    for place, amount in enumerate(sums):
-        if amount is not None:
-            have = known[place]
-            known[place] = amount if have is None else have + amount
+    for metric, amount in sums.items():
+        known[metric] = known.get(metric, 0) + amount
 
 
 async def add(connection: asyncpg.Connection[Any], workspace_id: UUID, table: str, rows: Mapping[Any, Sums]) -> None:
     """Add rows of sums to a tally table, in key order: two postings that touch the same rows cannot deadlock."""
     if not rows:
         return
-    flat = sorted(((*key[:-1], *key[-1]), sums) for key, sums in rows.items())
-    places = [place for place in range(len(ADDITIVE)) if any(sums[place] is not None for _, sums in flat)]
-    metrics = tuple(ADDITIVE[place] for place in places)
-    columns = tally_columns([key for key, _ in flat], [sums for _, sums in flat], places)
+    keys = sorted(rows)
+    metrics = present(rows.values())
+    columns: list[list[Any]] = [list(column) for column in zip(*((*key[:-1], *key[-1]) for key in keys), strict=True)]
+    columns += [[rows[key].get(metric) for key in keys] for metric in metrics]
     await connection.execute(statements.add_days(table, metrics), workspace_id, *columns)
 
 

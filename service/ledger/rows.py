@@ -11,7 +11,6 @@ import msgspec
 
 from connectors.contract import STORED
 from service.ledger.series import Balance, Line, Ref
-from service.ledger.tallies import Sums
 
 SeriesOf = tuple[UUID, int]
 """A subject and a series id: one lifetime or level series, or the home of windows and events."""
@@ -97,12 +96,6 @@ def entry_columns(placed: Sequence[Placed]) -> tuple[tuple[str, ...], list[list[
     ]
     columns += [[line.metrics.get(key) for line in lines] for key in metrics]
     return metrics, columns
-
-
-def tally_columns(keys: Sequence[tuple[Any, ...]], sums: Sequence[Sums], places: Sequence[int]) -> list[list[Any]]:
-    """Return the columns of tally keys (flat tuples) and of the sums at ``places``."""
-    columns: list[list[Any]] = [list(column) for column in zip(*keys, strict=True)]
-    return columns + [[row[place] for row in sums] for place in places]
 
 
 def iso(at: datetime) -> str:

@@ -7,7 +7,7 @@ in the balance and in the range ``lifetime``, in no other bucket.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from typing import NamedTuple
@@ -18,9 +18,10 @@ from service.ledger.series import Flag, Line, cut
 
 OPENING_DAY = date.min
 """PostgreSQL's ``-infinity``: the driver reads and writes one as the other."""
-PLACE = {key: place for place, key in enumerate(ADDITIVE)}
+_ADDITIVE = frozenset(ADDITIVE)
 
-Sums = list[int | None]
+Sums = Mapping[str, int]
+"""Amounts by metric; an absent one is null."""
 
 
 class Cell(NamedTuple):
@@ -57,51 +58,31 @@ def local_days(start: datetime, end: datetime, zone: str) -> tuple[tuple[date, .
     return tuple(days), tuple(edges)
 
 
-def add(sums: Sums, metric: str, amount: int) -> None:
-    """Add to one metric of a row of sums; null and a number is the number."""
-    place = PLACE[metric]
-    known = sums[place]
-    sums[place] = amount if known is None else known + amount
-
-
 def spread(line: Line, zones: Iterable[str], source_zone: str, currency: str, paid: int) -> list[tuple[Cell, Sums]]:
-    """Return the tally cells of one line for the zones that its subject is asked in, with its additive amounts."""
-    amounts = [(metric, amount) for metric, amount in line.metrics.items() if metric in PLACE]
+    """Return the tally cells of one line for the zones that its subject is asked in, with its additive amounts.
+
+    Cells may share one mapping with the line: it is read, not changed.
+    """
+    amounts = line.metrics
+    if not _ADDITIVE.issuperset(amounts):
+        amounts = {metric: amount for metric, amount in amounts.items() if metric in _ADDITIVE}
     if not amounts:
         return []
-    found = []
     if line.day is not None:
-        return [(Cell(line.day, source_zone, 1, line.days, currency, paid), _sums(amounts))]
+        return [(Cell(line.day, source_zone, 1, line.days, currency, paid), amounts)]
+    found: list[tuple[Cell, Sums]] = []
     for zone in zones:
         if line.flags & Flag.OPENING:
-            found.append((Cell(OPENING_DAY, zone, 0, 1, currency, paid), _sums(amounts)))
+            found.append((Cell(OPENING_DAY, zone, 0, 1, currency, paid), amounts))
             continue
         # A window shorter than a day is never cut: it belongs to the day in which it begins.
         end = line.valid_from if line.flags & Flag.SHORT else line.valid_to
         days, edges = local_days(line.valid_from, end, zone)
-        found += _cut_days(line, amounts, days, edges, (zone, currency, paid))
+        if not edges:
+            found.append((Cell(days[0], zone, 0, 1, currency, paid), amounts))
+        else:
+            shares = {metric: cut(amount, line.valid_from, line.valid_to, edges) for metric, amount in amounts.items()}
+            for place, day in enumerate(days):
+                part = {metric: parts[place] for metric, parts in shares.items()}
+                found.append((Cell(day, zone, 0, 1, currency, paid), part))
     return found
-
-
-def _sums(amounts: Sequence[tuple[str, int]]) -> Sums:
-    sums: Sums = [None] * len(ADDITIVE)
-    for metric, amount in amounts:
-        sums[PLACE[metric]] = amount
-    return sums
-
-
-def _cut_days(
-    line: Line,
-    amounts: Sequence[tuple[str, int]],
-    days: Sequence[date],
-    edges: Sequence[datetime],
-    key: tuple[str, str, int],
-) -> list[tuple[Cell, Sums]]:
-    zone, currency, paid = key
-    if len(days) == 1:
-        return [(Cell(days[0], zone, 0, 1, currency, paid), _sums(amounts))]
-    rows: list[tuple[Cell, Sums]] = [(Cell(day, zone, 0, 1, currency, paid), [None] * len(ADDITIVE)) for day in days]
-    for metric, amount in amounts:
-        for (_, sums), part in zip(rows, cut(amount, line.valid_from, line.valid_to, edges), strict=True):
-            add(sums, metric, part)
-    return rows

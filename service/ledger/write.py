@@ -47,7 +47,7 @@ from service.ledger.series import (
     in_order,
     pack,
 )
-from service.ledger.tallies import Cell, Sums, spread
+from service.ledger.tallies import Cell, spread
 from service.records import SourceRow
 
 
@@ -460,8 +460,8 @@ async def _write_lines(work: _Work) -> None:
 
 async def _write_tallies(work: _Work, campaigns: Mapping[UUID, Sequence[UUID]], zones: Mapping[UUID, str]) -> None:
     """Add the lines of counted series to the days of their subjects and campaigns, rows in key order."""
-    by_subject: dict[tuple[UUID, Cell], Sums] = {}
-    by_campaign: dict[tuple[UUID, str, Cell], Sums] = {}
+    by_subject: days.SubjectDays = {}
+    by_campaign: dict[tuple[UUID, str, Cell], dict[str, int]] = {}
     for row in work.placed:
         if row.subject_id in work.rebuild or not work.tallied(row.series_id):
             continue
