@@ -7,45 +7,32 @@ three. Every process answers ``/healthz``, ``/readyz`` and ``/metrics``.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Protocol
 
+import httpx
 import msgspec
 import structlog
 from alembic.script import ScriptDirectory
-from fastapi import APIRouter, FastAPI
-from starlette.types import ASGIApp
+from fastapi import FastAPI
 
+from connectors import contract
 from connectors.contract import Connector
+from connectors.http import PlatformHttp, new_client
 from service import context as contexts
 from service import plugins, telemetry
 from service.access.secrets import Vault
-from service.api import (
-    campaigns,
-    capabilities,
-    creators,
-    deliveries,
-    keys,
-    kpis,
-    openapi,
-    operations,
-    problems,
-    sources,
-    strategies,
-    subjects,
-    uploads,
-    webhooks,
-    workspaces,
-)
-from service.api.edge import Edge
+from service.api.application import PUBLIC, Api, with_routes
 from service.api.state import Services
 from service.context import Context
 from service.db import embedded, migrate
 from service.db.engine import Database, make_engine
 from service.db.roles import assert_role
 from service.errors import Misconfigured
+from service.fetch.pull import HttpFor, Puller
+from service.fetch.rounds import Rounds
+from service.fetch.schedule import Scheduler
 from service.inbox.land import Lander
 from service.ledger.memberships import reassign_campaigns, record_version
 from service.pipeline.worker import Worker
@@ -55,21 +42,6 @@ from service.settings import Settings
 _log = structlog.get_logger(__name__)
 ROLES = ("all", "api", "worker", "scheduler")
 _STOP_SECONDS = 20.0
-_API: tuple[APIRouter, ...] = (
-    workspaces.router,
-    keys.router,
-    strategies.router,
-    campaigns.router,
-    sources.router,
-    uploads.router,
-    creators.router,
-    subjects.router,
-    deliveries.router,
-    kpis.router,
-    capabilities.router,
-    webhooks.router,
-)
-_ALWAYS: tuple[APIRouter, ...] = (operations.router, problems.router)
 
 
 class Loop(Protocol):
@@ -110,14 +82,19 @@ def place_of(settings: Settings, context: Context) -> Place:
 
 @asynccontextmanager
 async def open_services(
-    settings: Settings, context: Context, connectors: Mapping[str, Connector] | None = None
+    settings: Settings,
+    context: Context,
+    connectors: Mapping[str, Connector] | None = None,
+    transport: httpx.AsyncBaseTransport | None = None,
 ) -> AsyncIterator[Services]:
     """Open the parts of a process and close them again: for the application and for commands.
 
+    ``transport`` takes the place of the network towards platforms.
     Raises :class:`Misconfigured` for a role that sees too much, a wrong master key or missing settings.
     """
     place = await asyncio.to_thread(place_of, settings, context)
     async with AsyncExitStack() as stack:
+        client = await stack.enter_async_context(new_client(transport=transport))
         engine = make_engine(place.url, settings.pool_size)
         stack.push_async_callback(engine.dispose)
         database, vault = Database(engine), Vault(place.master, context)
@@ -132,10 +109,46 @@ async def open_services(
             vault=vault,
             connectors=_installed() if connectors is None else connectors,
             lander=lander,
+            http_for=_outgoing(client, settings, context),
             revision=newest_revision(),
             record_version=record_version,
             reassign=reassign_campaigns,
         )
+
+
+class _Nowhere:
+    """The client of a connector that reaches out to nothing."""
+
+    async def get(self, path: str, params: Mapping[str, str] | None = None) -> contract.Response:
+        raise contract.NotSupported("this connector has no address to reach out to")
+
+    async def post(self, path: str, params: Mapping[str, str] | None = None, body: bytes = b"") -> contract.Response:
+        raise contract.NotSupported("this connector has no address to reach out to")
+
+
+def _outgoing(client: httpx.AsyncClient, settings: Settings, context: Context) -> HttpFor:
+    """Return what gives a connector its client: the address is ours or the connector's own, never a row's."""
+
+    def http_for(source: contract.Source, connector: Connector) -> contract.Http:
+        own = getattr(connector, "address", None)
+        named = own(source.options) if own is not None else connector.base_url
+        address = settings.connector_urls.get(connector.name) or named
+        if not address:
+            return _Nowhere()
+        token = source.credentials.get("access_token", "")
+        try:
+            return PlatformHttp(client, address, now=context.now, uniform=context.uniform, token=token)
+        except (ValueError, httpx.InvalidURL):
+            raise Misconfigured(f"TALLYBOOK_CONNECTOR_URLS: not the address of {connector.name}") from None
+
+    return http_for
+
+
+def rounds_of(services: Services) -> Rounds:
+    """Return what plans and pulls: for the scheduler and for commands."""
+    parts = (services.db, services.context)
+    puller = Puller(*parts, services.settings, services.vault, services.http_for, services.lander.landed)
+    return Rounds(*parts, services.connectors, puller)
 
 
 async def _prove(database: Database, vault: Vault) -> None:
@@ -167,45 +180,13 @@ def newest_revision() -> str:
 # ------------------------------------------------------------------------------------------------ application
 
 
-class Api(FastAPI):
-    """The application with its edge around everything and an OpenAPI document that says scopes and problems."""
-
-    def __init__(self, context: Context, settings: Settings, lifespan: Lifespan | None = None) -> None:
-        """Make an application without routes."""
-        self._context = context
-        self._max_upload = settings.max_upload
-        super().__init__(
-            title="Tallybook",
-            summary="Keeps the books of social-media campaigns and can prove every number",
-            version=_version(),
-            docs_url=None,
-            redoc_url=None,
-            redirect_slashes=False,
-            generate_unique_id_function=openapi.operation_id,
-            lifespan=lifespan,
-        )
-        problems.install(self)
-
-    def build_middleware_stack(self) -> ASGIApp:
-        """Put the edge outside of everything, the answers to unexpected errors included."""
-        return Edge(super().build_middleware_stack(), self._context, self._max_upload)
-
-    def openapi(self) -> dict[str, Any]:
-        """Return the document, made once."""
-        if self.openapi_schema is None:
-            self.openapi_schema = openapi.finished(super().openapi(), self)
-        return self.openapi_schema
-
-
-Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
-
-
 def build(
     settings: Settings,
     context: Context | None = None,
     *,
     roles: Iterable[str] = ("all",),
     connectors: Mapping[str, Connector] | None = None,
+    transport: httpx.AsyncBaseTransport | None = None,
 ) -> FastAPI:
     """Return the application of a process. Its parts are opened and its loops started by its lifespan.
 
@@ -216,22 +197,17 @@ def build(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with open_services(settings, made, connectors) as services, _running(_loops(services, chosen)):
+        async with open_services(settings, made, connectors, transport) as services:
             app.state.services = services
-            yield
+            async with _running(_loops(services, chosen)):
+                yield
 
-    return _with_routes(Api(made, settings, lifespan), _API if "api" in chosen else ())
+    return with_routes(Api(made, settings, lifespan), PUBLIC if "api" in chosen else ())
 
 
 def openapi_document() -> dict[str, Any]:
     """Return the OpenAPI document of the public interface, without a database or an environment."""
-    return _with_routes(Api(contexts.real(), Settings.model_construct()), _API).openapi()
-
-
-def _with_routes(app: Api, routers: Iterable[APIRouter]) -> Api:
-    for router in (*routers, *_ALWAYS):
-        app.include_router(router, responses=problems.DECLARED)
-    return app
+    return with_routes(Api(contexts.real(), Settings.model_construct()), PUBLIC).openapi()
 
 
 def _roles(roles: Iterable[str]) -> frozenset[str]:
@@ -253,6 +229,9 @@ def _loops(services: Services, roles: frozenset[str]) -> dict[str, Loop]:
             services.connectors,
             wake=services.lander.landed,
         )
+    if "scheduler" in roles:
+        rounds = rounds_of(services)
+        loops["scheduler"] = Scheduler(services.db, services.context, services.settings, rounds)
     return loops
 
 
@@ -279,11 +258,14 @@ def _ended(task: asyncio.Task[None]) -> None:
         _log.error("loop.died", loop=task.get_name(), error=type(error).__name__)
 
 
-def _version() -> str:
-    try:
-        return version("tallybook")
-    except PackageNotFoundError:
-        return "0"
-
-
-__all__ = ["ROLES", "Api", "Place", "build", "newest_revision", "open_services", "openapi_document", "place_of"]
+__all__ = [
+    "ROLES",
+    "Api",
+    "Place",
+    "build",
+    "newest_revision",
+    "open_services",
+    "openapi_document",
+    "place_of",
+    "rounds_of",
+]

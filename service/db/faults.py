@@ -19,10 +19,10 @@ DATABASE_ERRORS: tuple[type[Exception], ...] = (
 )
 """Everything that a transaction may end with, apart from the errors of the code inside it."""
 
-# Connections lost or refused, resources exhausted (connections, memory, disk), trouble of the machine.
-_LOST_CLASSES = frozenset({"08", "53", "58"})
-# Shutdown, crash, start-up; a server that has become read-only; a session that was idle for too long.
-_LOST_STATES = frozenset({"57P01", "57P02", "57P03", "57P05", "25006", "25P03"})
+# Connections lost or refused, a role not let in, resources exhausted (connections, memory, disk), machine trouble.
+_LOST_CLASSES = frozenset({"08", "28", "53", "58"})
+# Shutdown, crash, start-up; a server that has become read-only; a session that was idle too long; no such database.
+_LOST_STATES = frozenset({"57P01", "57P02", "57P03", "57P05", "25006", "25P03", "3D000"})
 _SERIALIZATION, _DEADLOCK = "40001", "40P01"
 _LOCK_TIMEOUT = "55P03"
 _STATEMENT_TIMEOUT = "57014"

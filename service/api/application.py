@@ -1,0 +1,94 @@
+"""The HTTP application: routes, errors, the edge around all, the OpenAPI document. What they use is handed in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import AbstractAsyncContextManager
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from fastapi import APIRouter, FastAPI
+from starlette.types import ASGIApp
+
+from service.api import (
+    campaigns,
+    capabilities,
+    creators,
+    deliveries,
+    keys,
+    kpis,
+    openapi,
+    operations,
+    problems,
+    sources,
+    strategies,
+    subjects,
+    uploads,
+    webhooks,
+    workspaces,
+)
+from service.api.edge import Edge
+from service.context import Context
+from service.settings import Settings
+
+PUBLIC: tuple[APIRouter, ...] = (
+    workspaces.router,
+    keys.router,
+    strategies.router,
+    campaigns.router,
+    sources.router,
+    uploads.router,
+    creators.router,
+    subjects.router,
+    deliveries.router,
+    kpis.router,
+    capabilities.router,
+    webhooks.router,
+)
+_ALWAYS: tuple[APIRouter, ...] = (operations.router, problems.router)
+
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+
+
+class Api(FastAPI):
+    """The application with its edge around everything and an OpenAPI document that says scopes and problems."""
+
+    def __init__(self, context: Context, settings: Settings, lifespan: Lifespan | None = None) -> None:
+        """Make an application without routes."""
+        self._context = context
+        self._max_upload = settings.max_upload
+        super().__init__(
+            title="Tallybook",
+            summary="Keeps the books of social-media campaigns and can prove every number",
+            version=_version(),
+            docs_url=None,
+            redoc_url=None,
+            redirect_slashes=False,
+            generate_unique_id_function=openapi.operation_id,
+            lifespan=lifespan,
+        )
+        problems.install(self)
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """Put the edge outside of everything, the answers to unexpected errors included."""
+        return Edge(super().build_middleware_stack(), self._context, self._max_upload)
+
+    def openapi(self) -> dict[str, Any]:
+        """Return the document, made once."""
+        if self.openapi_schema is None:
+            self.openapi_schema = openapi.finished(super().openapi(), self)
+        return self.openapi_schema
+
+
+def with_routes(app: Api, routers: Iterable[APIRouter]) -> Api:
+    """Add routes, and those that every process has; return the application."""
+    for router in (*routers, *_ALWAYS):
+        app.include_router(router, responses=problems.DECLARED)
+    return app
+
+
+def _version() -> str:
+    try:
+        return version("tallybook")
+    except PackageNotFoundError:
+        return "0"

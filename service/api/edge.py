@@ -1,0 +1,171 @@
+"""The outermost layer of every request, as plain ASGI: its id, its size, its pace, its log line, safe headers.
+
+The log line holds the template of the route, never the path: a webhook address is a secret.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+import structlog
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service import telemetry
+from service.api.problems import REQUEST_ID, problem
+from service.context import Context
+
+_log = structlog.get_logger(__name__)
+JSON_BYTES = 1024 * 1024
+"""Largest body of a route that reads JSON."""
+_UPLOAD = re.compile(r"/v1/sources/[^/]+/uploads")
+_OWN_LIMITS = "/v1/webhooks/"
+"""Routes below it bound their bodies themselves, by connector."""
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_HEADERS = {
+    "x-content-type-options": "nosniff",
+    "cache-control": "no-store",
+    "referrer-policy": "no-referrer",
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+}
+_QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
+"""Asked every few seconds by machines: logged only when they fail."""
+
+
+class Limit(msgspec.Struct, frozen=True):
+    """How large a body may be, in bytes, and how many seconds it may take to arrive."""
+
+    size: int
+    seconds: float
+
+
+class Edge:
+    """Wraps the whole application."""
+
+    def __init__(self, app: ASGIApp, context: Context, max_upload: int) -> None:
+        """Take the application and the largest upload in bytes."""
+        self._app = app
+        self._context = context
+        self._json = Limit(JSON_BYTES, 30.0)
+        self._upload = Limit(max_upload, 600.0)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        scope[REQUEST_ID] = str(self._context.new_id())
+        exchange = _Exchange(scope, receive, send, self._limit(scope["path"]))
+        began = self._context.monotonic()
+        try:
+            if not await exchange.refused_at_once():
+                await self._app(scope, exchange.receive, exchange.send)
+        finally:
+            _record(scope, exchange.status, self._context.monotonic() - began)
+
+    def _limit(self, path: str) -> Limit | None:
+        if path.startswith(_OWN_LIMITS):
+            return None
+        return self._upload if _UPLOAD.fullmatch(path) else self._json
+
+
+class _Exchange:
+    """One request and its answer. A body that breaks its limit ends early, and its problem replaces the answer."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, limit: Limit | None) -> None:
+        self.status = 0
+        self._scope = scope
+        self._receive = receive
+        self._send = send
+        self._limit = limit
+        self._deadline = asyncio.get_running_loop().time() + (limit.seconds if limit is not None else 0)
+        self._size = 0
+        self._is_complete = False
+        self._refusal: tuple[str, str] | None = None
+        self._is_replaced = False
+
+    async def refused_at_once(self) -> bool:
+        """Answer a request that announces more than it may send; tell whether it did."""
+        if self._limit is None:
+            return False
+        announced = dict(self._scope["headers"]).get(b"content-length", b"")
+        if not announced.isdigit() or int(announced[:20]) <= self._limit.size:
+            return False
+        self._refuse_size(self._limit)
+        await self._answer_refusal()
+        return True
+
+    async def receive(self) -> Message:
+        """Hand the body on, within the limit."""
+        if self._limit is None or self._is_complete:
+            return await self._receive()
+        try:
+            async with asyncio.timeout_at(self._deadline):
+                message = await self._receive()
+        except TimeoutError:
+            self._refusal = ("timeout", "the body did not arrive in time")
+            return {"type": "http.disconnect"}
+        self._size += len(message.get("body", b""))
+        self._is_complete = not message.get("more_body", False)
+        if self._size > self._limit.size:
+            self._refuse_size(self._limit)
+            return {"type": "http.disconnect"}
+        return message
+
+    async def send(self, message: Message) -> None:
+        """Hand the answer on with the headers that every answer has."""
+        if self._is_replaced:
+            return
+        if message["type"] == "http.response.start":
+            if self._refusal is not None:
+                await self._answer_refusal()
+                return
+            self._start(message)
+        await self._send(message)
+
+    def _refuse_size(self, limit: Limit) -> None:
+        self._refusal = ("too-large", f"the body may have {limit.size} bytes at most")
+
+    def _start(self, message: Message) -> None:
+        self.status = message["status"]
+        headers = MutableHeaders(scope=message)
+        headers["x-request-id"] = self._scope[REQUEST_ID]
+        for name, value in _HEADERS.items():
+            headers.setdefault(name, value)
+
+    async def _answer_refusal(self) -> None:
+        code, detail = self._refusal or ("internal", "")
+        answer = problem(self._scope, code, detail, headers={"Connection": "close"})
+
+        async def direct(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self._start(message)
+            await self._send(message)
+
+        await answer(self._scope, self._receive, direct)
+        self._is_replaced = True
+
+
+def _record(scope: Scope, status: int, seconds: float) -> None:
+    route = template(scope)
+    method = scope["method"] if scope["method"] in _METHODS else "other"
+    telemetry.HTTP_REQUESTS.labels(method, route, str(status)).inc()
+    telemetry.HTTP_SECONDS.labels(route).observe(seconds)
+    if route in _QUIET and status < HTTPStatus.BAD_REQUEST:
+        return
+    _log.info(
+        "request",
+        method=method,
+        route=route,
+        status=status,
+        milliseconds=round(seconds * 1000, 1),
+        request_id=scope[REQUEST_ID],
+    )
+
+
+def template(scope: Any) -> str:
+    """Return the template of the route that a request took, or ``none``."""
+    return str(getattr(scope.get("route"), "path", None) or "none")

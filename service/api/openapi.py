@@ -1,0 +1,64 @@
+"""The OpenAPI document: what FastAPI knows, and what it does not: problems, scopes, stable names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.routing import APIRoute, iter_route_contexts
+
+from service.api import auth, kpis, problems
+
+_NEVER = {"get": {"408", "409", "415"}, "delete": {"408", "415"}}
+"""Problems that a method without a body does not meet."""
+_KEYED = {"401", "403"}
+
+
+def operation_id(route: APIRoute) -> str:
+    """Return the name of a route's function in camel case: stable names for generated clients."""
+    first, *rest = route.name.split("_")
+    return first + "".join(part.title() for part in rest)
+
+
+def finished(document: dict[str, Any], app: FastAPI) -> dict[str, Any]:
+    """Add the shape of problems, and the scope that each operation asks for, to what FastAPI made of ``app``."""
+    components = document.setdefault("components", {})
+    schemas = components.setdefault("schemas", {})
+    problem = problems.Problem.model_json_schema(ref_template="#/components/schemas/{model}", mode="serialization")
+    schemas.update(problem.pop("$defs", {}))
+    schemas["Problem"] = problem
+    schemas.update(kpis.components())
+    components["schemas"] = dict(sorted(schemas.items()))
+    components["responses"] = {_name(status): answer for status, answer in problems.DECLARED.items()}
+    scopes = _scopes(app)
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            scope = scopes.get((path, method))
+            if scope is not None:
+                operation["x-scopes"] = [scope]
+            operation["responses"] = _trimmed(operation["responses"], method, is_open=scope is None)
+    return document
+
+
+def _scopes(app: FastAPI) -> dict[tuple[str, str], str]:
+    return {
+        (str(context.path), method.lower()): scope
+        for context in iter_route_contexts(app.routes)
+        for method in context.methods or ()
+        if (scope := auth.scope_of(context)) is not None
+    }
+
+
+def _trimmed(answers: dict[str, Any], method: str, *, is_open: bool) -> dict[str, Any]:
+    """Return the answers of an operation with shared problems named once, and without those that cannot be."""
+    shared = {str(status): answer for status, answer in problems.DECLARED.items()}
+    never = _NEVER.get(method, set()) | (_KEYED if is_open else set())
+    return {
+        status: {"$ref": f"#/components/responses/{_name(status)}"} if answer == shared.get(status) else answer
+        for status, answer in sorted(answers.items())
+        if answer != shared.get(status) or status not in never
+    }
+
+
+def _name(status: int | str) -> str:
+    return f"Problem{status}"

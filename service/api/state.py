@@ -1,0 +1,53 @@
+"""What every route may use, made once by the composition root and kept in ``app.state.services``."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+from fastapi import Depends, Request
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from connectors import contract
+from connectors.contract import Connector
+from service.access.secrets import Vault
+from service.context import Context
+from service.db.engine import Database
+from service.inbox.land import Lander
+from service.records import CampaignVersion
+from service.settings import Settings
+
+RecordVersion = Callable[[AsyncConnection, UUID, UUID, CampaignVersion, Context], Awaitable[int]]
+"""Writes the next version of a campaign (workspace, campaign) and returns its number."""
+Reassign = Callable[[AsyncConnection, UUID, Iterable[UUID], Context], Awaitable[None]]
+"""Decides campaigns of a workspace anew."""
+
+
+class Services(msgspec.Struct, frozen=True, kw_only=True):
+    """The parts of a running process. ``revision`` is the newest migration that the code knows.
+
+    ``http_for`` gives a connector its client towards its platform. ``record_version`` and ``reassign`` are the
+    ledger's: HTTP reaches it through what it is handed.
+    """
+
+    settings: Settings
+    context: Context
+    db: Database
+    vault: Vault
+    connectors: Mapping[str, Connector]
+    lander: Lander
+    http_for: Callable[[contract.Source, Connector], contract.Http]
+    revision: str
+    record_version: RecordVersion
+    reassign: Reassign
+
+
+def services_of(request: Request) -> Services:
+    """Return the parts that the composition root made."""
+    made: Services = request.app.state.services
+    return made
+
+
+Parts = Annotated[Services, Depends(services_of)]

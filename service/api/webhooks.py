@@ -1,0 +1,186 @@
+"""Where platforms push to. The address names the source, the connector checks the signature, the inbox keeps the bytes.
+
+The answer is the connector's, and it is given after the commit. Nothing is parsed here; what is not authentic is not
+kept. A source that is paused still listens: what a platform pushes it seldom sends again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections import OrderedDict
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from fastapi import APIRouter, FastAPI, Request, Response
+
+from connectors import contract
+from connectors.contract import Connector, Outcome, Reply, SignatureInvalid, WebhookRequest
+from service import telemetry
+from service.api.problems import MEDIA_TYPE, problem
+from service.api.state import Parts, Services
+from service.errors import Busy, NotFound
+from service.inbox.store import Kept
+from service.records import SourceRow
+from service.registry import rings, sources, workspaces
+
+BODY_SECONDS = 10.0
+"""A whole body arrives within this, however steadily it drips."""
+LOOK_UP_SECONDS = 0.9
+KEEP_SECONDS = 5.0
+"""A changed key or address works everywhere after this."""
+MOST_ADDRESSES = 10_000
+_ADDRESS = re.compile(r"[A-Za-z0-9_-]{16,128}")
+_LONGEST_NUMBER = 19
+_CLOSE = {"Connection": "close"}
+
+router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"])
+
+
+class Addressed(msgspec.Struct, frozen=True, kw_only=True):
+    """A source as a request meets it: its row, its secrets opened, its connector. Its repr shows no secret."""
+
+    row: SourceRow
+    source: contract.Source
+    connector: Connector
+
+
+class Addresses:
+    """Sources by the hash of their address, remembered for a few seconds: opening secrets costs three queries."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[bytes, tuple[float, Addressed]] = OrderedDict()
+
+    async def find(self, services: Services, address: str) -> Addressed:
+        """Return the source behind an address. Raises :class:`NotFound`, or :class:`Busy` while it cannot be known."""
+        if not _ADDRESS.fullmatch(address):
+            raise NotFound("no such webhook address")
+        hashed, now = rings.address_hash(address), services.context.monotonic()
+        until, found = self._known.get(hashed, (now, None))
+        if found is not None and until > now:
+            return found
+        try:
+            async with asyncio.timeout(LOOK_UP_SECONDS):
+                found = await _look_up(services, address)
+        except TimeoutError:
+            raise Busy("the database does not answer at the moment") from None
+        self._known[hashed] = (now + KEEP_SECONDS, found)
+        self._known.move_to_end(hashed)
+        if len(self._known) > MOST_ADDRESSES:
+            self._known.popitem(last=False)
+        return found
+
+
+async def _look_up(services: Services, address: str) -> Addressed:
+    row = await sources.by_address(services.db, address)
+    if row is None:
+        raise NotFound("no such webhook address")
+    connector = services.connectors.get(row.connector)
+    if connector is None:
+        raise Busy("the connector of this source is not installed at the moment", seconds=60)
+    async with services.db.workspace(row.workspace_id) as connection:
+        vault = await workspaces.open_vault(connection, row.workspace_id, services.vault)
+    return Addressed(row=row, source=sources.contract_source(row, vault, connector), connector=connector)
+
+
+async def _addressed(request: Request, services: Services, address: str) -> Addressed:
+    app: FastAPI = request.app
+    if not hasattr(app.state, "addresses"):
+        app.state.addresses = Addresses()
+    known: Addresses = app.state.addresses
+    try:
+        return await known.find(services, address)
+    except NotFound:
+        telemetry.WEBHOOKS_REJECTED.labels("address").inc()
+        raise
+
+
+# ------------------------------------------------------------------------------------------------ routes
+
+
+def _declared(**more: Any) -> dict[str, Any]:
+    """Return what the document says of a route whose answers are the platform's to define."""
+    return {"security": [], **more}
+
+
+_ANSWERS: dict[int | str, dict[str, Any]] = {
+    200: {"description": "what the platform wants to hear", "content": {"*/*": {}}},
+    401: {"description": "the signature is wrong; some platforms want another status", "content": {"*/*": {}}},
+    403: {"description": "the token of a subscription is wrong", "content": {"*/*": {}}},
+    415: {"description": "the body is compressed", "content": {MEDIA_TYPE: {}}},
+}
+_BODY = {"required": True, "content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}}
+
+
+@router.get("/{address}", response_model=None, response_class=Response, responses=_ANSWERS, openapi_extra=_declared())
+async def confirm_webhook(address: str, request: Request, services: Parts) -> Response:
+    """Answer the challenge by which a platform makes sure that a webhook address is wanted."""
+    addressed = await _addressed(request, services, address)
+    reply = addressed.connector.handshake(_request(request, b""), addressed.source)
+    if reply is None:
+        raise NotFound("this is no subscription challenge")
+    return _response(reply)
+
+
+@router.post(
+    "/{address}",
+    response_model=None,
+    response_class=Response,
+    responses=_ANSWERS,
+    openapi_extra=_declared(requestBody=_BODY),
+)
+async def receive_webhook(address: str, request: Request, services: Parts) -> Response:
+    """Take in what a platform pushes: kept before it is answered, read later."""
+    addressed = await _addressed(request, services, address)
+    most = addressed.connector.capabilities.max_body
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in {"", "identity"}:
+        telemetry.WEBHOOKS_REJECTED.labels("encoding").inc()
+        return problem(request.scope, "unsupported-media-type", "the body must not be compressed", headers=_CLOSE)
+    try:
+        body = await _read(request, most)
+    except TimeoutError:
+        telemetry.WEBHOOKS_REJECTED.labels("slow").inc()
+        return problem(request.scope, "timeout", "the body did not arrive in time", headers=_CLOSE)
+    if body is None:
+        telemetry.WEBHOOKS_REJECTED.labels("size").inc()
+        return problem(request.scope, "too-large", f"the body may have {most} bytes at most", headers=_CLOSE)
+    return _response(await _take_in(services, addressed, _request(request, body)))
+
+
+async def _take_in(services: Services, addressed: Addressed, received: WebhookRequest) -> Reply:
+    connector = addressed.connector
+    try:
+        verified = connector.verify(received, addressed.source, services.context.now())
+    except SignatureInvalid:
+        telemetry.WEBHOOKS_REJECTED.labels("signature").inc()
+        return connector.reply(Outcome.BAD_SIGNATURE)
+    landed = await services.lander.land(addressed.row, key=verified.key, body=received.body, headers=received.headers)
+    return connector.reply(Outcome.STORED if landed.outcome is Kept.STORED else Outcome.DUPLICATE)
+
+
+def _request(request: Request, body: bytes) -> WebhookRequest:
+    headers: dict[str, str] = {}
+    for name, value in request.headers.items():
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return WebhookRequest(method=request.method, headers=headers, query=dict(request.query_params), body=body)
+
+
+async def _read(request: Request, most: int) -> bytes | None:
+    """Return the body, or None as soon as it is too large, whatever it announced. Raises TimeoutError."""
+    announced = request.headers.get("content-length", "")
+    if announced.isascii() and announced.isdecimal() and (len(announced) > _LONGEST_NUMBER or int(announced) > most):
+        return None
+    body = bytearray()
+    async with asyncio.timeout(BODY_SECONDS):
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > most:
+                return None
+    return bytes(body)
+
+
+def _response(reply: Reply) -> Response:
+    body = b"" if reply.status in {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED} else reply.body
+    return Response(body, status_code=reply.status, headers=dict(reply.headers))

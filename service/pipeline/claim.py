@@ -1,0 +1,249 @@
+"""Who may post what: the lease on a source, the deliveries of one batch, and what is left of them afterwards.
+
+One poster per source at a time: the lease is a row of ``pending_work`` whose ``term`` is new with every lease. A worker
+that lost its lease finds another term in the transaction that it is about to commit, and commits nothing. Leases have
+their own short transactions; taking, finishing and holding run inside the caller's transaction of the workspace.
+Clock and sizes come from the caller.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service.db.engine import Database, driver
+from service.records import ClaimedDelivery, Outcome
+
+# A row that was deleted and made anew would count its terms from the start: the clock keeps them apart.
+_LEASE = sa.text("""
+with chosen as (
+  select workspace_id, source_id from pending_work
+  where ready_at <= :now and (lease_until is null or lease_until <= :now)
+  order by ready_at limit 1 for update skip locked
+)
+update pending_work p set lease_until = :until, term = greatest(p.term + 1, :microseconds)
+from chosen where p.workspace_id = chosen.workspace_id and p.source_id = chosen.source_id
+returning p.workspace_id, p.source_id, p.term
+""")
+_EXTEND = sa.text("""
+update pending_work set lease_until = :until
+where workspace_id = :workspace and source_id = :source and term = :term
+""")
+_HOLD = sa.text("""
+select term from pending_work where workspace_id = :workspace and source_id = :source for share
+""")
+_HOLD_ALONE = sa.text("""
+select term from pending_work where workspace_id = :workspace and source_id = :source for update
+""")
+_GIVE_BACK = sa.text("""
+update pending_work set lease_until = null, ready_at = :ready_at
+where workspace_id = :workspace and source_id = :source and term = :term
+""")
+_FORGET = sa.text("delete from pending_work where workspace_id = :workspace and source_id = :source and term = :term")
+_EARLIEST = sa.text("""
+select min(ready_at) from delivery_queue where workspace_id = :workspace and source_id = :source
+""")
+
+# In the order of the key, which is about that of receipt: an index gives it, and the books do not depend on it.
+_LOCK = """
+select delivery_id, received_at, attempt from delivery_queue
+where workspace_id = $1 and source_id = $2 and ready_at <= $3 and ($4::uuid[] is null or delivery_id = any($4::uuid[]))
+order by delivery_id limit $5 for update skip locked
+"""
+_BODIES = """
+select * from (
+  select d.delivery_id, d.received_at, d.channel, d.connector, d.body,
+         d.options::text, d.headers::text, d.request::text,
+         sum(octet_length(d.body)) over (order by d.delivery_id) as so_far,
+         row_number() over (order by d.delivery_id) as place
+  from deliveries d
+  join unnest($2::timestamptz[], $3::uuid[]) as locked (received_at, delivery_id) using (received_at, delivery_id)
+  where d.workspace_id = $1 and d.received_at between $4 and $5
+) as sized
+where so_far <= $6 or place = 1
+order by delivery_id
+"""
+_UNKEPT = """
+delete from delivery_queue q using unnest($3::uuid[], $4::timestamptz[]) as locked (delivery_id, received_at)
+where q.workspace_id = $1 and q.source_id = $2 and q.delivery_id = locked.delivery_id
+  and not exists (select from deliveries d where d.workspace_id = $1 and d.received_at = locked.received_at
+                  and d.delivery_id = locked.delivery_id)
+"""
+_FINISH = """
+with given as (
+  select * from unnest($3::uuid[], $4::timestamptz[], $5::text[], $6::text[], $7::bigint[], $8::integer[],
+                       $9::integer[], $10::text[], $11::text[])
+    as given (delivery_id, received_at, outcome, connector_version, posting, items, entries, drops, error)
+), gone as (
+  delete from delivery_queue q using given
+  where q.workspace_id = $1 and q.source_id = $2 and q.delivery_id = given.delivery_id
+  returning q.delivery_id, q.attempt
+)
+insert into delivery_outcomes (workspace_id, received_at, delivery_id, turn, source_id, outcome, connector_version,
+                               posting, items, entries, drops, attempts, error, finished_at)
+select $1, given.received_at, given.delivery_id, coalesce((
+         select max(turn) from delivery_outcomes o where o.workspace_id = $1
+           and o.received_at = given.received_at and o.delivery_id = given.delivery_id), 0) + 1,
+       $2, outcome, connector_version, posting, items, entries, drops::jsonb, gone.attempt + 1, error, $12
+from given join gone using (delivery_id)
+"""
+_POSTPONE = """
+update delivery_queue set attempt = attempt + 1, ready_at = $4, error = $5
+where workspace_id = $1 and source_id = $2 and delivery_id = $3
+"""
+_SWEEP = sa.text("""
+insert into pending_work (workspace_id, source_id, ready_at)
+select workspace_id, source_id, min(ready_at) from delivery_queue where workspace_id = :workspace
+group by workspace_id, source_id order by source_id
+on conflict do nothing
+""")
+
+
+class LeaseLost(Exception):  # noqa: N818 - reads as a state
+    """Another worker has the source: what this transaction did must not be committed."""
+
+
+class Lease(msgspec.Struct, frozen=True):
+    """The right to post one source's deliveries; ``term`` tells it from every other lease of that source."""
+
+    workspace_id: UUID
+    source_id: UUID
+    term: int
+
+    @property
+    def values(self) -> dict[str, Any]:
+        return {"workspace": self.workspace_id, "source": self.source_id, "term": self.term}
+
+
+# ------------------------------------------------------------------------------------------------ leases
+
+
+async def lease_next(db: Database, now: datetime, lease_seconds: float) -> Lease | None:
+    """Lease the source that has waited longest and that nobody else has, or return None."""
+    until = now + timedelta(seconds=lease_seconds)
+    values = {"now": now, "until": until, "microseconds": int(now.timestamp() * 1_000_000)}
+    async with db.control() as connection:
+        row = (await connection.execute(_LEASE, values)).one_or_none()
+    return None if row is None else Lease(row.workspace_id, row.source_id, row.term)
+
+
+async def extend(db: Database, lease: Lease, until: datetime) -> bool:
+    """Keep a lease for longer; False when it is lost."""
+    async with db.control() as connection:
+        result = await connection.execute(_EXTEND, lease.values | {"until": until})
+    return result.rowcount == 1
+
+
+async def hold(connection: AsyncConnection, lease: Lease) -> None:
+    """Make sure, until the transaction ends, that nobody else has the source. Raises :class:`LeaseLost`."""
+    if await connection.scalar(_HOLD, lease.values) != lease.term:
+        raise LeaseLost
+
+
+async def give_back(db: Database, lease: Lease, ready_at: datetime) -> None:
+    """End a lease on a source that has more to post, at ``ready_at`` or later."""
+    async with db.control() as connection:
+        await connection.execute(_GIVE_BACK, lease.values | {"ready_at": ready_at})
+
+
+async def leave(connection: AsyncConnection, lease: Lease, soonest: datetime) -> None:
+    """End a lease on a source with nothing ready, in a transaction of the workspace.
+
+    Who lands a delivery locks the same row first, so the look at the queue sees it or comes before it. What is ready
+    and yet was not to be had is tried again at ``soonest``. Raises :class:`LeaseLost`.
+    """
+    if await connection.scalar(_HOLD_ALONE, lease.values) != lease.term:
+        raise LeaseLost
+    earliest = await connection.scalar(_EARLIEST, lease.values)
+    if earliest is None:
+        await connection.execute(_FORGET, lease.values)
+    else:
+        await connection.execute(_GIVE_BACK, lease.values | {"ready_at": max(earliest, soonest)})
+
+
+async def sweep(db: Database, workspace_id: UUID) -> int:
+    """Make up for lost hints: every source with a queue has its row again. Return how many were missing."""
+    async with db.workspace(workspace_id) as connection:
+        return (await connection.execute(_SWEEP, {"workspace": workspace_id})).rowcount
+
+
+# ------------------------------------------------------------------------------------------------ deliveries
+
+
+async def take(
+    connection: AsyncConnection,
+    lease: Lease,
+    limit: int,
+    max_bytes: int,
+    now: datetime,
+    only: Sequence[UUID] | None = None,
+) -> list[ClaimedDelivery]:
+    """Lock and return deliveries of the leased source that are ready: at most ``limit``, and at most ``max_bytes`` of
+    bodies unless the first alone has more. ``only`` narrows them to ids. What retention took leaves the queue.
+    """
+    raw = await driver(connection)
+    wanted = None if only is None else list(only)
+    locked = await raw.fetch(_LOCK, lease.workspace_id, lease.source_id, now, wanted, limit)
+    if not locked:
+        return []
+    attempts = {row["delivery_id"]: row["attempt"] + 1 for row in locked}
+    received = [row["received_at"] for row in locked]
+    rows = await raw.fetch(
+        _BODIES, lease.workspace_id, received, list(attempts), min(received), max(received), max_bytes
+    )
+    if not rows:
+        await raw.execute(_UNKEPT, lease.workspace_id, lease.source_id, list(attempts), received)
+    return [_claimed(row, attempts[row["delivery_id"]]) for row in rows]
+
+
+def _claimed(row: Mapping[str, Any], attempt: int) -> ClaimedDelivery:
+    return ClaimedDelivery(
+        delivery_id=row["delivery_id"],
+        received_at=row["received_at"],
+        channel=row["channel"],
+        connector=row["connector"],
+        options=msgspec.json.decode(row["options"]),
+        headers=msgspec.json.decode(row["headers"]),
+        request=msgspec.json.decode(row["request"]),
+        body=row["body"],
+        attempt=attempt,
+    )
+
+
+async def finish(connection: AsyncConnection, lease: Lease, outcomes: Sequence[Outcome], now: datetime) -> None:
+    """Record what became of taken deliveries and take them off the queue."""
+    raw = await driver(connection)
+    await raw.execute(
+        _FINISH,
+        lease.workspace_id,
+        lease.source_id,
+        [outcome.delivery_id for outcome in outcomes],
+        [outcome.received_at for outcome in outcomes],
+        [outcome.fate.value for outcome in outcomes],
+        [outcome.connector_version for outcome in outcomes],
+        [outcome.posting for outcome in outcomes],
+        [outcome.items for outcome in outcomes],
+        [outcome.entries for outcome in outcomes],
+        [_storable(msgspec.json.encode(outcome.drops).decode()) for outcome in outcomes],
+        [outcome.error.replace("\x00", "").encode("utf-8", "replace").decode() for outcome in outcomes],
+        now,
+    )
+
+
+def _storable(json: str) -> str:
+    """Return JSON text that PostgreSQL takes: NUL has no place in its texts, whoever quoted it."""
+    return json.replace("\\u0000", "\\ufffd")
+
+
+async def postpone(
+    connection: AsyncConnection, lease: Lease, delivery_id: UUID, ready_at: datetime, error: str
+) -> None:
+    """Count a failed try of a delivery and let it wait; ``error`` names the class of what went wrong."""
+    raw = await driver(connection)
+    await raw.execute(_POSTPONE, lease.workspace_id, lease.source_id, delivery_id, ready_at, error)
