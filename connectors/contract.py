@@ -207,7 +207,7 @@ class SubjectSeen(msgspec.Struct, frozen=True, kw_only=True):
     """Facts about a subject. None means *not said*, never *gone*; an empty tuple of hashtags means *none*.
 
     ``creator`` is the external id of the profile behind it on the same platform; ``followers_at_publish`` where the
-    platform states it. ``account`` is the external id of the account it was read through.
+    platform states it.
     """
 
     subject: SubjectRef
@@ -588,6 +588,20 @@ class Connector:
     capabilities: Capabilities = Capabilities()
     metrics: Sequence[MetricMapping] = ()
     base_url: str = ""
+
+    def check_options(self, options: Any) -> list[str]:
+        """Return what is wrong with options that have the right form, in plain words; nothing if they are fine."""
+        _ = options
+        return []
+
+    def address(self, options: Any) -> str:
+        """Return the base address of a source's platform: one of the connector's own constants."""
+        _ = options
+        return self.base_url
+
+    def schema(self) -> dict[str, Any] | None:
+        """Return the JSON Schema (2020-12) of the bodies it reads, where senders are to be told."""
+        return None
 
     def handshake(self, request: WebhookRequest, source: Source) -> Reply | None:
         """Answer a subscription challenge, or None when the request is none (then a GET is 404)."""

@@ -9,7 +9,7 @@ language to senders, ``connectors.items_schema`` states it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -35,6 +35,8 @@ from connectors.contract import (
 from connectors.items_fields import Fields, Frame
 from connectors.items_schema import BATCH, FIELDS, PREFIX, TAKES
 from connectors.items_values import Refused, decode_object, instant, is_currency, shown, whole_or_money, zone_info
+
+_AIMED = frozenset({"conversions", "conversion_value"})
 
 
 class Defaults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -167,20 +169,34 @@ def _total(kind: Kind) -> Callable[[Fields], Iterator[Item]]:
             yield RefreshHint(subject=subject, reason="a total without the time of its reading")
             return
         metrics, currency = _metrics(fields, kind)
-        yield Observation(
-            subject=subject,
-            kind=kind,
-            metrics=metrics,
-            observed_at=observed_at,
-            window=window,
-            scope=fields.label("scope") or "",
-            paid=paid,
-            currency=currency,
-            goal=fields.label("goal") or "",
-            check=fields.flag("check") or False,
-        )
+        scope, goal, check = fields.label("scope") or "", fields.label("goal") or "", fields.flag("check") or False
+        for money, aimed, keys in _series(metrics):
+            yield Observation(
+                subject=subject,
+                kind=kind,
+                metrics={key: metrics[key] for key in keys},
+                observed_at=observed_at,
+                window=window,
+                scope=scope,
+                paid=paid,
+                currency=currency if money else None,
+                goal=goal if aimed else "",
+                check=check,
+            )
 
     return reader
+
+
+def _series(keys: Iterable[str]) -> Iterator[tuple[bool, bool, tuple[str, ...]]]:
+    """Group metrics by what names their series: money has a currency, conversions have a goal, the rest neither.
+
+    Apart, so that a count stays in its series whether or not money stands beside it.
+    """
+    groups: dict[tuple[bool, bool], list[str]] = {}
+    for key in keys:
+        groups.setdefault((key in MONEY, key in _AIMED), []).append(key)
+    for (money, aimed), group in groups.items():
+        yield money, aimed, tuple(group)
 
 
 def _metrics(fields: Fields, kind: Kind) -> tuple[dict[str, int], str | None]:
@@ -232,16 +248,19 @@ def _withdrawal(fields: Fields) -> Iterator[Item]:
         yield RefreshHint(subject=subject, reason="a withdrawal without the time it was made")
         return
     metrics = _withdrawn(fields, kind)
-    yield Withdrawal(
-        subject=subject,
-        kind=kind,
-        window=window,
-        metrics=metrics,
-        observed_at=observed_at,
-        scope=fields.label("scope") or "",
-        paid=fields.flag("paid"),
-        currency=fields.currency() if MONEY & set(metrics) else None,
-    )
+    currency = fields.currency() if MONEY & set(metrics) else None
+    scope, paid = fields.label("scope") or "", fields.flag("paid")
+    for money, _, keys in _series(metrics):
+        yield Withdrawal(
+            subject=subject,
+            kind=kind,
+            window=window,
+            metrics=keys,
+            observed_at=observed_at,
+            scope=scope,
+            paid=paid,
+            currency=currency if money else None,
+        )
 
 
 def _withdrawn(fields: Fields, kind: Kind) -> tuple[str, ...]:

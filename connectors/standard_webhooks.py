@@ -51,17 +51,16 @@ class StandardWebhooks(Connector):
         """Read the items of the body."""
         return list(read(delivery.body, delivery.received_at, options))
 
+    def schema(self) -> dict[str, Any]:
+        """Say what a body may be."""
+        return document()
+
     async def check(self, http: Http, source: Source) -> list[Finding]:
         """Look at the form of every signing key; whether the sender has the same one shows at its first message."""
         if not source.secrets:
             return [Finding(ok=False, text="there is no signing key: nothing that is sent can be believed")]
         problems = (standard_secret_problem(secret.value) for secret in source.secrets)
         return [Finding(ok=problem is None, text=problem or "the signing key is well-formed") for problem in problems]
-
-
-def json_schema() -> dict[str, Any]:
-    """Return the JSON Schema (2020-12) of a body, for senders."""
-    return document()
 
 
 CONNECTOR = StandardWebhooks()

@@ -130,9 +130,7 @@ def _outgoing(client: httpx.AsyncClient, settings: Settings, context: Context) -
     """Return what gives a connector its client: the address is ours or the connector's own, never a row's."""
 
     def http_for(source: contract.Source, connector: Connector) -> contract.Http:
-        own = getattr(connector, "address", None)
-        named = own(source.options) if own is not None else connector.base_url
-        address = settings.connector_urls.get(connector.name) or named
+        address = settings.connector_urls.get(connector.name) or connector.address(source.options)
         if not address:
             return _Nowhere()
         token = source.credentials.get("access_token", "")

@@ -6,7 +6,6 @@ A broken plugin is reported and left out; it never keeps the others from working
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from importlib.metadata import EntryPoint, entry_points
@@ -89,26 +88,9 @@ def _unknown_metrics(mappings: Iterable[MetricMapping]) -> list[str]:
     ]
 
 
-def offered(connector: Connector, name: str) -> Any:
-    """Return what a connector, or its module, offers beyond the contract under ``name``, or None.
-
-    Two names are asked for: ``json_schema()``, the JSON Schema of what it reads, and ``check_options(options)``, what
-    is wrong with options in plain words.
-    """
-    own = getattr(connector, name, None)
-    return own if own is not None else getattr(sys.modules.get(type(connector).__module__), name, None)
-
-
-def schema_of(connector: Connector) -> dict[str, Any] | None:
-    """Return the JSON Schema (2020-12) of the bodies that a connector reads, where it has one."""
-    made = offered(connector, "json_schema")
-    document: dict[str, Any] | None = made() if made is not None else None
-    return document
-
-
 def schema_text(connector: Connector) -> bytes | None:
     """Return the JSON Schema of a connector as JSON text, where it has one."""
-    document = schema_of(connector)
+    document = connector.schema()
     return None if document is None else msgspec.json.encode(document)
 
 
@@ -142,7 +124,7 @@ def describe(connector: Connector) -> dict[str, Any]:
         },
         "options": msgspec.json.schema(connector.options),
         "metrics": [_mapping(mapping) for mapping in connector.metrics],
-        "has_schema": offered(connector, "json_schema") is not None,
+        "has_schema": connector.schema() is not None,
     }
 
 

@@ -11,6 +11,7 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from typing import NamedTuple
 
 import msgspec
 import structlog
@@ -94,14 +95,15 @@ async def listening(app: FastAPI, bound: socket.socket, limits: Limits) -> Async
     Raises what the application's start raises, before anything is answered.
     """
     try:
-        async with app.router.lifespan_context(app), _answering(app, bound, limits) as found:
+        async with app.router.lifespan_context(app), answering(app, bound, limits) as found:
             yield found
     finally:
         bound.close()
 
 
 @asynccontextmanager
-async def _answering(app: ASGIApp, bound: socket.socket, limits: Limits) -> AsyncIterator[Listening]:
+async def answering(app: ASGIApp, bound: socket.socket, limits: Limits) -> AsyncIterator[Listening]:
+    """Serve an application that needs no start until the block ends; then drain."""
     draining = Draining(app)
     server = _Server(_config(draining, limits))
     found = Listening(address_of(bound), asyncio.Event())
@@ -151,14 +153,21 @@ async def _force(server: uvicorn.Server, hurry: asyncio.Event) -> None:
 # ------------------------------------------------------------------------------------------------ a process
 
 
+class Told(NamedTuple):
+    """Whether this process was told to stop, and told again."""
+
+    once: asyncio.Event
+    twice: asyncio.Event
+
+
 async def serve(app: FastAPI, host: str, port: int, limits: Limits) -> None:
     """Serve until SIGTERM or SIGINT, then drain and return; a second signal ends the wait for open answers."""
-    with _signals() as told, log_plainly():
+    with stop_signals() as told:
         async with listening(app, bind(host, port, limits.backlog), limits) as found:
             _log.info("serve.listening", address=found.address)
-            await told[0].wait()
+            await told.once.wait()
             _log.info("serve.stopping")
-            impatient = asyncio.create_task(_pass_on(told[1], found.hurry))
+            impatient = asyncio.create_task(_pass_on(told.twice, found.hurry))
         impatient.cancel()
 
 
@@ -168,12 +177,12 @@ async def _pass_on(one: asyncio.Event, other: asyncio.Event) -> None:
 
 
 @contextmanager
-def _signals() -> Iterator[tuple[asyncio.Event, asyncio.Event]]:
-    """Turn the first signal to stop into one event and the next into another."""
-    loop, told = asyncio.get_running_loop(), (asyncio.Event(), asyncio.Event())
+def stop_signals() -> Iterator[Told]:
+    """Turn SIGTERM and SIGINT into events until the block ends."""
+    loop, told = asyncio.get_running_loop(), Told(asyncio.Event(), asyncio.Event())
 
     def tell() -> None:
-        told[1 if told[0].is_set() else 0].set()
+        (told.twice if told.once.is_set() else told.once).set()
 
     wanted = (signal.SIGTERM, signal.SIGINT)
     for one in wanted:

@@ -56,7 +56,7 @@ FILES = (
     Generated("docs/connectors.md", fresh(lambda: pages.connectors_page(installed(plugins.discover())))),
     Generated("docs/kpis.md", fresh(lambda: pages.kpis_page(CATALOGUE.values(), ALIASES))),
     Generated("docs/metrics.md", fresh(lambda: pages.metrics_page(METRICS.values()))),
-    Generated("docs/schemas/standard_webhooks.json", fresh(lambda: pages.document(standard_webhooks.json_schema()))),
+    Generated("docs/schemas/standard_webhooks.json", fresh(lambda: pages.document(standard_webhooks.CONNECTOR.schema()))),
     Generated("docs/settings.md", fresh(lambda: pages.settings_page(settings.describe()))),
 )
 

@@ -13,8 +13,8 @@ import msgspec
 import typer
 from pydantic import TypeAdapter
 
-from connectors.contract import Connector
-from service import ids, plugins
+from connectors.files import PRESETS
+from service import ids
 from service.api.models import Instant
 from service.api.sources import SourceInput, create_source
 from service.api.state import Services
@@ -164,7 +164,7 @@ async def _own_source(parts: Services, wanted: Wanted) -> tuple[SourceRow, dict[
     home = await running.workspace_of(parts, wanted.workspace)
     connector = connector_named(parts.connectors, CONNECTOR)
     chosen = options.plain(options.decode(connector, words.options(connector, wanted.options), ""))
-    platform = options.platform_of(connector, wanted.platform or _platform_of(connector, wanted))
+    platform = options.platform_of(connector, wanted.platform or _platform_of(wanted))
     for row in await running.sources_in(parts, home.workspace_id):
         if (row.connector, row.platform, row.account) == (CONNECTOR, platform, wanted.account):
             _agree(row, wanted)
@@ -172,10 +172,9 @@ async def _own_source(parts: Services, wanted: Wanted) -> tuple[SourceRow, dict[
     return await _make_source(parts, home.workspace_id, platform, wanted, chosen), chosen
 
 
-def _platform_of(connector: Connector, wanted: Wanted) -> str | None:
-    known = plugins.offered(connector, "PRESETS") or {}
-    preset = known.get(wanted.options.get("preset"))
-    return None if preset is None else str(preset.platform)
+def _platform_of(wanted: Wanted) -> str | None:
+    preset = PRESETS.get(str(wanted.options.get("preset")))
+    return None if preset is None else preset.platform
 
 
 def _agree(row: SourceRow, wanted: Wanted) -> None:

@@ -52,6 +52,7 @@ def make_engine(url: str, pool_size: int = 10, **server_settings: str) -> AsyncE
         max_overflow=0,
         pool_timeout=10,
         pool_pre_ping=True,
+        hide_parameters=True,
         json_serializer=lambda value: msgspec.json.encode(value).decode(),
         json_deserializer=msgspec.json.decode,
         connect_args={"server_settings": _SERVER_SETTINGS | server_settings},

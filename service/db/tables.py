@@ -238,7 +238,7 @@ delivery_queue = sa.Table(
     _at("received_at"),
     _at("ready_at"),
     sa.Column(
-        "attempt", sa.Integer, nullable=False, server_default=sa.text("0"), comment="fencing number of the claim"
+        "attempt", sa.Integer, nullable=False, server_default=sa.text("0"), comment="fences the claim"
     ),
     _at("lease_until", nullable=True),
     _text("error", empty=True),
@@ -529,7 +529,7 @@ pending_work = sa.Table(
     _at("ready_at"),
     _at("lease_until", nullable=True),
     sa.Column(
-        "term", sa.BigInteger, nullable=False, server_default=sa.text("0"), comment="fencing number of the lease"
+        "term", sa.BigInteger, nullable=False, server_default=sa.text("0"), comment="fences the lease"
     ),
     sa.PrimaryKeyConstraint("workspace_id", "source_id"),
     comment="control: sources with deliveries to post; the lease makes one poster per source",

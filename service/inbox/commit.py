@@ -200,7 +200,7 @@ class SharedCommit:
             else:
                 middle = len(batch) // 2
                 await self._write(batch[:middle], shared=shared)
-                pass
+                await self._write(batch[middle:], shared=shared)
             return
         self.landed.set()
         telemetry.LANDING_BATCH.observe(len(batch))

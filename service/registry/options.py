@@ -10,7 +10,6 @@ from typing import Any
 import msgspec
 
 from connectors.contract import Connector
-from service import plugins
 from service.errors import Invalid, Misconfigured
 from service.registry import checks
 
@@ -67,8 +66,7 @@ def decode(connector: Connector, given: Mapping[str, Any], at: str = "/options")
     except (msgspec.ValidationError, ValueError) as error:
         text, place = _placed(str(error))
         raise Invalid(text, pointer=at + place, code="invalid") from None
-    check = plugins.offered(connector, "check_options")
-    wrong = check(options) if check is not None else []
+    wrong = connector.check_options(options)
     if wrong:
         raise Invalid(wrong[0], pointer=at, code="invalid")
     return options

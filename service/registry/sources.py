@@ -80,6 +80,7 @@ async def create(
     generated = rings.new_secret(context) if given is None and wanted_options.wants_generated(connector) else None
     key = given or generated
     source_id, now = context.new_id(), context.now()
+    await workspaces.lock(connection, workspace_id)
     platform = wanted_options.platform_of(connector, wanted.platform)
     row = SourceRow(
         workspace_id=workspace_id,

@@ -116,7 +116,7 @@ def test_every_connector_of_ours_is_described_as_json() -> None:
 
 
 def test_a_schema_is_offered_or_not() -> None:
-    assert (plugins.schema_of(WEBHOOKS) or {})["$schema"]
-    assert plugins.schema_of(Platform()) is None
+    assert (WEBHOOKS.schema() or {})["$schema"]
+    assert Platform().schema() is None
     assert plugins.schema_text(Platform()) is None
     assert plugins.describe(WEBHOOKS)["has_schema"]
