@@ -114,8 +114,11 @@ def _declaration(connector: Connector) -> None:
     kinds = [kind.name for kind in able.fetch]
     require(len(set(kinds)) == len(kinds), "a fetch kind is declared twice")
     require(all(kind.every > timedelta(0) for kind in able.fetch), "a fetch kind is due without a pause")
-    at_home = able.simulated or not connector.base_url
-    require(at_home or connector.base_url.startswith("https://"), "base_url of a real platform is https")
+    for address in {connector.base_url, connector.address(defaults)} - {""}:
+        require(able.simulated or address.startswith("https://"), "the address of a real platform is https")
+    require(isinstance(connector.check_options(defaults), list), "check_options returns a list")
+    schema = connector.schema()
+    require(schema is None or msgspec.json.decode(msgspec.json.encode(schema)) == schema, "the schema is no plain JSON")
 
 
 def _metrics(connector: Connector) -> None:

@@ -65,7 +65,7 @@ def import_file(  # noqa: PLR0913 - an option is a parameter
     *,
     workspace: WorkspaceOption = None,
     source: Annotated[str | None, typer.Option(help="src_... or its name; default: made for the platform")] = None,
-    preset: Annotated[str | None, typer.Option(help="a known file: uci-facebook, gb-youtube")] = None,
+    preset: Annotated[str | None, typer.Option(help=f"a known file: {', '.join(PRESETS)}")] = None,
     column: Annotated[
         list[str] | None, typer.Option("--map", metavar="METRIC=COLUMN", help="may be repeated, as impressions=Views")
     ] = None,

@@ -24,11 +24,14 @@ on conflict do nothing
 returning workspace_id, source_id, key_hash
 """
 
+# One look-up per key, whatever the planner knows (offset 0): it may have met the table empty.
 _OWNERS = """
-select k.workspace_id, k.source_id, k.key_hash, k.delivery_id, k.body_hash
-from delivery_keys k
-join unnest($1::uuid[], $2::uuid[], $3::bytea[]) as given (workspace_id, source_id, key_hash)
-  using (workspace_id, source_id, key_hash)
+select k.* from unnest($1::uuid[], $2::uuid[], $3::bytea[]) as given (workspace_id, source_id, key_hash)
+cross join lateral (
+  select k.workspace_id, k.source_id, k.key_hash, k.delivery_id, k.body_hash from delivery_keys k
+  where k.workspace_id = given.workspace_id and k.source_id = given.source_id and k.key_hash = given.key_hash
+  offset 0
+) as k
 """
 
 _INSERT_DELIVERIES = """

@@ -53,20 +53,30 @@ select min(ready_at) from delivery_queue where workspace_id = :workspace and sou
 # In the order of the key, which is about that of receipt: an index gives it, and the books do not depend on it.
 _LOCK = """
 select delivery_id, received_at, attempt from delivery_queue
-where workspace_id = $1 and source_id = $2 and ready_at <= $3 and ($4::uuid[] is null or delivery_id = any($4::uuid[]))
-order by delivery_id limit $5 for update skip locked
+where workspace_id = $1 and source_id = $2 and ready_at <= $3
+order by delivery_id limit $4 for update skip locked
 """
+_LOCK_ONLY = """
+select delivery_id, received_at, attempt from delivery_queue
+where workspace_id = $1 and source_id = $2 and ready_at <= $3 and delivery_id = any($5::uuid[])
+order by delivery_id limit $4 for update skip locked
+"""
+# One look-up per row by its whole key, whatever the planner knows (offset 0): what is replayed lies far apart.
 _BODIES = """
 select * from (
-  select d.delivery_id, d.received_at, d.channel, d.connector, d.body,
-         d.options::text, d.headers::text, d.request::text,
+  select d.*,
          sum(octet_length(d.body)) over (order by d.delivery_id) as so_far,
          row_number() over (order by d.delivery_id) as place
-  from deliveries d
-  join unnest($2::timestamptz[], $3::uuid[]) as locked (received_at, delivery_id) using (received_at, delivery_id)
-  where d.workspace_id = $1 and d.received_at between $4 and $5
+  from unnest($2::timestamptz[], $3::uuid[]) as locked (received_at, delivery_id)
+  cross join lateral (
+    select d.delivery_id, d.received_at, d.channel, d.connector, d.body,
+           d.options::text, d.headers::text, d.request::text
+    from deliveries d
+    where d.workspace_id = $1 and d.received_at = locked.received_at and d.delivery_id = locked.delivery_id
+    offset 0
+  ) as d
 ) as sized
-where so_far <= $6 or place = 1
+where so_far <= $4 or place = 1
 order by delivery_id
 """
 _UNKEPT = """
@@ -76,22 +86,20 @@ where q.workspace_id = $1 and q.source_id = $2 and q.delivery_id = locked.delive
                   and d.delivery_id = locked.delivery_id)
 """
 _FINISH = """
-with given as (
-  select * from unnest($3::uuid[], $4::timestamptz[], $5::text[], $6::text[], $7::bigint[], $8::integer[],
-                       $9::integer[], $10::text[], $11::text[])
-    as given (delivery_id, received_at, outcome, connector_version, posting, items, entries, drops, error)
-), gone as (
-  delete from delivery_queue q using given
-  where q.workspace_id = $1 and q.source_id = $2 and q.delivery_id = given.delivery_id
-  returning q.delivery_id, q.attempt
+with gone as (
+  delete from delivery_queue where workspace_id = $1 and source_id = $2 and delivery_id = any($3::uuid[])
+  returning delivery_id, attempt
 )
 insert into delivery_outcomes (workspace_id, received_at, delivery_id, turn, source_id, outcome, connector_version,
                                posting, items, entries, drops, attempts, error, finished_at)
 select $1, given.received_at, given.delivery_id, coalesce((
-         select max(turn) from delivery_outcomes o where o.workspace_id = $1
-           and o.received_at = given.received_at and o.delivery_id = given.delivery_id), 0) + 1,
+         select max(turn) from delivery_outcomes o
+         where o.workspace_id = $1 and o.received_at = given.received_at and o.delivery_id = given.delivery_id), 0) + 1,
        $2, outcome, connector_version, posting, items, entries, drops::jsonb, gone.attempt + 1, error, $12
-from given join gone using (delivery_id)
+from unnest($3::uuid[], $4::timestamptz[], $5::text[], $6::text[], $7::bigint[], $8::integer[],
+            $9::integer[], $10::text[], $11::text[])
+  as given (delivery_id, received_at, outcome, connector_version, posting, items, entries, drops, error)
+join gone using (delivery_id)
 """
 _POSTPONE = """
 update delivery_queue set attempt = attempt + 1, ready_at = $4, error = $5
@@ -188,15 +196,13 @@ async def take(
     bodies unless the first alone has more. ``only`` narrows them to ids. What retention took leaves the queue.
     """
     raw = await driver(connection)
-    wanted = None if only is None else list(only)
-    locked = await raw.fetch(_LOCK, lease.workspace_id, lease.source_id, now, wanted, limit)
+    asked = (lease.workspace_id, lease.source_id, now, limit)
+    locked = await raw.fetch(_LOCK, *asked) if only is None else await raw.fetch(_LOCK_ONLY, *asked, list(only))
     if not locked:
         return []
     attempts = {row["delivery_id"]: row["attempt"] + 1 for row in locked}
     received = [row["received_at"] for row in locked]
-    rows = await raw.fetch(
-        _BODIES, lease.workspace_id, received, list(attempts), min(received), max(received), max_bytes
-    )
+    rows = await raw.fetch(_BODIES, lease.workspace_id, received, list(attempts), max_bytes)
     if not rows:
         await raw.execute(_UNKEPT, lease.workspace_id, lease.source_id, list(attempts), received)
     return [_claimed(row, attempts[row["delivery_id"]]) for row in rows]

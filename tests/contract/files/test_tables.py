@@ -59,6 +59,12 @@ def test_utf_16_without_its_mark_must_be_named() -> None:
     assert numbers(read(PLAIN.encode("utf-16-le"), encoding="utf-16")) == {"p1": {"views": 10}, "p2": {"views": 0}}
 
 
+def test_the_mark_of_a_named_encoding_is_no_part_of_the_header() -> None:
+    for encoding in ("utf-8", "utf-16"):
+        raw = ("\ufeff" + PLAIN).encode(encoding if encoding == "utf-8" else "utf-16-be")
+        assert numbers(read(raw, encoding=encoding)) == {"p1": {"views": 10}, "p2": {"views": 0}}
+
+
 def test_quoted_line_ends_delimiters_and_quotes() -> None:
     body = 'id,views,title\r\n"a,""1""",10,"two\r\nlines, one\ncell"\r\nb,5,x\r\n'
     items = read(body, title_column="title")

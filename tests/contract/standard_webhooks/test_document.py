@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from connectors.contract import STORED, BadPayload, Drop, SubjectType
 from connectors.items_schema import EXAMPLES, FIELDS, MAPPINGS, TAKES
-from connectors.standard_webhooks import json_schema
+from connectors.standard_webhooks import CONNECTOR
 from tests.contract.standard_webhooks.desk import STAMP, drops, parsed, recording
 
-SCHEMA = json_schema()
+SCHEMA = CONNECTOR.schema()
 VALID = jsonschema_rs.validator_for(SCHEMA, validate_formats=True)
 
 
@@ -141,7 +141,7 @@ def numbers(draw: st.DrawFn, kind: str) -> dict[str, Any]:
 
 
 def number(key: str) -> st.SearchStrategy[Any]:
-    if key in {"conversions"}:
+    if key == "conversions":
         return NOT_NEGATIVE.map(lambda micros: f"{micros // 10**6}.{micros % 10**6:06}")
     if key in {"conversion_value", "spend_media", "fee_creator", "cost_production"}:
         return MICROS.map(lambda micros: f"{'-' * (micros < 0)}{abs(micros) // 10**6}.{abs(micros) % 10**6:06}")

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import sqlalchemy as sa
+
 from service.access import keys
 from service.access.keys import Scope
 from service.context import Context, real
+from service.db.tables import key_routes
 from service.errors import NotFound
 from tests.integration.api.office import Desk, Office, open_office
 
@@ -29,6 +32,17 @@ async def test_a_revoked_key_ends_at_once(office: Office, desk: Desk) -> None:
         assert (await desk.ask("DELETE", f"/v1/keys/{key}")).status_code == 204
     await reader.problem(401, "GET", "/v1/campaigns")
     assert (await desk.get(f"/v1/keys/{key}"))["revoked_at"] is not None
+
+
+async def test_a_revoked_key_stays_refused_where_its_route_comes_back(office: Office, desk: Desk) -> None:
+    made = await desk.post("/v1/keys", {"name": "X", "scopes": ["registry:read"]})
+    async with office.services.db.control() as connection:
+        found = sa.select(key_routes).where(key_routes.c.key_hash == keys.digest(made["token"]))
+        route = dict((await connection.execute(found)).mappings().one())
+    await desk.ask("DELETE", f"/v1/keys/{made['id']}")
+    async with office.services.db.control() as connection:
+        await connection.execute(key_routes.insert().values(route))
+    await Desk(office.app, made["token"]).problem(401, "GET", "/v1/campaigns")
 
 
 async def test_a_key_expires(database_url: str) -> None:

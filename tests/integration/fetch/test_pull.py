@@ -26,6 +26,7 @@ from connectors.contract import (
 from service.db.engine import Database, make_engine
 from service.errors import Invalid, NotFound
 from service.fetch import pull as pulling
+from service.fetch import tasks
 from service.fetch.plan import TaskState
 from service.fetch.pull import Pulled, Puller
 from service.fetch.rounds import Rounds
@@ -92,6 +93,14 @@ class Site:
     async def one(self) -> Pulled:
         (pulled,) = await self.due()
         return pulled
+
+
+def failing(book: Book, error: Exception, at: int = 3) -> None:
+    def fail(number: int) -> None:
+        if number == at:
+            raise error
+
+    book.before = fail
 
 
 async def task_rows(database: Database, source: SourceRow) -> list[Any]:
@@ -354,6 +363,54 @@ async def test_who_lost_a_task_lands_nothing_more(database: Database) -> None:
     assert (row.state, row.attempt, row.pages) == ("done", 2, 5)
 
 
+async def test_a_new_owner_at_work_is_not_disturbed_by_the_old_one(database: Database) -> None:
+    clock = Clock()
+    source = await make_source(database, clock.context())
+    old, new = Book(clock), Book(clock)
+    stops = {"old": asyncio.Event(), "new": asyncio.Event()}
+    thaws = {"old": asyncio.Event(), "new": asyncio.Event()}
+
+    def freeze(name: str) -> Callable[[int], Any]:
+        async def wait(number: int) -> None:
+            if number == 3:
+                stops[name].set()
+                await thaws[name].wait()
+
+        return wait
+
+    old.before, new.before = freeze("old"), freeze("new")
+    first = asyncio.create_task(Site(database, clock, old.fetch).due())
+    await stops["old"].wait()
+    clock.ahead += timedelta(seconds=61)
+    second = asyncio.create_task(Site(database, clock, new.fetch).due())
+    await stops["new"].wait()
+    thaws["old"].set()
+    (lost,) = await first
+    assert (lost.state, old.given) == (None, [1, 2, 3])
+    assert await bodies(database, source) == PAGES[:2]
+    thaws["new"].set()
+    (done,) = await second
+    assert (done.state, done.pages) == (TaskState.DONE, 3)
+
+
+async def test_a_lease_that_was_extended_meanwhile_is_not_taken_over(database: Database) -> None:
+    clock = Clock()
+    source = await make_source(database, clock.context())
+    book = Book(clock)
+    failing(book, ZeroDivisionError())
+    site = Site(database, clock, book.fetch)
+    await site.due()
+    clock.ahead += timedelta(seconds=61)
+    planned = await site.rounds.plan(source.workspace_id)
+    (one,) = planned.sources
+    assert one.dues[0].resume is not None
+    later = clock.now() + timedelta(seconds=60)
+    async with database.workspace(source.workspace_id) as connection:
+        await tasks.extend(connection, source.workspace_id, one.dues[0].resume, later)
+    (pulled,) = await site.rounds.pull(one)
+    assert pulled.state is None
+
+
 async def test_a_task_is_kept_while_its_platform_takes_its_time(database: Database) -> None:
     clock = Clock()
     await make_source(database, clock.context())
@@ -370,14 +427,6 @@ async def test_a_task_is_kept_while_its_platform_takes_its_time(database: Databa
 
 
 # ------------------------------------------------------------------------------------------------ what platforms say
-
-
-def failing(book: Book, error: Exception, at: int = 3) -> None:
-    def fail(number: int) -> None:
-        if number == at:
-            raise error
-
-    book.before = fail
 
 
 async def test_a_platform_that_asks_for_patience_gets_it(database: Database) -> None:

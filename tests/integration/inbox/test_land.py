@@ -148,7 +148,8 @@ async def test_what_cannot_be_stored_fails_alone(database: Database, lander: Lan
     landings = [
         lander.land(source, key=str(number), body=b"b", request=request) for number, request in enumerate(requests)
     ]
-    results = await asyncio.gather(*landings, return_exceptions=True)
+    async with asyncio.timeout(60):
+        results = await asyncio.gather(*landings, return_exceptions=True)
     assert [number for number, result in enumerate(results) if isinstance(result, Invalid)] == [3, 40]
     assert await count(database, source.workspace_id, "deliveries") == 48
     assert await count(database, source.workspace_id, "delivery_keys") == 48
@@ -269,9 +270,9 @@ async def test_a_writer_that_dies_fails_those_who_wait_and_is_replaced(database:
         raise ZeroDivisionError
 
     lander._commit._store = broken
-    results = await asyncio.gather(
-        *(lander.land(source, key=str(number), body=b"b") for number in range(5)), return_exceptions=True
-    )
+    landings = (lander.land(source, key=str(number), body=b"b") for number in range(5))
+    async with asyncio.timeout(60):
+        results = await asyncio.gather(*landings, return_exceptions=True)
     assert {type(result) for result in results} == {Busy}
     lander._commit._store = store
     assert (await lander.land(source, key="0", body=b"b")).outcome is Kept.STORED

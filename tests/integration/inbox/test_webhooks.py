@@ -10,6 +10,7 @@ import pytest
 import pytest_asyncio
 from fastapi import FastAPI
 
+from connectors.contract import Connector, Http, Source
 from service import context as contexts
 from service.api import problems, webhooks
 from service.api.state import Services
@@ -34,6 +35,10 @@ class Site(msgspec.Struct):
     services: Services
 
 
+def no_http(source: Source, connector: Connector) -> Http:
+    raise NotImplementedError
+
+
 async def no_version(*_: Any) -> int:
     raise NotImplementedError
 
@@ -56,6 +61,7 @@ async def site(database: Database) -> AsyncIterator[Site]:
         vault=VAULT,
         connectors=TOYS,
         lander=lander,
+        http_for=no_http,
         revision="0001",
         record_version=no_version,
         reassign=no_change,
@@ -287,6 +293,10 @@ def test_both_routes_are_documented() -> None:
     assert route["post"]["security"] == []
 
 
-def test_what_is_remembered_shows_no_secret(site: Site) -> None:
-    shown = repr(site.source)
-    assert "Addressed" not in shown
+async def test_what_is_remembered_shows_no_secret(site: Site) -> None:
+    address = site.path.rpartition("/")[2]
+    found = await Addresses().find(site.services, address)
+    secret = msgspec.structs.replace(found.source, credentials={"access_token": "hush"})
+    shown = repr(msgspec.structs.replace(found, source=secret))
+    assert "hush" not in shown
+    assert address not in shown

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 import sqlalchemy as sa
 
-from connectors.contract import Page
+from connectors.contract import Delivery, Item, Kind, Observation, Page, SubjectRef
 from service.db.engine import Database, driver
 from service.errors import Misconfigured
 from service.inbox.land import Lander, land_page
@@ -21,10 +21,11 @@ from service.pipeline.claim import LeaseLost
 from service.pipeline.worker import DrainSummary, Worker
 from service.records import ClaimedDelivery, SourceRow
 from service.settings import Settings
-from tests.integration.inbox.world import SETTINGS, TOYS, Clock, FakePost, count, make_source, rows
+from tests.integration.inbox.world import SETTINGS, TOYS, Clock, FakePost, Toy, count, make_source, rows
 
 CLOCK = Clock()
 CONTEXT = CLOCK.context()
+QUEUED_AGAIN = "select workspace_id, source_id, delivery_id, received_at, received_at from deliveries"
 
 
 @pytest_asyncio.fixture
@@ -72,6 +73,27 @@ async def test_what_is_queued_is_posted_once_and_leaves_nothing_behind(database:
     assert await worker(database, post).drain() == DrainSummary()
 
 
+class Counting(Toy):
+    """Reads every body as the likes of one post."""
+
+    def parse(self, delivery: Delivery, options: Any) -> Iterable[Item]:
+        yield Observation(subject=SubjectRef("p"), kind=Kind.LIFETIME, metrics={"likes": int(delivery.body)})
+
+
+async def test_the_books_of_the_real_ledger_have_what_was_landed(database: Database, lander: Lander) -> None:
+    source = await make_source(database, CONTEXT)
+    for likes in (b"3", b"5"):
+        await land(lander, source, likes)
+    summary = await Worker(database, CONTEXT, SETTINGS, {"toy": Counting()}).drain()
+    assert (summary.posted, summary.items) == (2, 2)
+    (balance,) = await rows(database, source.workspace_id, "select likes from balances")
+    assert balance.likes == 5
+    assert {row.posting for row in await outcomes(database, source)} == {1}
+    await rows(database, source.workspace_id, f"insert into delivery_queue {QUEUED_AGAIN} returning 1")
+    await Worker(database, CONTEXT, SETTINGS, {"toy": Counting()}).drain()
+    assert [row.likes for row in await rows(database, source.workspace_id, "select likes from balances")] == [5]
+
+
 async def test_one_batch_is_of_one_source_and_bounded(database: Database, lander: Lander) -> None:
     one = await make_source(database, CONTEXT)
     two = await make_source(database, CONTEXT, one.workspace_id)
@@ -115,8 +137,7 @@ async def test_a_replay_is_the_next_turn(database: Database, lander: Lander) -> 
     source = await make_source(database, CONTEXT)
     await land(lander, source, b"1")
     await worker(database, FakePost()).drain()
-    columns = "select workspace_id, source_id, delivery_id, received_at, received_at from deliveries"
-    await rows(database, source.workspace_id, f"insert into delivery_queue {columns} returning 1")
+    await rows(database, source.workspace_id, f"insert into delivery_queue {QUEUED_AGAIN} returning 1")
     await worker(database, FakePost()).drain()  # the hint is missing: the sweep finds it
     assert [row.turn for row in await outcomes(database, source)] == [1, 2]
 
