@@ -31,7 +31,6 @@ _ODD: tuple[Any, ...] = (
     "\x00",
     "\ud800",
     "-1",
-    CANARY,
     "9" * 5_000,
     "0001-01-01T00:00:00+14:00",
     "9999-12-31T23:59:59-14:00",
@@ -63,8 +62,11 @@ def _with_other_values(body: bytes, most: int) -> Iterator[tuple[str, bytes]]:
     except (ValueError, RecursionError):  # a table or another text: cuts, flips and splices are for it
         return
     paths = list(_paths(read))
-    for number in _spread(len(paths) * len(_ODD), most):
-        path, odd = paths[number // len(_ODD)], _ODD[number % len(_ODD)]
+    chosen = [(paths[number], CANARY) for number in _spread(len(paths), most)]
+    chosen += [
+        (paths[number // len(_ODD)], _ODD[number % len(_ODD)]) for number in _spread(len(paths) * len(_ODD), most)
+    ]
+    for path, odd in chosen:
         yield f"another value at {'/'.join(map(str, path))}", json.dumps(_replaced(read, path, odd)).encode()
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from connectors.contract import Connector, Secret, SignatureInvalid, Source, WebhookRequest
+from connectors.contract import Connector, Secret, SignatureInvalid, Source, Verified, WebhookRequest
 from connectors.testing_items import ContractBroken, During, require, require_hidden, require_line, secrets_of
 
 _SECOND = timedelta(seconds=1)
@@ -36,15 +36,23 @@ class Signed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _authentic(connector: Connector, one: Signed) -> None:
-    first = connector.verify(one.request, one.source, one.now)
+    first = _believed(connector, one, "as it is")
     require(first.key, "a verified delivery has a key")
-    require(first == connector.verify(one.request, one.source, one.now), "a retry has another key")
+    require(first == _believed(connector, one, "again"), "a retry has another key")
     ring = (_OTHER_KEY, *one.source.secrets)
-    require(
-        first == connector.verify(one.request, _keyed(one, ring), one.now), "a second key in the ring is in the way"
-    )
+    require(first == _believed(connector, one, "with a second key", ring=ring), "the key of a delivery depends on keys")
     ending = tuple(msgspec.structs.replace(key, valid_until=one.now + _SECOND) for key in one.source.secrets)
-    require(first == connector.verify(one.request, _keyed(one, ending), one.now), "a key is refused before its end")
+    _believed(connector, one, "just before the end of its key", ring=ending)
+
+
+def _believed(
+    connector: Connector, one: Signed, what: str, *, ring: tuple[Secret, ...] | None = None, now: datetime | None = None
+) -> Verified:
+    source = one.source if ring is None else _keyed(one, ring)
+    try:
+        return connector.verify(one.request, source, now or one.now)
+    except SignatureInvalid as refusal:
+        raise ContractBroken(f"an authentic request is refused {what}: {refusal}") from refusal
 
 
 def _tampered(connector: Connector, one: Signed) -> None:
@@ -83,7 +91,7 @@ def _stale(connector: Connector, one: Signed) -> None:
     if one.tolerance is None:
         return
     for sign in (-1, 1):
-        connector.verify(one.request, one.source, one.now + sign * (one.tolerance - _SECOND))
+        _believed(connector, one, "within its tolerance", now=one.now + sign * (one.tolerance - _SECOND))
         for late in (_SECOND, timedelta(days=1), timedelta(days=10_000)):
             _require_refused(connector, one, "a time far from now", now=one.now + sign * (one.tolerance + late))
 

@@ -61,7 +61,7 @@ class Imported(msgspec.Struct, frozen=True, kw_only=True):
 
 @app.command(name="import")
 def import_file(  # noqa: PLR0913 - an option is a parameter
-    file: Annotated[str, typer.Argument(help="CSV, TSV or JSON lines; - is standard input")],
+    file: Annotated[str, typer.Argument(metavar="FILE", help="CSV, TSV or JSON lines; - is standard input")],
     *,
     workspace: WorkspaceOption = None,
     source: Annotated[str | None, typer.Option(help="src_... or its name; default: made for the platform")] = None,

@@ -102,9 +102,11 @@ def _invalid(error: Invalid) -> str:
 def database_ending(error: BaseException) -> Ended:
     """Return how a command ends that the database would not serve."""
     state = sqlstate(error)
+    if state in _STATES:
+        return Ended(Code.FAILED, _STATES[state])
     if is_away(error):
         return Ended(Code.LATER, "the database does not answer; try again later")
-    return Ended(Code.FAILED, _STATES.get(state, f"the database refused a statement ({state or type(error).__name__})"))
+    return Ended(Code.FAILED, f"the database refused a statement ({state or type(error).__name__})")
 
 
 # ------------------------------------------------------------------------------------------------ what is meant

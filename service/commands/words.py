@@ -43,7 +43,7 @@ def options(connector: Connector, given: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _typed(text: str, kind: Any) -> Any:
-    for read in (_from_text, _from_json):
+    for read in (_from_text, _from_json, _as_json):
         try:
             return msgspec.to_builtins(read(text, kind))
         except (msgspec.DecodeError, msgspec.ValidationError, ValueError):
@@ -57,6 +57,13 @@ def _from_text(text: str, kind: Any) -> Any:
 
 def _from_json(text: str, kind: Any) -> Any:
     return msgspec.json.decode(text, type=kind)
+
+
+def _as_json(text: str, _kind: Any) -> Any:
+    """Read an object or a list whose parts do not fit, so that the part is named that does not."""
+    if not text.startswith(("{", "[")):
+        raise ValueError
+    return msgspec.json.decode(text)
 
 
 def secrets(given: Iterable[str] | None, option: str) -> dict[str, str]:

@@ -202,9 +202,11 @@ def test_headers_that_are_none_are_refused_and_nothing_else_happens(name: str, v
     assert not believed(headers if value is None else headers | {name: value})
 
 
-def test_a_full_stop_cannot_move_from_the_id_into_the_body() -> None:
+def test_the_signed_parts_cannot_be_cut_elsewhere() -> None:
+    """The text ``m.<time>.<time>.{}`` is signed; a full stop in the id would let it be read as another message."""
     stamp = str(int(NOW.timestamp()))
-    headers = signed(b"2.{}", message_id="m")
+    headers = signed(f"{stamp}.{{}}".encode(), message_id="m")
+    assert believed(headers, f"{stamp}.{{}}".encode())
     assert not believed(headers | {"webhook-id": f"m.{stamp}"}, b"{}")
 
 
@@ -224,8 +226,9 @@ def test_what_is_wrong_with_a_key_is_said_when_it_is_set_up() -> None:
     assert standard_secret_problem(SECRET.removeprefix("whsec_")) is None
     assert standard_secret_problem("whsec_QUFB") == "the secret has 3 bytes, at least 24 are asked for"
     assert "base64" in (standard_secret_problem("hunter2!") or "")
-    with pytest.raises(ValueError, match="not base64"):
-        sign_standard_webhooks("hunter2!", "m", NOW, b"")
+    for unreadable in ("hunter2!", "whsec_", ""):
+        with pytest.raises(ValueError, match="not base64"):
+            sign_standard_webhooks(unreadable, "m", NOW, b"")
 
 
 # ------------------------------------------------------------------------------------------------ ed25519
