@@ -12,9 +12,10 @@ from pathlib import Path
 
 import msgspec
 
-from connectors import standard_webhooks
 from connectors.contract import METRICS, Connector
+from connectors.standard_webhooks import CONNECTOR as WEBHOOKS
 from service import plugins, settings
+from service.app import openapi_document
 from service.kpi.catalogue import ALIASES, CATALOGUE
 from tools import pages
 
@@ -56,8 +57,9 @@ FILES = (
     Generated("docs/connectors.md", fresh(lambda: pages.connectors_page(installed(plugins.discover())))),
     Generated("docs/kpis.md", fresh(lambda: pages.kpis_page(CATALOGUE.values(), ALIASES))),
     Generated("docs/metrics.md", fresh(lambda: pages.metrics_page(METRICS.values()))),
-    Generated("docs/schemas/standard_webhooks.json", fresh(lambda: pages.document(standard_webhooks.CONNECTOR.schema()))),
+    Generated("docs/schemas/standard_webhooks.json", fresh(lambda: pages.document(WEBHOOKS.schema()))),
     Generated("docs/settings.md", fresh(lambda: pages.settings_page(settings.describe()))),
+    Generated("openapi.json", fresh(lambda: pages.document(openapi_document()))),
 )
 
 

@@ -29,6 +29,7 @@ _SERVER_SETTINGS = {
     "lock_timeout": "10000",
     "idle_in_transaction_session_timeout": "60000",
     # Plans for a known workspace beat generic ones on partitioned tables; compiling them to machine code never pays.
+    "plan_cache_mode": "force_custom_plan",
     "jit": "off",
 }
 

@@ -9,12 +9,12 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from connectors.contract import Outcome
+from connectors.contract import Outcome, Response
 from connectors.items import Defaults
 from connectors.signatures import TOLERANCE
 from connectors.standard_webhooks import CONNECTOR
 from connectors.testing import Check, Recording, Signed, contract_suite
-from tests.contract.standard_webhooks.desk import NOW, delivery, recording, request, source
+from tests.contract.standard_webhooks.desk import NOW, SECRET, delivery, recording, request, source
 
 HEADERS = ("webhook-id", "webhook-timestamp", "webhook-signature")
 EURO = Defaults(currency="EUR", zone="Europe/Berlin")
@@ -72,3 +72,37 @@ def test_the_key_is_the_message_id_on_every_retry() -> None:
 def test_answers_are_a_status_and_nothing_more(outcome: str, status: int) -> None:
     reply = CONNECTOR.reply(Outcome(outcome))
     assert (reply.status, reply.body) == (status, b"")
+
+
+class Nowhere:
+    """A client of no platform: the connector asks none."""
+
+    async def get(self, path: str, params: object = None) -> Response:
+        raise AssertionError(path)
+
+    async def post(self, path: str, params: object = None, body: bytes = b"") -> Response:
+        raise AssertionError(path)
+
+
+@pytest.mark.parametrize(
+    ("secrets", "said"),
+    [
+        ((SECRET,), [(True, "well-formed")]),
+        (("hunter2!", SECRET), [(False, "base64"), (True, "well-formed")]),
+        (("whsec_QUFB",), [(False, "at least 24")]),
+    ],
+)
+async def test_a_check_looks_at_every_key_and_shows_none(
+    secrets: tuple[str, ...], said: list[tuple[bool, str]]
+) -> None:
+    findings = await CONNECTOR.check(Nowhere(), source(*secrets))
+    assert [finding.ok for finding in findings] == [ok for ok, _ in said]
+    for finding, (_, text) in zip(findings, said, strict=True):
+        assert text in finding.text
+        assert not any(secret in finding.text for secret in secrets)
+
+
+async def test_a_source_without_a_key_is_found() -> None:
+    bare = msgspec.structs.replace(source(), secrets=())
+    (finding,) = await CONNECTOR.check(Nowhere(), bare)
+    assert not finding.ok

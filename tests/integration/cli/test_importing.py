@@ -80,7 +80,7 @@ SENSELESS: tuple[tuple[tuple[str, ...], str], ...] = (
     (("--map", "views"), "--map: write NAME=VALUE, not 'views'"),
     (("--map", "views=A", "--map", "views=B"), "--map: views is given twice"),
     ((*VIEWS, "--set", "nonsense=1"), "nonsense: no such option"),
-    ((*VIEWS, "--kind", "views=sometimes"), "kinds.views"),
+    ((*VIEWS, "--kind", "views=sometimes"), "kinds: Invalid enum value"),
     ((*VIEWS, "--zone", "Mars/Base"), "zone: 'Mars/Base' is no IANA time zone"),
     ((*VIEWS, "--instant", "yesterday"), "instant: give an RFC 3339 instant"),
     ((*VIEWS, "--delimiter", "ab"), "delimiter"),
