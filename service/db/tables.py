@@ -237,9 +237,7 @@ delivery_queue = sa.Table(
     sa.Column("delivery_id", sa.Uuid, nullable=False),
     _at("received_at"),
     _at("ready_at"),
-    sa.Column(
-        "attempt", sa.Integer, nullable=False, server_default=sa.text("0"), comment="fences the claim"
-    ),
+    sa.Column("attempt", sa.Integer, nullable=False, server_default=sa.text("0"), comment="fences the claim"),
     _at("lease_until", nullable=True),
     _text("error", empty=True),
     _key("source_id", "delivery_id"),
@@ -528,9 +526,7 @@ pending_work = sa.Table(
     sa.Column("source_id", sa.Uuid, nullable=False),
     _at("ready_at"),
     _at("lease_until", nullable=True),
-    sa.Column(
-        "term", sa.BigInteger, nullable=False, server_default=sa.text("0"), comment="fences the lease"
-    ),
+    sa.Column("term", sa.BigInteger, nullable=False, server_default=sa.text("0"), comment="fences the lease"),
     sa.PrimaryKeyConstraint("workspace_id", "source_id"),
     comment="control: sources with deliveries to post; the lease makes one poster per source",
 )
