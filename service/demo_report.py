@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -14,39 +14,60 @@ from rich.text import Text
 _NOTHING = "-"
 _DIGITS = 4
 """Significant digits of a ratio."""
+_WIDE = 118
+"""Columns of a terminal from which on everything about a campaign fits into one table."""
+
+Rows = Sequence[Sequence[str]]
 
 
 def show_campaign(
     console: Console, name: str, answer: Mapping[str, Any], days: Mapping[str, Any] | None, *, simulated: bool
 ) -> None:
     """Print one campaign: each KPI with its interval and state, and some days of it beside those before."""
-    meta = answer["meta"]
     title = Text(name, style="bold")
     if simulated:
         title.append("  simulated", style="yellow")
     console.print(title)
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    preset = meta["range"]["preset"] or "range"
-    for column in ("KPI", preset, "95 % interval", "state"):
-        table.add_column(column, justify="left" if column in {"KPI", "state"} else "right", no_wrap=True)
+    totals = answer["totals"]
+    whole = ["KPI", answer["meta"]["range"]["preset"] or "range", "95 % interval"]
+    rows = [[slug, _value(metric), _interval(metric)] for slug, metric in totals.items()]
+    states = [[_state(metric)] for metric in totals.values()]
+    part: list[str] = []
+    changes: list[list[str]] = [[] for _ in totals]
     if days is not None:
-        table.add_column(_span(days["meta"]["range"]), justify="right", no_wrap=True)
-        table.add_column(_span(days["comparison"]["range"]), justify="right", no_wrap=True)
-        table.add_column("change", justify="right", no_wrap=True)
-    table.add_column("why", overflow="fold")
-    for slug, metric in answer["totals"].items():
-        table.add_row(*map(Text, _cells(slug, metric, days["totals"][slug] if days is not None else None)))
-    console.print(table)
+        part = [_span(days["meta"]["range"]), _span(days["comparison"]["range"]), "change"]
+        changes = [_days(days["totals"][slug]) for slug in totals]
+    if console.width >= _WIDE or days is None:
+        _print(console, [*whole, *part, "state"], _beside(rows, changes, states))
+    else:
+        _print(console, [*whole, "state"], _beside(rows, states))
+        _print(console, ["KPI", *part], _beside([row[:1] for row in rows], changes))
     console.print()
 
 
-def _cells(slug: str, metric: Mapping[str, Any], part: Mapping[str, Any] | None) -> list[str]:
-    cells = [slug, _value(metric), _interval(metric), metric["state"]]
-    if part is not None:
-        compare = part["compare"] or {"value": None, "pct": None}
-        before = _shown(compare["value"], metric["unit"], metric["currency"])
-        cells += [_value(part), before, _change(compare["pct"])]
-    return [*cells, metric["reason"] or ""]
+def _print(console: Console, columns: Sequence[str], rows: Rows) -> None:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for column in columns:
+        is_word = column in {"KPI", "state"}
+        table.add_column(column, justify="left" if is_word else "right", no_wrap=column != "state")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    console.print(table)
+
+
+def _beside(*parts: Rows) -> Rows:
+    return [[cell for row in rows for cell in row] for rows in zip(*parts, strict=True)]
+
+
+def _state(metric: Mapping[str, Any]) -> str:
+    reason = str(metric["reason"] or "").replace("_", " ")
+    return f"{metric['state']}: {reason}" if reason else str(metric["state"])
+
+
+def _days(metric: Mapping[str, Any]) -> list[str]:
+    compare = metric["compare"] or {"value": None, "pct": None}
+    before = _shown(compare["value"], metric["unit"], metric["currency"])
+    return [_value(metric), before, _change(compare["pct"])]
 
 
 def _span(part: Mapping[str, Any]) -> str:

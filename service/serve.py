@@ -6,7 +6,6 @@ The application's lifespan runs around the server, so that what goes wrong at th
 from __future__ import annotations
 
 import asyncio
-import logging
 import signal
 import socket
 from collections.abc import AsyncIterator, Iterator
@@ -192,24 +191,3 @@ def stop_signals() -> Iterator[Told]:
     finally:
         for one in wanted:
             loop.remove_signal_handler(one)
-
-
-class _Plain(logging.Handler):
-    """Turns what libraries log into log lines of ours, without tracebacks: they quote statements and values."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        error = record.exc_info[0].__name__ if record.exc_info and record.exc_info[0] else None
-        more = {"error": error} if error else {}
-        level = "error" if record.levelno >= logging.ERROR else "warning"
-        getattr(_log, level)("library", logger=record.name, text=record.getMessage().splitlines()[0][:300], **more)
-
-
-@contextmanager
-def log_plainly() -> Iterator[None]:
-    """Take over what libraries log at WARNING and above until the block ends."""
-    root, handler = logging.getLogger(), _Plain(logging.WARNING)
-    root.addHandler(handler)
-    try:
-        yield
-    finally:
-        root.removeHandler(handler)

@@ -52,10 +52,10 @@ def check(
     with running.explained():
         settings = running.load()
         if source is not None:
-            findings = asyncio.run(_look_at_source(settings, workspace, source))
+            findings = running.drive(_look_at_source(settings, workspace, source))
             code = Code.DONE if all(finding.ok for finding in findings) else Code.FAILED
         else:
-            findings, code = asyncio.run(_look(settings))
+            findings, code = running.drive(_look(settings))
     if as_json:
         output.show_json({"ok": code is Code.DONE, "findings": findings})
     else:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated
 
 import typer
-import uvloop
 
 from service import demo as demonstration
 from service.commands import output, running
@@ -20,6 +18,5 @@ def demo(*, once: Annotated[bool, typer.Option("--once", help="end after the tab
     """Show it all: real and simulated campaigns, their KPIs, over HTTP. A second run changes no number."""
     with running.explained():
         settings = running.load()
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(demonstration.run(settings, output.console(), once=once))
+        running.drive(demonstration.run(settings, output.console(), once=once))
     raise typer.Exit(Code.DONE)

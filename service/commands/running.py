@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+import signal
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
 import typer
 from pydantic import ValidationError
+from uvicorn.loops.auto import auto_loop_factory
 
 from connectors.contract import ConnectorError, TryLater
 from service import context as contexts
@@ -24,7 +26,6 @@ from service.db.faults import DATABASE_ERRORS, is_away, sqlstate
 from service.errors import Busy, Invalid, NotFound, TallybookError
 from service.records import SourceRow, Workspace
 from service.registry import sources, workspaces
-from service.serve import log_plainly
 from service.settings import Settings
 
 WorkspaceOption = Annotated[
@@ -46,13 +47,37 @@ _STATES = {
 }
 _PAGE = 500
 Row = TypeVar("Row")
+Result = TypeVar("Result")
 
 
 def run(work: Work) -> None:
     """Run a command with the parts of a process and end with its code."""
     with explained():
-        code = asyncio.run(_with_services(load(), work))
+        code = drive(_with_services(load(), work))
     raise typer.Exit(code)
+
+
+def drive(work: Coroutine[Any, Any, Result]) -> Result:
+    """Run a coroutine to its end; on SIGTERM it is cancelled, tidies up, and the command ends."""
+    with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:
+        return runner.run(_minding(work))
+
+
+async def _minding(work: Coroutine[Any, Any, Result]) -> Result:
+    task = asyncio.ensure_future(work)
+    told = asyncio.Event()
+
+    def stop() -> None:
+        told.set()
+        task.cancel()
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop)
+    try:
+        return await task
+    except asyncio.CancelledError:
+        if told.is_set():
+            raise typer.Exit(128 + signal.SIGTERM) from None
+        raise
 
 
 async def _with_services(chosen: Settings, work: Work) -> Code:
@@ -71,8 +96,7 @@ def load(*, quiet: bool = True) -> Settings:
 def explained() -> Iterator[None]:
     """Turn every error that is known into the end of a command."""
     try:
-        with log_plainly():
-            yield
+        yield
     except ValidationError as error:
         raise Ended(Code.USAGE, _mistake(error)) from None
     except Invalid as error:

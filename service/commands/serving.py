@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated
 
 import typer
-import uvloop
 
 from service import serve as server
 from service.app import build, newest_revision, place_of
@@ -40,8 +38,8 @@ def serve(
         settings = running.load(quiet=False)
         app = build(settings, roles=[name.strip() for name in role.split(",")])
         limits = Limits(announce=_ANNOUNCE if settings.env == "prod" else 0.0)
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(server.serve(app, host or settings.host, settings.port if port is None else port, limits))
+        place = (host or settings.host, settings.port if port is None else port)
+        running.drive(server.serve(app, *place, limits))
 
 
 @migrate_app.command(name="migrate")
