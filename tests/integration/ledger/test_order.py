@@ -6,7 +6,9 @@ import random  # noqa: TID251 - seeded, so that a failing case comes back
 from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
+from uuid import UUID
 
+import msgspec
 import pytest
 
 from connectors.contract import (
@@ -21,11 +23,15 @@ from connectors.contract import (
 )
 from service.context import Context, fixed
 from service.db.engine import Database
+from service.kpi.buckets import Grain
+from service.kpi.catalogue import CATALOGUE
 from service.ledger.verify import Report, verify
 from service.records import Rule
+from service.reports.campaign import PlatformNotes, Question, campaign_kpis
 from tests.bookkeeping import Books, at, counter, seen
 
 POSTS = ("p1", "p2")
+NOTES = PlatformNotes(mappings={}, simulated=frozenset())
 BALANCES = """
 select s.external_id, r.kind, r.scope, b.at, b.earlier, b.likes, b.comments, b.followers, b.reach
 from balances b join subjects s using (workspace_id, subject_id) join series r using (workspace_id, series_id)
@@ -99,9 +105,11 @@ async def books_of(
     books = Books(database, context)
     await books.open()
     source = await books.source()
-    await books.campaign([Rule(hashtag="spring")], zone="Asia/Kolkata")
-    await books.campaign([Rule(platform="instagram")], zone="America/Los_Angeles")
-    await books.campaign([Rule(hashtag="sale"), Rule(hashtag="spring", in_flight=True)], zone="UTC")
+    campaigns = [
+        await books.campaign([Rule(hashtag="spring")], zone="Asia/Kolkata"),
+        await books.campaign([Rule(platform="instagram")], zone="America/Los_Angeles"),
+        await books.campaign([Rule(hashtag="sale"), Rule(hashtag="spring", in_flight=True)], zone="UTC"),
+    ]
     for batch in batches:
         await books.post(source, *batch)
     found: dict[str, list[Any]] = {
@@ -112,9 +120,30 @@ async def books_of(
     }
     for row in found["facts"]:
         row["facts"] = {name: fact for name, fact in row["facts"].items() if not name.startswith("source:")}
+    found["answers"] = [await _answers(books, campaign) for campaign in campaigns]
     async with database.snapshot(books.workspace_id) as connection:
         report = await verify(connection, books.workspace_id, lambda _delivery, _version: None)
     return found, report
+
+
+async def _answers(books: Books, campaign: UUID) -> list[Any]:
+    """Return what is said of every KPI of a campaign: values, states, intervals, comparisons; not of knowledge."""
+    asked = [
+        Question(metrics=tuple(CATALOGUE), preset="lifetime", dimensions=("platform", "tier")),
+        Question(
+            metrics=tuple(CATALOGUE),
+            range_from=date(2026, 6, 1),
+            range_to=date(2026, 6, 8),
+            granularity=Grain.DAY,
+            compare="previous_period",
+        ),
+    ]
+    said = []
+    for question in asked:
+        async with books.database.snapshot(books.workspace_id) as connection:
+            answer = await campaign_kpis(connection, books.workspace_id, campaign, question, NOTES, books.context.now())
+        said.append(msgspec.to_builtins((answer.data, answer.totals, answer.comparison, answer.meta.warnings)))
+    return said
 
 
 def variations(deliveries: Sequence[Sequence[Item]], seed: int) -> list[list[list[Sequence[Item]]]]:

@@ -127,6 +127,28 @@ async def test_check_series_and_second_sources_are_never_added(books: Books) -> 
     assert len(await books.rows("select 1 as one from balances")) == 3
 
 
+async def test_a_count_is_one_series_whatever_it_was_said_with(books: Books) -> None:
+    source = await books.source()
+    await books.campaign([Rule(source=source.source_id)])
+    window = day_window(date(2026, 6, 3), "UTC")
+
+    def day(when: float, currency: str | None, **metrics: int) -> Observation:
+        return Observation(
+            subject=SubjectRef("p"),
+            kind=Kind.PERIOD,
+            metrics=metrics,
+            window=window,
+            observed_at=at(when),
+            currency=currency,
+        )
+
+    await books.post(source, [day(5, "EUR", sessions=5, spend_media=1_000_000)])
+    await books.post(source, [day(6, None, sessions=5)])
+    await books.post(source, [day(7, "EUR", sessions=6)])
+    assert await books.tally("campaign_days", "sessions") == {date(2026, 6, 3): 6}
+    assert await books.tally("campaign_days", "spend_media") == {date(2026, 6, 3): 1_000_000}
+
+
 async def test_levels_and_uniques_stay_out_of_tallies(books: Books) -> None:
     source = await books.source()
     await books.campaign([Rule(source=source.source_id)])

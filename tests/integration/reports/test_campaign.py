@@ -107,6 +107,23 @@ async def test_hours_and_other_zones_are_cut_from_the_entries(books: Books) -> N
     assert [row["metrics"]["likes"]["value"] for row in elsewhere["data"]] == [19, 24, 5]
 
 
+async def test_hours_are_refused_where_a_source_gives_days(books: Books) -> None:
+    source = await books.source()
+    campaign = await books.campaign([Rule(source=source.source_id)])
+    window = day_window(date(2026, 6, 3), "America/Los_Angeles")
+    day = Observation(
+        subject=SubjectRef("p"), kind=Kind.PERIOD, metrics={"sessions": 5}, window=window, observed_at=at(5)
+    )
+    await books.post(source, [day])
+    june: dict[str, Any] = {"metrics": ("sessions",), "range_from": date(2026, 6, 1), "range_to": date(2026, 6, 5)}
+    with pytest.raises(Invalid) as refused:
+        await ask(books, campaign, granularity=Grain.HOUR, **june)
+    assert refused.value.code == "coarser_source"
+    answer = await ask(books, campaign, granularity=Grain.DAY, **june)
+    assert [row["metrics"]["sessions"]["value"] for row in answer["data"]] == [None, None, 5, None, None]
+    assert [warning["code"] for warning in answer["meta"]["warnings"]] == ["mixed_source_timezone"]
+
+
 async def test_reach_is_bounds_and_frequency_follows(books: Books) -> None:
     source = await books.source()
     campaign = await books.campaign([Rule(source=source.source_id)])

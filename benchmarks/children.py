@@ -1,0 +1,106 @@
+"""Processes that a benchmark starts, speaks with in lines of JSON, and ends by their own handle."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from benchmarks.ground import ROOT
+
+_PATIENCE = 1800.0
+_STOP_SECONDS = 15.0
+_MIB = 1024
+_LONGEST_LINE = 64 * 1024 * 1024
+
+
+class ChildFailed(Exception):  # noqa: N818 - reads as what happened
+    """A process ended before it answered."""
+
+
+class Child:
+    """A process that answers each line with a line."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+
+    async def ask(self, **question: Any) -> dict[str, Any]:
+        """Send a question and return the answer. Raises :class:`ChildFailed`."""
+        self.tell(**question)
+        return await self.hear()
+
+    def tell(self, **message: Any) -> None:
+        """Send a line."""
+        if self._process.stdin is not None:
+            self._process.stdin.write(msgspec.json.encode(message) + b"\n")
+
+    async def hear(self) -> dict[str, Any]:
+        """Wait for a line. Raises :class:`ChildFailed`."""
+        if self._process.stdout is None:
+            raise ChildFailed("no output to listen to")
+        async with asyncio.timeout(_PATIENCE):
+            line = await self._process.stdout.readline()
+        if not line:
+            raise ChildFailed(f"a process ended with {await self._process.wait()}")
+        found: dict[str, Any] = msgspec.json.decode(line)
+        return found
+
+
+@asynccontextmanager
+async def child(
+    *words: str, python: str | Path = sys.executable, environ: Mapping[str, str] | None = None
+) -> AsyncIterator[Child]:
+    """Start an interpreter with arguments; end it with the block, kindly first."""
+    process = await asyncio.create_subprocess_exec(
+        str(python),
+        *words,
+        cwd=ROOT,
+        env=environ,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        limit=_LONGEST_LINE,
+    )
+    try:
+        yield Child(process)
+    finally:
+        await _end(process)
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    if process.stdin is not None:
+        process.stdin.close()
+    with suppress(ProcessLookupError):
+        process.terminate()
+    try:
+        async with asyncio.timeout(_STOP_SECONDS):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+
+
+# ------------------------------------------------------------------------------------------------ inside a child
+
+
+async def heard() -> dict[str, Any] | None:
+    """Return the next line that the starter sent, or None when there will be no more."""
+    line = await asyncio.to_thread(sys.stdin.readline)
+    return msgspec.json.decode(line) if line else None
+
+
+def answer(**message: Any) -> None:
+    """Send a line to the starter."""
+    sys.stdout.write(msgspec.json.encode(message).decode() + "\n")
+    sys.stdout.flush()
+
+
+def usage() -> dict[str, float]:
+    """Return what this process has taken: CPU seconds, and MB of memory at the most."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return {"cpu": used.ru_utime + used.ru_stime, "rss_mb": used.ru_maxrss / _MIB}
