@@ -12,7 +12,7 @@ import asyncpg
 from connectors.contract import Kind
 from service.ledger import statements
 from service.ledger.readings import SeriesKey
-from service.ledger.rows import line_of, present
+from service.ledger.rows import array_text, line_of, present
 from service.ledger.series import Line
 from service.ledger.tallies import Cell, Sums, spread
 
@@ -45,14 +45,18 @@ def merge(rows: dict[Any, dict[str, int]], key: Any, sums: Sums) -> None:
         known[metric] = known.get(metric, 0) + amount
 
 
+def _in_order(key: tuple[Any, ...]) -> tuple[Any, ...]:
+    return (key[0].int, *key[1:])
+
+
 async def add(connection: asyncpg.Connection[Any], workspace_id: UUID, table: str, rows: Mapping[Any, Sums]) -> None:
     """Add rows of sums to a tally table, in key order: two postings that touch the same rows cannot deadlock."""
     if not rows:
         return
-    keys = sorted(rows)
+    keys = sorted(rows, key=_in_order)
     metrics = present(rows.values())
-    columns: list[list[Any]] = [list(column) for column in zip(*((*key[:-1], *key[-1]) for key in keys), strict=True)]
-    columns += [[rows[key].get(metric) for key in keys] for metric in metrics]
+    columns: list[Any] = [list(column) for column in zip(*((*key[:-1], *key[-1]) for key in keys), strict=True)]
+    columns += [array_text(rows[key].get(metric) for key in keys) for metric in metrics]
     await connection.execute(statements.add_days(table, metrics), workspace_id, *columns)
 
 

@@ -52,18 +52,23 @@ def balance_of(row: Mapping[str, Any]) -> Balance:
 
 def balance_columns(
     balances: Iterable[tuple[SeriesOf, Balance]],
-) -> tuple[tuple[str, ...], list[list[Any]]]:
+) -> tuple[tuple[str, ...], list[Any]]:
     """Return the metrics that occur and the columns subject, series, at, earlier and one per metric."""
-    rows = sorted(balances, key=lambda row: row[0])
+    rows = sorted(balances, key=lambda row: (row[0][0].int, row[0][1]))
     metrics = present(row.values for _, row in rows)
-    columns: list[list[Any]] = [[key[0] for key, _ in rows], [key[1] for key, _ in rows], [], []]
+    columns: list[Any] = [[key[0] for key, _ in rows], [key[1] for key, _ in rows], [], []]
     for _, balance in rows:
         at = max(balance.since.values())
         earlier = {key: since.isoformat() for key, since in sorted(balance.since.items()) if since != at}
         columns[2].append(at)
         columns[3].append(msgspec.json.encode(earlier).decode() if earlier else None)
-    columns += [[balance.values.get(key) for _, balance in rows] for key in metrics]
+    columns += [array_text(balance.values.get(key) for _, balance in rows) for key in metrics]
     return metrics, columns
+
+
+def array_text(values: Iterable[int | None]) -> str:
+    """Return the text of a PostgreSQL array of numbers: the driver checks each element of a list, a text once."""
+    return "{" + ",".join(["NULL" if value is None else str(value) for value in values]) + "}"
 
 
 def present(rows: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
@@ -74,11 +79,11 @@ def present(rows: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
     return tuple(key for key in STORED if key in seen)
 
 
-def entry_columns(placed: Sequence[Placed]) -> tuple[tuple[str, ...], list[list[Any]]]:
+def entry_columns(placed: Sequence[Placed]) -> tuple[tuple[str, ...], list[Any]]:
     """Return the metrics that occur and the columns of ``statements.insert_entries``; lines are numbered in order."""
     lines = [row.line for row in placed]
     metrics = present(line.metrics for line in lines)
-    columns: list[list[Any]] = [
+    columns: list[Any] = [
         [row.subject_id for row in placed],
         [row.series_id for row in placed],
         [line.valid_from for line in lines],
@@ -94,7 +99,7 @@ def entry_columns(placed: Sequence[Placed]) -> tuple[tuple[str, ...], list[list[
         [line.days for line in lines],
         [line.event_key for line in lines],
     ]
-    columns += [[line.metrics.get(key) for line in lines] for key in metrics]
+    columns += [array_text(line.metrics.get(key) for line in lines) for key in metrics]
     return metrics, columns
 
 

@@ -88,6 +88,7 @@ class _Work:
         self.exclusive = exclusive
         self.subjects: dict[str, Subject] = {}
         self.series: dict[int, _Home] = {}
+        self._numbers: dict[SeriesKey, int] = {}
         self.placed: list[Placed] = []
         self.balances: dict[SeriesOf, Balance] = {}
         self.rebuild: set[UUID] = set()
@@ -97,8 +98,9 @@ class _Work:
         return self.posting.workspace_id
 
     def series_of(self, key: SeriesKey) -> int:
-        number = series_id(self.source.source_id.bytes, key)
-        if number not in self.series:
+        number = self._numbers.get(key)
+        if number is None:
+            number = self._numbers[key] = series_id(self.source.source_id.bytes, key)
             counted = self.source.counts and not key.check
             self.series[number] = _Home(key, counted, self.source.tracks_from, own=True)
         return number
@@ -308,7 +310,8 @@ async def _load_windows(
 async def _confirm(work: _Work, confirmed: Sequence[tuple[WindowOf, int, datetime]]) -> None:
     if not confirmed:
         return
-    rows = sorted((key[0], key[2], key[3], key[1], mask, at) for key, mask, at in confirmed)
+    rows = [(key[0], key[2], key[3], key[1], mask, at) for key, mask, at in confirmed]
+    rows.sort(key=lambda row: (row[0].int, *row[1:]))
     columns = [list(column) for column in zip(*rows, strict=True)]
     await work.connection.execute(statements.CONFIRM, work.workspace_id, *columns)
 
@@ -461,17 +464,23 @@ async def _write_lines(work: _Work) -> None:
 async def _write_tallies(work: _Work, campaigns: Mapping[UUID, Sequence[UUID]], zones: Mapping[UUID, str]) -> None:
     """Add the lines of counted series to the days of their subjects and campaigns, rows in key order."""
     by_subject: days.SubjectDays = {}
-    by_campaign: dict[tuple[UUID, str, Cell], dict[str, int]] = {}
+    by_crowd: dict[tuple[tuple[UUID, ...], Cell], dict[str, int]] = {}
+    tallied = {number: home.key for number, home in work.series.items() if work.tallied(number)}
+    crowds = {subject: tuple(members) for subject, members in campaigns.items()}
+    zones_of = {crowd: sorted({zones[campaign] for campaign in crowd}) for crowd in {*crowds.values(), ()}}
     for row in work.placed:
-        if row.subject_id in work.rebuild or not work.tallied(row.series_id):
+        key = tallied.get(row.series_id)
+        if key is None or row.subject_id in work.rebuild:
             continue
-        key = work.series[row.series_id].key
-        members = campaigns.get(row.subject_id, ())
-        wanted = sorted({zones[campaign] for campaign in members})
-        for cell, sums in spread(row.line, wanted, key.zone, key.currency, key.paid):
+        crowd = crowds.get(row.subject_id, ())
+        for cell, sums in spread(row.line, zones_of[crowd], key.zone, key.currency, key.paid):
             days.merge(by_subject, (row.subject_id, cell), sums)
-            for campaign in members:
-                if cell.basis == 1 or cell.zone == zones[campaign]:
-                    days.merge(by_campaign, (campaign, work.source.platform, cell), sums)
+            if crowd:
+                days.merge(by_crowd, (crowd, cell), sums)
+    by_campaign: dict[tuple[UUID, str, Cell], dict[str, int]] = {}
+    for (crowd, cell), sums in by_crowd.items():
+        for campaign in crowd:
+            if cell.basis == 1 or cell.zone == zones[campaign]:
+                days.merge(by_campaign, (campaign, work.source.platform, cell), sums)
     await days.add(work.connection, work.workspace_id, "subject_days", by_subject)
     await days.add(work.connection, work.workspace_id, "campaign_days", by_campaign)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 from zoneinfo import available_timezones
 
@@ -140,15 +141,7 @@ def _observation(normal: Normal, item: Observation, received_at: datetime, lates
     zone, currency = _window(item.window, latest), _currency(item.currency)
     subject, at = _subject(item.subject), _instant(item.observed_at, received_at, latest)
     for metrics, said in _by_series(item.metrics, currency, item.goal):
-        key = SeriesKey(
-            kind=item.kind,
-            scope=item.scope,
-            zone=zone,
-            paid=_paid(item.paid),
-            check=item.check,
-            currency=said[0],
-            goal=said[1],
-        )
+        key = _series_key(item.kind, item.scope, zone, said, _paid(item.paid), check=item.check)
         normal.readings.append(SeriesReading(subject=subject, key=key, at=at, metrics=metrics, window=item.window))
 
 
@@ -158,10 +151,15 @@ def _withdrawal(normal: Normal, item: Withdrawal, received_at: datetime, latest:
     zone, currency = _window(item.window, latest), _currency(item.currency)
     subject, at = _subject(item.subject), _instant(item.observed_at, received_at, latest)
     for metrics, said in _by_series(dict.fromkeys(item.metrics), currency, ""):
-        key = SeriesKey(
-            kind=item.kind, scope=item.scope, zone=zone, paid=_paid(item.paid), currency=said[0], goal=said[1]
-        )
+        key = _series_key(item.kind, item.scope, zone, said, _paid(item.paid), check=False)
         normal.readings.append(SeriesReading(subject=subject, key=key, at=at, metrics=metrics, window=item.window))
+
+
+@lru_cache(maxsize=4096)
+def _series_key(kind: Kind, scope: str, zone: str, said: tuple[str, str], paid: int, *, check: bool) -> SeriesKey:
+    """Return a key; ``said`` is currency and goal. A batch has few of them and asks for one per observation."""
+    currency, goal = said
+    return SeriesKey(kind=kind, scope=scope, zone=zone, currency=currency, paid=paid, goal=goal, check=check)
 
 
 _GOALS = frozenset({"conversions", "conversion_value"})
