@@ -78,7 +78,7 @@ def _fields_around(request: Request, location: Sequence[str | int]) -> list[str]
         if model is None or step not in model.model_fields:
             return []
         model = _model_in(model.model_fields[step].annotation)
-    return sorted(model.model_fields) if model is not None else []
+    return sorted(field.alias or name for name, field in model.model_fields.items()) if model is not None else []
 
 
 def _model_of(request: Request, location: Sequence[str | int]) -> type[BaseModel] | None:

@@ -187,21 +187,27 @@ def _kpis(metrics: Sequence[str], kind: CampaignKind) -> tuple[Kpi, ...]:
         try:
             kpi = resolve(name)
         except Invalid as error:
-            raise Invalid(
-                str(error), pointer=f"?metrics/{place}", code=error.code, allowed=error.allowed, nearest=error.nearest
-            ) from None
+            raise _pointed(error, f"?metrics/{place}") from None
         found.setdefault(kpi.slug, kpi)
     return tuple(found.values())
+
+
+def _pointed(error: Invalid, pointer: str) -> Invalid:
+    """Return an error of the pure functions with the place in the question that it is about."""
+    return Invalid(str(error), pointer=pointer, code=error.code, allowed=error.allowed, nearest=error.nearest)
 
 
 def _period(question: Question, zone: str, version: CampaignVersion, clock: datetime) -> Period:
     flight = Flight(first=version.starts, last=version.ends)
     first, last = question.range_from, question.range_to
-    if first is None or last is None:
-        return resolve_range(question.preset or "flight_to_date", now=clock, zone=zone, flight=flight)
-    if isinstance(first, datetime) and isinstance(last, datetime):
-        return of_instants(first, last, now=clock, zone=zone)
-    return of_days(first, last, now=clock, zone=zone)
+    try:
+        if first is None or last is None:
+            return resolve_range(question.preset or "flight_to_date", now=clock, zone=zone, flight=flight)
+        if isinstance(first, datetime) and isinstance(last, datetime):
+            return of_instants(first, last, now=clock, zone=zone)
+        return of_days(first, last, now=clock, zone=zone)
+    except Invalid as error:
+        raise _pointed(error, "?range" if first is None else "?to") from None
 
 
 # ------------------------------------------------------------------------------------------------ sums

@@ -280,6 +280,19 @@ async def test_an_answer_as_of_a_posting_never_changes(books: Books) -> None:
         assert await ask(books, campaign, now=START + timedelta(days=99), **question, as_of=as_of) == before
 
 
+async def test_mistakes_say_where_they_are(books: Books) -> None:
+    source = await books.source()
+    campaign = await books.campaign([Rule(source=source.source_id)])
+    for question, pointer in (
+        ({"metrics": ("ctr", "cpaa")}, "?metrics/1"),
+        ({"preset": "last_7dd"}, "?range"),
+        ({"range_from": date(2026, 6, 3), "range_to": date(2026, 6, 1)}, "?to"),
+    ):
+        with pytest.raises(Invalid) as refused:
+            await ask(books, campaign, **question)
+        assert refused.value.pointer == pointer
+
+
 async def test_knowledge_times_that_cannot_be_used(books: Books) -> None:
     source = await books.source()
     campaign = await books.campaign([Rule(source=source.source_id)])
