@@ -173,16 +173,16 @@ async def left_out(
     rows = await connection.fetch(
         f"""
         select reason, {counts} from (
-          select e.subject_id, case when not s.counted then 'counted_elsewhere'
-            when e.flags & {Flag.OPENING} <> 0 then 'history_before_tracking' else 'coarser_source' end as reason, {sums}
+          select e.subject_id, {sums}, case when not s.counted then 'counted_elsewhere'
+            when e.flags & {Flag.OPENING} <> 0 then 'history_before_tracking' else 'coarser_source' end as reason
           from {_BUCKET}
           join entries e on e.workspace_id = $1 and e.subject_id = any($2::uuid[]) {_JOINS}
           where s.kind in ('lifetime', 'period', 'event') and p.posting <= $8
             and e.valid_from < b.high and (e.valid_to > b.low or e.valid_from >= b.low)
             and (not s.counted or (e.flags & {Flag.OPENING} <> 0 and not b.openings)
-              or (e.day is not null and not {IN_SPAN}
-                and e.day <= coalesce(b.last_day, e.day) and e.day + greatest(e.days, 1) - 1 >= coalesce(b.first_day, e.day)))
-          group by 1, 2
+              or (e.day is not null and not {IN_SPAN} and e.day <= coalesce(b.last_day, e.day)
+                and e.day + greatest(e.days, 1) - 1 >= coalesce(b.first_day, e.day)))
+          group by e.subject_id, reason
         ) found group by reason order by reason
         """,
         workspace_id,

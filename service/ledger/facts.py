@@ -7,14 +7,14 @@ the newest is a line of ``subject_facts`` under its posting; ``subjects.facts`` 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 import msgspec
 
-from connectors.contract import SubjectRef
+from connectors.contract import SubjectRef, SubjectType
 from service.context import Context
 from service.ledger import statements
 from service.ledger.posting import Posting
@@ -28,16 +28,30 @@ TIMELESS = datetime(1990, 1, 1, tzinfo=UTC)
 _encode = msgspec.json.Encoder(order="sorted").encode
 
 
+def rank(kind: str) -> tuple[datetime, str]:
+    """Return how strongly a type is said: *post* is what a sender says who says nothing, and gives way."""
+    return (TIMELESS if kind == SubjectType.POST else TIMELESS + timedelta(days=1), kind)
+
+
 class Subject(msgspec.Struct, kw_only=True):
-    """A subject in the hands of a posting. ``fresh``: made by it; ``changed``: names of facts with a new value."""
+    """A subject in the hands of a posting. ``fresh``: made by it; ``changed``: names of facts with a new value.
+
+    ``said`` is the type that the posting's deliveries give it; its type is a fact like others.
+    """
 
     subject_id: UUID
     external_id: str
-    type: str
+    said: str
     facts: Stored
     fresh: bool = False
     changed: set[str] = msgspec.field(default_factory=set)
     touched: bool = False
+
+    @property
+    def type(self) -> str:
+        """Return what it is, as far as that is known."""
+        known = self.facts.get("type")
+        return str(known[1]) if known else self.said
 
     def values(self) -> Mapping[str, Any]:
         """Return name to value."""
@@ -59,9 +73,11 @@ async def resolve(
     """Return the subjects of a platform by external id, making those that are new."""
     types: dict[str, str] = {}
     for ref in refs:
-        types.setdefault(ref.external_id, ref.type)
+        known = types.get(ref.external_id)
+        if known is None or rank(ref.type) > rank(known):
+            types[ref.external_id] = str(ref.type)
     names = sorted(types)
-    found = await _select(connection, posting, platform, names)
+    found = await _select(connection, posting, platform, types)
     missing = [name for name in names if name not in found]
     if missing:
         ids = [context.new_id() for _ in missing]
@@ -77,23 +93,23 @@ async def resolve(
         for row in made:
             name = row["external_id"]
             found[name] = Subject(
-                subject_id=row["subject_id"], external_id=name, type=types[name], facts={}, fresh=True
+                subject_id=row["subject_id"], external_id=name, said=types[name], facts={}, fresh=True
             )
         raced = [name for name in missing if name not in found]
         if raced:
-            found |= await _select(connection, posting, platform, raced)
+            found |= await _select(connection, posting, platform, {name: types[name] for name in raced})
     return found
 
 
 async def _select(
-    connection: asyncpg.Connection[Any], posting: Posting, platform: str, names: Sequence[str]
+    connection: asyncpg.Connection[Any], posting: Posting, platform: str, types: Mapping[str, str]
 ) -> dict[str, Subject]:
-    rows = await connection.fetch(statements.SUBJECTS, posting.workspace_id, platform, names)
+    rows = await connection.fetch(statements.SUBJECTS, posting.workspace_id, platform, sorted(types))
     return {
         row["external_id"]: Subject(
             subject_id=row["subject_id"],
             external_id=row["external_id"],
-            type=row["type"],
+            said=types[row["external_id"]],
             facts=row["facts"],
         )
         for row in rows
@@ -143,6 +159,7 @@ def _learn_all(subjects: Mapping[str, Subject], facts: Iterable[Fact], source_id
             learn(subject, fact.name, fact.observed_at, fact.value)
     named = f"source:{source_id.hex}"
     for subject in subjects.values():
+        learn(subject, "type", *rank(subject.said))
         if named not in subject.facts:
             learn(subject, named, TIMELESS, value=True)
 
@@ -156,6 +173,7 @@ async def _write(connection: asyncpg.Connection[Any], posting: Posting, touched:
         posting.workspace_id,
         [subject.subject_id for subject in rows],
         [_encode(subject.facts).decode() for subject in rows],
+        [subject.type for subject in rows],
     )
     lines = [(subject, name) for subject in rows for name in sorted(subject.changed)]
     if lines:

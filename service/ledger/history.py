@@ -151,18 +151,19 @@ async def members(
         if number is not None
         else None
     )
-    return [
-        Member(
-            subject_id=row["subject_id"],
-            platform=row["platform"],
-            external_id=row["external_id"],
-            type=row["type"],
-            facts=old.get(row["subject_id"], {})
-            if old is not None
-            else {name: value for name, (_, value) in row["facts"].items()},
-        )
-        for row in rows
-    ]
+    return [_member(row, None if old is None else old.get(row["subject_id"], {})) for row in rows]
+
+
+def _member(row: Any, old: Mapping[str, Any] | None) -> Member:
+    """Return a member with the facts of then (``old``), or with those that its row holds now."""
+    facts = {name: value for name, (_, value) in row["facts"].items()} if old is None else old
+    return Member(
+        subject_id=row["subject_id"],
+        platform=row["platform"],
+        external_id=row["external_id"],
+        type=str(facts.get("type", row["type"])),
+        facts=facts,
+    )
 
 
 async def _facts(

@@ -139,7 +139,7 @@ async def doubtful(
 
 # ------------------------------------------------------------------------------------------------ lines that matter
 
-_LINES = f"""
+_LINES = """
 from (select $3::timestamptz as low, $4::timestamptz as high, $5::date as first_day, $6::date as last_day,
         $7::boolean as openings) b
 join entries e on e.workspace_id = $1 and e.subject_id = any($2::uuid[]) and e.valid_from >= $8 and e.valid_from < $9
@@ -188,7 +188,7 @@ async def postings(
         f"""
         select p.posting, p.posting_id, p.batch, p.recorded_at from postings p
         where p.workspace_id = $1 and p.posting > $11 and p.posting <= $12 and p.batch in (
-          select e.batch {_LINES} where {_relevant(watch.metrics, watch.people)} and p.posting > $11 and p.posting <= $12
+          select e.batch {_LINES} where {_relevant(watch.metrics, watch.people)} and p.posting > $11
           union select n.batch from memberships n where n.workspace_id = $1 and n.campaign_id = $14
           union select f.batch from subject_facts f
             where f.workspace_id = $1 and f.subject_id = any($2::uuid[]) and f.name = any($15::text[]))

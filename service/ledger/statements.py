@@ -29,8 +29,8 @@ order by subject_id for no key update
 """
 
 UPDATE_FACTS = """
-update subjects set facts = given.facts
-from unnest($2::uuid[], $3::jsonb[]) as given (subject_id, facts)
+update subjects set facts = given.facts, type = given.type
+from unnest($2::uuid[], $3::jsonb[], $4::text[]) as given (subject_id, facts, type)
 where subjects.workspace_id = $1 and subjects.subject_id = given.subject_id
 """
 

@@ -17,6 +17,7 @@ from connectors.contract import (
     Kind,
     Observation,
     SubjectRef,
+    SubjectType,
     Touchpoint,
     Withdrawal,
     day_window,
@@ -58,7 +59,7 @@ def made_up(seed: int, count: int) -> list[list[Item]]:
 def _item(rng: random.Random) -> Item:  # noqa: PLR0911 - one kind of item a branch
     post = rng.choice(POSTS)
     when = at(rng.randint(0, 5), rng.choice((0, 13)))
-    subject = SubjectRef(post)
+    subject = SubjectRef(post, rng.choice((SubjectType.POST, SubjectType.POST, SubjectType.REEL, SubjectType.PROFILE)))
     day = day_window(date(2026, 6, rng.randint(1, 2)), rng.choice(("UTC", "America/Los_Angeles")))
     match rng.randint(0, 9):
         case 0 | 1 | 2:
@@ -116,7 +117,7 @@ async def books_of(
         "balances": await books.rows(BALANCES),
         "subject_days": await books.rows(SUBJECT_DAYS),
         "campaign_days": await books.rows(CAMPAIGN_DAYS),
-        "facts": await books.rows("select external_id, facts from subjects order by 1"),
+        "facts": await books.rows("select external_id, type, facts from subjects order by 1"),
     }
     for row in found["facts"]:
         row["facts"] = {name: fact for name, fact in row["facts"].items() if not name.startswith("source:")}
