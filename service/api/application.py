@@ -16,6 +16,7 @@ from service.api import (
     creators,
     deliveries,
     keys,
+    kpi_trails,
     kpis,
     openapi,
     operations,
@@ -32,6 +33,8 @@ from service.context import Context
 from service.settings import Settings
 
 PUBLIC: tuple[APIRouter, ...] = (
+    # First, because routes are tried in order and platforms call this one most.
+    webhooks.router,
     workspaces.router,
     keys.router,
     strategies.router,
@@ -42,8 +45,8 @@ PUBLIC: tuple[APIRouter, ...] = (
     subjects.router,
     deliveries.router,
     kpis.router,
+    kpi_trails.router,
     capabilities.router,
-    webhooks.router,
 )
 _ALWAYS: tuple[APIRouter, ...] = (operations.router, problems.router)
 

@@ -46,10 +46,14 @@ class Addressed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Addresses:
-    """Sources by the hash of their address, remembered for a few seconds: opening secrets costs three queries."""
+    """Sources by the hash of their address, remembered for a few seconds: opening secrets costs three queries.
+
+    An address is looked up once at a time, however many requests wait for it: a burst must not take every connection.
+    """
 
     def __init__(self) -> None:
         self._known: OrderedDict[bytes, tuple[float, Addressed]] = OrderedDict()
+        self._flights: dict[bytes, asyncio.Task[Addressed]] = {}
 
     async def find(self, services: Services, address: str) -> Addressed:
         """Return the source behind an address. Raises :class:`NotFound`, or :class:`Busy` while it cannot be known."""
@@ -61,7 +65,7 @@ class Addresses:
             return found
         try:
             async with asyncio.timeout(LOOK_UP_SECONDS):
-                found = await _look_up(services, address)
+                found = await asyncio.shield(self._flight(hashed, services, address))
         except TimeoutError:
             raise Busy("the database does not answer at the moment") from None
         self._known[hashed] = (now + KEEP_SECONDS, found)
@@ -69,6 +73,20 @@ class Addresses:
         if len(self._known) > MOST_ADDRESSES:
             self._known.popitem(last=False)
         return found
+
+    def _flight(self, hashed: bytes, services: Services, address: str) -> asyncio.Task[Addressed]:
+        """Return the look-up of an address that is under way, or a new one; it outlives whoever began it."""
+        flight = self._flights.get(hashed)
+        if flight is None:
+            flight = self._flights[hashed] = asyncio.create_task(_look_up(services, address), name="address")
+            flight.add_done_callback(lambda done: self._landed(hashed, done))
+        return flight
+
+    def _landed(self, hashed: bytes, flight: asyncio.Task[Addressed]) -> None:
+        self._flights.pop(hashed, None)
+        if not flight.cancelled():
+            # Read, so that an error that nobody waited for is not reported as lost.
+            flight.exception()
 
 
 async def _look_up(services: Services, address: str) -> Addressed:

@@ -16,6 +16,7 @@ from service.api import problems, webhooks
 from service.api.state import Services
 from service.api.webhooks import Addresses
 from service.db.engine import Database, make_engine
+from service.errors import NotFound
 from service.inbox.land import Lander
 from service.records import SourceRow, SourceState
 from service.registry import sources
@@ -259,6 +260,24 @@ async def test_the_memory_of_addresses_is_bounded(
             address = await sources.rotate_address(connection, site.source.workspace_id, site.source.source_id, CONTEXT)
         await known.find(site.services, address)
     assert len(known._known) == 2
+
+
+async def test_a_burst_looks_its_address_up_once(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked = []
+    look_up = webhooks._look_up
+
+    async def counted(services: Services, address: str) -> Any:
+        looked.append(address)
+        return await look_up(services, address)
+
+    monkeypatch.setattr(webhooks, "_look_up", counted)
+    known, address = Addresses(), site.path.rpartition("/")[2]
+    found = await asyncio.gather(*(known.find(site.services, address) for _ in range(40)))
+    assert len(looked) == 1
+    assert len({id(one) for one in found}) == 1
+    with pytest.raises(NotFound):
+        await known.find(site.services, address[::-1])
+    assert known._flights == {}
 
 
 async def test_a_database_that_is_away_is_said_to_be(database: Database, site: Site, database_url: str) -> None:

@@ -1,0 +1,150 @@
+"""The trails of a number: its restatements, its evidence, and what it means in words.
+
+All three ask over a range as the KPI endpoint does, and about one KPI. Their shapes are the structs of the reports;
+the OpenAPI document is made of them.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import APIRouter, Path, Response
+from fastapi import Query as RequestQuery
+from pydantic import Field
+
+from service import ids
+from service.access.keys import Scope
+from service.api.auth import Caller, ReadsKpis, ReadsProvenance
+from service.api.kpis import RangeQuery, over_range, platform_notes
+from service.api.models import MOST, CampaignId
+from service.api.state import Parts
+from service.errors import Invalid
+from service.kpi.catalogue import resolve
+from service.reports.campaign import Question
+from service.reports.explain import ExplanationOut, campaign_explanation
+from service.reports.history import HistoryOut, campaign_history
+from service.reports.provenance import ProvenanceOut, campaign_provenance
+
+router = APIRouter(prefix="/v1/campaigns/{campaign}/kpis/{metric}", tags=["kpis"])
+
+_encode = msgspec.json.Encoder().encode
+_REF = "#/components/schemas/{name}"
+_MOST_POSTINGS = 2**62
+
+MetricName = Annotated[str, Path(max_length=100, description="a KPI by slug or alias", examples=["ctr"])]
+
+
+def components() -> dict[str, Any]:
+    """Return the JSON Schemas of the answers, by name, for the OpenAPI document."""
+    _, found = msgspec.json.schema_components([HistoryOut, ProvenanceOut, ExplanationOut], ref_template=_REF)
+    return found
+
+
+def _answers(name: str, description: str) -> dict[int | str, dict[str, Any]]:
+    content = {"application/json": {"schema": {"$ref": _REF.format(name=name)}}}
+    return {200: {"description": description, "content": content}}
+
+
+class HistoryQuery(RangeQuery):
+    """Restatements over a range, a page at a time, oldest first."""
+
+    limit: int = Field(50, ge=1, le=MOST, description="changes of this page at most")
+    after: int = Field(0, ge=0, le=_MOST_POSTINGS, description="`page.next` of the page before")
+
+
+class ProvenanceQuery(RangeQuery):
+    """Contributions over a range, a page at a time, the biggest of each side first."""
+
+    limit: int = Field(20, ge=1, le=50, description="contributions of this page at most")
+    after: str | None = Field(None, max_length=100, description="`page.next` of the page before")
+
+
+class ExplainQuery(RangeQuery):
+    """A range, and the confidence level of the interval."""
+
+    level: float = Field(0.95, ge=0.5, le=0.999, description="confidence level of the interval")
+
+
+@router.get("/history", response_class=Response, responses=_answers("HistoryOut", "The changes, newest last"))
+async def get_kpi_history(
+    campaign: CampaignId,
+    metric: MetricName,
+    asked: Annotated[HistoryQuery, RequestQuery()],
+    caller: ReadsProvenance,
+    parts: Parts,
+) -> Response:
+    """List every posting that changed a KPI over a range: the value before and after, the causes, the deliveries."""
+    campaign_id = ids.read("campaign", campaign)
+    question = _question(asked, metric, caller)
+    async with parts.db.snapshot(caller.workspace_id) as connection:
+        answer = await campaign_history(
+            connection,
+            caller.workspace_id,
+            campaign_id,
+            question,
+            platform_notes(parts.connectors),
+            parts.context.now(),
+            after=asked.after,
+            limit=asked.limit,
+        )
+    return Response(_encode(answer), media_type="application/json")
+
+
+@router.get("/provenance", response_class=Response, responses=_answers("ProvenanceOut", "The evidence"))
+async def get_kpi_provenance(
+    campaign: CampaignId,
+    metric: MetricName,
+    asked: Annotated[ProvenanceQuery, RequestQuery()],
+    caller: ReadsProvenance,
+    parts: Parts,
+) -> Response:
+    """Prove a KPI: what each subject brings in, by which entries, from which deliveries, under which mapping rule."""
+    campaign_id = ids.read("campaign", campaign)
+    question = _question(asked, metric, caller)
+    async with parts.db.snapshot(caller.workspace_id) as connection:
+        answer = await campaign_provenance(
+            connection,
+            caller.workspace_id,
+            campaign_id,
+            question,
+            platform_notes(parts.connectors),
+            parts.context.now(),
+            after=asked.after,
+            limit=asked.limit,
+        )
+    return Response(_encode(answer), media_type="application/json")
+
+
+@router.get("/explain", response_class=Response, responses=_answers("ExplanationOut", "The KPI in words"))
+async def get_kpi_explanation(
+    campaign: CampaignId,
+    metric: MetricName,
+    asked: Annotated[ExplainQuery, RequestQuery()],
+    caller: ReadsKpis,
+    parts: Parts,
+) -> Response:
+    """Explain a KPI: the formula with its numbers, how the interval came about, and what was left out and why."""
+    campaign_id = ids.read("campaign", campaign)
+    question = msgspec.structs.replace(_question(asked, metric, caller), level=asked.level)
+    async with parts.db.snapshot(caller.workspace_id) as connection:
+        answer = await campaign_explanation(
+            connection,
+            caller.workspace_id,
+            campaign_id,
+            question,
+            platform_notes(parts.connectors),
+            parts.context.now(),
+        )
+    return Response(_encode(answer), media_type="application/json")
+
+
+def _question(asked: RangeQuery, metric: str, caller: Caller) -> Question:
+    """Return what is asked of one KPI. Raises :class:`Invalid` for a name that is none, with the nearest."""
+    try:
+        kpi = resolve(metric)
+    except Invalid as error:
+        raise Invalid(
+            str(error), pointer="path:metric", code=error.code, allowed=error.allowed, nearest=error.nearest
+        ) from None
+    return msgspec.structs.replace(over_range(asked), metrics=(kpi.slug,), costs=caller.principal.may(Scope.COSTS_READ))
