@@ -10,7 +10,7 @@ import importlib
 import signal
 import sys
 from importlib.metadata import PackageNotFoundError, version
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import Annotated, Any, NamedTuple
 
 import typer
@@ -19,7 +19,6 @@ from typer.main import get_command
 
 from service.commands.endings import Code
 
-_TERMINATED = 128 + signal.SIGTERM
 _INTERRUPTED = 128 + signal.SIGINT
 
 
@@ -97,11 +96,9 @@ def _stand_in() -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Run the command of ``arguments`` and return the exit code.
 
-    Without arguments they are the process's, which then also ends in order on SIGTERM and says an error that nobody
-    expected in one line.
+    Without arguments they are the process's, which then also says an error that nobody expected in one line.
     """
     if arguments is None:
-        signal.signal(signal.SIGTERM, _terminate)
         sys.excepthook = _last_word
     command = get_command(application())
     try:
@@ -117,10 +114,6 @@ def _say(message: str, code: int) -> int:
     lines = [line.strip() for line in message.splitlines() if line.strip()]
     typer.echo(f"tallybook: {' '.join(lines) or 'wrong usage'}", err=True)
     return code
-
-
-def _terminate(_number: int, _frame: FrameType | None) -> None:
-    raise SystemExit(_TERMINATED)
 
 
 def _last_word(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

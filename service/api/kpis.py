@@ -40,15 +40,9 @@ def components() -> dict[str, Any]:
     return found
 
 
-class KpiQuery(Query):
-    """A question about one campaign. Lists are comma-separated words."""
+class RangeQuery(Query):
+    """The range of a question, its zone and its knowledge."""
 
-    metrics: str | None = Field(
-        None,
-        max_length=2000,
-        description="KPIs by slug or alias, comma-separated; without it what the campaign's kind opens on",
-        examples=["impressions,ctr,cpa"],
-    )
     range: str | None = Field(
         None,
         max_length=40,
@@ -69,10 +63,21 @@ class KpiQuery(Query):
         examples=["2026-03-31"],
     )
     timezone: Zone | None = Field(None, description="IANA name; default: the campaign's")
+    as_of: Instant | None = Field(None, description="answer with what was known then; `meta.as_of` pins an answer")
+
+
+class KpiQuery(RangeQuery):
+    """A question about one campaign. Lists are comma-separated words."""
+
+    metrics: str | None = Field(
+        None,
+        max_length=2000,
+        description="KPIs by slug or alias, comma-separated; without it what the campaign's kind opens on",
+        examples=["impressions,ctr,cpa"],
+    )
     granularity: str = Field("total", max_length=20, description="`total`, `hour`, `day`, `week` or `month`")
     dimensions: str | None = Field(None, max_length=200, description="`platform`, `tier`, or both")
     compare: str | None = Field(None, max_length=40, description="`previous_period`")
-    as_of: Instant | None = Field(None, description="answer with what was known then; `meta.as_of` pins an answer")
     level: float = Field(0.95, ge=0.5, le=0.999, description="confidence level of the intervals")
 
 
@@ -92,8 +97,11 @@ async def get_campaign_kpis(
 ) -> Response:
     """Answer how a campaign is doing: values with intervals, states and reasons, compared and as of any instant."""
     campaign_id = ids.read("campaign", campaign)
+    address = f"/v1/campaigns/{ids.show('campaign', campaign_id)}/kpis"
     question = msgspec.structs.replace(
-        _question(asked), costs=bool({Scope.COSTS_READ, Scope.ADMIN} & set(caller.principal.scopes))
+        _question(asked),
+        costs=caller.principal.may(Scope.COSTS_READ),
+        evidence=address if caller.principal.may(Scope.PROVENANCE_READ) else None,
     )
     async with parts.db.snapshot(caller.workspace_id) as connection:
         answer = await campaign_kpis(
@@ -121,22 +129,23 @@ def platform_notes(connectors: Any) -> PlatformNotes:
     )
 
 
-def _question(asked: KpiQuery) -> Question:
+def over_range(asked: RangeQuery) -> Question:
+    """Return a question that asks nothing yet, over a range. Raises :class:`Invalid`."""
     if asked.timezone is not None:
         checks.zone(asked.timezone, "?timezone")
     if asked.range is not None and (asked.from_ is not None or asked.to is not None):
         raise Invalid("give a preset or from and to, not both", pointer="?range", code="conflicting_ranges")
     first, last = _edges(asked)
-    return Question(
+    return Question(preset=asked.range, range_from=first, range_to=last, timezone=asked.timezone, as_of=asked.as_of)
+
+
+def _question(asked: KpiQuery) -> Question:
+    return msgspec.structs.replace(
+        over_range(asked),
         metrics=tuple(_words(asked.metrics)),
-        preset=asked.range,
-        range_from=first,
-        range_to=last,
-        timezone=asked.timezone,
         granularity=Grain(_one_of(asked.granularity, tuple(grain.value for grain in Grain), "?granularity")),
         dimensions=tuple(dict.fromkeys(_one_of(word, DIMENSIONS, "?dimensions") for word in _words(asked.dimensions))),
         compare=_one_of(asked.compare, COMPARISONS, "?compare") if asked.compare else None,
-        as_of=asked.as_of,
         level=asked.level,
     )
 
@@ -157,7 +166,7 @@ def _one_of(word: str, allowed: tuple[str, ...], pointer: str) -> str:
     )
 
 
-def _edges(asked: KpiQuery) -> tuple[date | datetime | None, date | datetime | None]:
+def _edges(asked: RangeQuery) -> tuple[date | datetime | None, date | datetime | None]:
     if asked.from_ is None and asked.to is None:
         return None, None
     if asked.from_ is None or asked.to is None:
@@ -181,4 +190,4 @@ def _edge(text: str, pointer: str) -> date | datetime:
     return found
 
 
-__all__ = ["ALIASES", "CATALOGUE", "components", "platform_notes", "router"]
+__all__ = ["ALIASES", "CATALOGUE", "RangeQuery", "components", "over_range", "platform_notes", "router"]

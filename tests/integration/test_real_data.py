@@ -11,12 +11,18 @@ from datetime import date
 from importlib import resources
 from typing import Any
 
+import pytest
 import pytest_asyncio
 import sqlalchemy as sa
 
 from service import ids
+from service.db import embedded
+from service.db.embedded import Embedded
 from service.pipeline.worker import Worker
+from tests.database import TEMPLATE
 from tests.integration.api.office import Desk, Office, open_office
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 METRICS = ("views", "likes", "comments")
 FLIGHT = {"starts": "2017-09-13", "ends": "2017-10-22"}
@@ -80,18 +86,22 @@ async def opened(office: Office, name: str, preset: str, platform: str, **source
     return Books(office, desk, campaign["id"])
 
 
-@pytest_asyncio.fixture
-async def office(database_url: str) -> AsyncIterator[Office]:
-    async with open_office(database_url) as found:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def office(postgres: Embedded) -> AsyncIterator[Office]:
+    """Open one database for all these tests: they read what two uploads wrote."""
+    name = "t_real_data"
+    postgres.psql(f"create database {name} template {TEMPLATE} strategy file_copy owner {embedded.OWNER}")
+    async with open_office(postgres.url(embedded.SERVICE, name)) as found:
         yield found
+    postgres.psql(f"drop database {name} with (force)")
 
 
-@pytest_asyncio.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def uci(office: Office) -> Books:
     return await opened(office, "uci_facebook", "uci-facebook", "facebook")
 
 
-@pytest_asyncio.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def gb(office: Office) -> Books:
     return await opened(office, "gb_youtube", "gb-youtube", "youtube", tracks_from="2017-09-01T00:00:00Z")
 
