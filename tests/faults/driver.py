@@ -19,16 +19,23 @@ from service.db.engine import Database, make_engine
 
 _CALLS = frozenset({"query", "bind", "bind_execute", "bind_execute_many", "execute", "copy_in", "copy_out"})
 """What reaches the server, apart from preparing a statement: that happens once per connection and changes nothing."""
+_STATES = ("40001", "40P01")
 _CONFLICT = "do $$ begin raise exception 'a fault was asked for' using errcode = '{}'; end $$"
 
 
 class Fault(enum.StrEnum):
-    """What happens to the chosen call."""
+    """What happens to the chosen call, counted among those it can happen to."""
 
-    CUT_BEFORE = "cut before"  # it never reaches the server
-    CUT_AFTER = "cut after"  # the server has done it, nobody hears of it
-    SERIALIZATION = "40001"
-    DEADLOCK = "40P01"
+    CUT = "cut"  # the connection ends before the call reaches the server
+    CUT_AFTER_COMMIT = "cut after commit"  # the server has done it, nobody hears of it; elsewhere this is a later cut
+    CONFLICT = "conflict"  # serialization failure and deadlock by turns
+
+
+def _meets(fault: Fault | None, text: str) -> bool:
+    """Say whether a fault can happen to a call: no conflict comes of beginning or giving up."""
+    if fault is Fault.CUT_AFTER_COMMIT:
+        return text.startswith("COMMIT")
+    return fault is not Fault.CONFLICT or not text.startswith(("BEGIN", "ROLLBACK"))
 
 
 class Saboteur:
@@ -52,6 +59,8 @@ class Saboteur:
 
     def due(self, text: str) -> Fault | None:
         """Note a call; return what is to happen to it."""
+        if not _meets(self._fault, text):
+            return None
         self.calls.append(text)
         if self._fault is None or self.fired or len(self.calls) != self._at:
             return None
@@ -82,11 +91,11 @@ class _Spoilt:
 
     async def _call(self, text: str, call: Callable[[], Awaitable[Any]]) -> Any:
         fault = None if self.pinged else self._saboteur.due(text)
-        if fault in {Fault.SERIALIZATION, Fault.DEADLOCK}:
+        if fault is Fault.CONFLICT:
             if text.startswith("COMMIT"):
                 await self._inner.query("ROLLBACK", None)  # a commit that fails has ended its transaction
-            await self._inner.query(_CONFLICT.format(fault), None)
-        result = None if fault is Fault.CUT_BEFORE else await call()
+            await self._inner.query(_CONFLICT.format(_STATES[len(self._saboteur.calls) % 2]), None)
+        result = None if fault is Fault.CUT else await call()
         if fault is not None:
             self._connection.terminate()
             raise asyncpg.ConnectionDoesNotExistError("connection was closed in the middle of operation")
@@ -112,7 +121,7 @@ class Spoilt:
     def _watch(self) -> None:
         saboteur = self.saboteur
 
-        class Connection(asyncpg.Connection):  # type: ignore[misc, type-arg]
+        class Connection(asyncpg.Connection):  # type: ignore[misc]
             def __init__(self, protocol: Any, *more: Any) -> None:
                 super().__init__(protocol, *more)
                 self._protocol = _Spoilt(protocol, self, saboteur)
