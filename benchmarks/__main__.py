@@ -16,13 +16,19 @@ from typing import Any
 import msgspec
 from rich.console import Console
 
-from benchmarks import figures, ground, ingest, peers
+from benchmarks import ack, figures, freshness, ground, ingest, kpi, memory, peers
 from benchmarks.figures import Figure
 from benchmarks.ground import Ground
 from benchmarks.plan import FULL, QUICK, Sizes
 
 Part = Callable[[Ground, Sizes], Awaitable[tuple[list[Figure], dict[str, Any]]]]
-PARTS: Mapping[str, Part] = {"ingest": ingest.measure}
+PARTS: Mapping[str, Part] = {
+    "ingest": ingest.measure,
+    "ack": ack.measure,
+    "freshness": freshness.measure,
+    "kpi": kpi.measure,
+    "memory": memory.measure,
+}
 _RESULTS = peers.HERE / "results.json"
 
 

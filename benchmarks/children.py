@@ -15,7 +15,7 @@ import msgspec
 from benchmarks.ground import ROOT
 
 _PATIENCE = 1800.0
-_STOP_SECONDS = 15.0
+_STOP_SECONDS = 10.0
 _MIB = 1024
 _LONGEST_LINE = 64 * 1024 * 1024
 
@@ -29,6 +29,16 @@ class Child:
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
+
+    @property
+    def number(self) -> int:
+        """Return the id of the process."""
+        return self._process.pid
+
+    def require_alive(self) -> None:
+        """Raise :class:`ChildFailed` when the process has ended."""
+        if self._process.returncode is not None:
+            raise ChildFailed(f"a process ended with {self._process.returncode}")
 
     async def ask(self, **question: Any) -> dict[str, Any]:
         """Send a question and return the answer. Raises :class:`ChildFailed`."""
@@ -54,9 +64,12 @@ class Child:
 
 @asynccontextmanager
 async def child(
-    *words: str, python: str | Path = sys.executable, environ: Mapping[str, str] | None = None
+    *words: str,
+    python: str | Path = sys.executable,
+    environ: Mapping[str, str] | None = None,
+    listens: bool = True,
 ) -> AsyncIterator[Child]:
-    """Start an interpreter with arguments; end it with the block, kindly first."""
+    """Start an interpreter with arguments; end it with the block. Who ``listens`` ends when its input does."""
     process = await asyncio.create_subprocess_exec(
         str(python),
         *words,
@@ -69,20 +82,22 @@ async def child(
     try:
         yield Child(process)
     finally:
-        await _end(process)
+        await _end(process, listens=listens)
 
 
-async def _end(process: asyncio.subprocess.Process) -> None:
+async def _end(process: asyncio.subprocess.Process, *, listens: bool) -> None:
+    """Close the input, which ends who listens to it; whoever does not is told by signals."""
     if process.stdin is not None:
         process.stdin.close()
-    with suppress(ProcessLookupError):
-        process.terminate()
-    try:
-        async with asyncio.timeout(_STOP_SECONDS):
-            await process.wait()
-    except TimeoutError:
-        process.kill()
-        await process.wait()
+    for stop in ((None,) if listens else ()) + (process.terminate, process.kill):
+        if process.returncode is not None:
+            return
+        if stop is not None:
+            with suppress(ProcessLookupError):
+                stop()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_STOP_SECONDS):
+                await process.wait()
 
 
 # ------------------------------------------------------------------------------------------------ inside a child

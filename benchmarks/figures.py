@@ -1,4 +1,4 @@
-"""What is measured, what it should be, and how it is told: goals, medians, the table, the file. Pure but for writing."""
+"""What is measured, what it should be, how it is told: goals, medians, the table, the file. Pure but for writing."""
 
 from __future__ import annotations
 
@@ -36,7 +36,9 @@ GOALS: Mapping[str, Goal] = {
     "bytes_per_observation": Goal(text="ledger, balances and tallies, with indexes", unit="B", rises=False),
     "ack_vs_noop": Goal(text="durable acknowledgements/s over a route that does nothing", goal=1.0, floor=0.7),
     "ack_vs_insert": Goal(text="durable acknowledgements/s over one INSERT per request", goal=3, floor=2),
-    "freshness_p99_ms": Goal(text="acknowledged to visible in the KPI answer", unit="ms", goal=250, floor=1000, rises=False),
+    "freshness_p99_ms": Goal(
+        text="acknowledged to visible in the KPI answer", unit="ms", goal=250, floor=1000, rises=False
+    ),
     "kpi_growth": Goal(text="p99 of the KPI query, large ledger over small", goal=1.3, floor=2, rises=False),
     "kpi_p99_ms": Goal(text="KPI query in process, large ledger", unit="ms", goal=20, floor=60, rises=False),
     "rss_mb": Goal(text="peak memory of a worker with a backlog", unit="MB", goal=300, rises=False),

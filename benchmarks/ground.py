@@ -71,11 +71,12 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
     def cpu(self) -> float:
         """Return the CPU seconds that the server and all its processes have taken so far."""
         first = int((self.scratch / "postgres" / "postmaster.pid").read_text(encoding="ascii").split()[0])
-        gone = _cpu(first, with_gone=True)
-        return gone + sum(_cpu(process) for process in _children(first))
+        gone = cpu_of(first, with_gone=True)
+        return gone + sum(cpu_of(process) for process in _children(first))
 
 
-def _cpu(process: int, *, with_gone: bool = False) -> float:
+def cpu_of(process: int, *, with_gone: bool = False) -> float:
+    """Return the CPU seconds of a process, and of its children that have ended."""
     try:
         fields = Path(f"/proc/{process}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
     except OSError:

@@ -95,7 +95,7 @@ async def started(
 
 async def drained(connection: Any) -> None:
     """Return once no delivery is queued."""
-    while await connection.fetchval("select exists (select from delivery_queue)"):
+    while await connection.fetchval("select exists (select from delivery_queue)"):  # noqa: ASYNC110 - it is elsewhere
         await asyncio.sleep(_LOOK)
 
 
@@ -113,9 +113,9 @@ async def ours(ground: Ground, address: str, shape: Shape) -> Run:
             after, server = await group.usage(), ground.cpu() - server
             written = await connection.fetchval("select pg_wal_lsn_diff(pg_current_wal_lsn(), $1::text::pg_lsn)", log)
             size = await connection.fetchval(_SIZE, list(_BOOKS))
-            await _check(connection, shape.rows)
+            await check(connection, shape.rows)
             again = await _timed(ground, connection, group)
-            await _check(connection, shape.rows)
+            await check(connection, shape.rows)
     return Run(
         seconds=seconds,
         again=again,
@@ -135,7 +135,7 @@ async def _timed(ground: Ground, connection: Any, group: Group) -> float:
     return ground.context.monotonic() - begun
 
 
-async def _check(connection: Any, rows: int) -> None:
+async def check(connection: Any, rows: int) -> None:
     """Raise unless the books hold every row once and every delivery was posted."""
     entries = await connection.fetchval("select count(*) from entries")
     bad = await connection.fetchval("select count(*) from delivery_outcomes where outcome <> 'posted' or drops <> '[]'")
@@ -196,9 +196,13 @@ async def _contest(
 
 def _figures(name: str, rates: dict[str, list[float]], runs: list[Run], shape: Shape, note: str) -> list[Figure]:
     found = [
-        ratios(f"{name}_vs_{peer}", rates["ours"], rates[peer], note) for peer in ("dlt", "singer", "copy") if rates[peer]
+        ratios(f"{name}_vs_{peer}", rates["ours"], rates[peer], note)
+        for peer in ("dlt", "singer", "copy")
+        if rates[peer]
     ]
-    found.append(ratios("replay_speed" if name == "ingest" else "wide_replay_speed", rates["again"], rates["ours"], note))
+    found.append(
+        ratios("replay_speed" if name == "ingest" else "wide_replay_speed", rates["again"], rates["ours"], note)
+    )
     if name == "ingest":
         size = tuple(run.book_bytes / shape.rows for run in runs)
         found.append(Figure(key="bytes_per_observation", runs=size, note=f"{len(shape.metrics)} metrics"))

@@ -1,4 +1,4 @@
-"""What is set up before anything is measured: a workspace with its sources and campaigns, by the service's own means."""
+"""What is set up before anything is measured: a workspace with sources and campaigns, by the service's own means."""
 
 from __future__ import annotations
 
@@ -38,8 +38,17 @@ class Office(msgspec.Struct, frozen=True, kw_only=True):
     key: str = ""
 
 
-async def opened(parts: Services, *, pushed: bool = False, hashtags: tuple[str, ...] = HASHTAGS) -> Office:
-    """Make a workspace with eight sources, pulled or pushed, and one campaign for each hashtag."""
+async def opened(
+    parts: Services,
+    *,
+    pushed: bool = False,
+    hashtags: tuple[str, ...] = HASHTAGS,
+    platforms: tuple[str, ...] = ("shop",),
+) -> Office:
+    """Make a workspace with eight sources, pulled or pushed, and one campaign for each hashtag.
+
+    ``platforms`` are dealt out among sources that push.
+    """
     home = workspaces.new("Measured", "UTC", "EUR", parts.context)
     async with parts.db.workspace(home.workspace_id) as connection:
         await workspaces.create(connection, home, parts.vault)
@@ -50,7 +59,7 @@ async def opened(parts: Services, *, pushed: bool = False, hashtags: tuple[str, 
             SourceInput.model_validate(
                 {"name": f"source {n}", "account": pages.account(n)}
                 | (
-                    {"connector": "standard_webhooks", "platform": "shop"}
+                    {"connector": "standard_webhooks", "platform": platforms[n % len(platforms)]}
                     if pushed
                     else {"connector": "synthetic", "credentials": {"access_token": "none"}}
                 )

@@ -37,7 +37,7 @@ def install() -> None:
         return
     print("installing the peers; this takes a minute", flush=True)
     subprocess.run([sys.executable, "-m", "venv", "--clear", _ENVIRONMENT], check=True)  # noqa: S603 - fixed words
-    pip = [_PYTHON, "-m", "pip", "install", "--quiet", "--quiet", "--require-hashes", "-r", _LOCK]
+    pip = [str(_PYTHON), "-m", "pip", "install", "--quiet", "--quiet", "--require-hashes", "-r", str(_LOCK)]
     subprocess.run(pip, check=True)  # noqa: S603 - fixed words
     _STAMP.write_text(wanted, encoding="ascii")
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import msgspec
 
-from connectors.contract import ADDITIVE
+from connectors.contract import ADDITIVE, MONEY
 
 NARROW = ("impressions", "views", "clicks_all", "clicks_link", "likes", "comments", "shares", "saves")
-WIDE = tuple(ADDITIVE)
+WIDE = tuple(key for key in ADDITIVE if key not in MONEY)
+"""Every metric that tallies sum, but money: an amount has a currency and so a series, and a line, of its own."""
 SOURCES = 8
 CAMPAIGNS = 10
 PER_PAGE = 500
@@ -48,7 +49,7 @@ FULL = Sizes(
     probes=300,
     small=1_000_000,
     large=20_000_000,
-    questions=400,
+    questions=200,
     memory_rows=5_000_000,
 )
 QUICK = Sizes(
@@ -62,6 +63,6 @@ QUICK = Sizes(
     probes=40,
     small=50_000,
     large=500_000,
-    questions=150,
-    memory_rows=500_000,
+    questions=60,
+    memory_rows=250_000,
 )

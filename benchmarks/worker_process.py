@@ -44,9 +44,9 @@ class Statements:
 
     def __init__(self, parts: Services) -> None:
         self._spent: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
-        sa.event.listen(parts.db.engine.sync_engine, "connect", self._connected)
+        sa.event.listen(parts.db.engine.sync_engine, "checkout", self._connected)
 
-    def _connected(self, connection: Any, _record: Any) -> None:
+    def _connected(self, connection: Any, _record: Any, _proxy: Any) -> None:
         connection.driver_connection.add_query_logger(self._heard)
 
     def _heard(self, query: Any) -> None:
@@ -94,6 +94,11 @@ async def _main(orders: Orders) -> None:
         await asyncio.gather(*posting)
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Obey until the starter has no more orders."""
     with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:
         runner.run(_main(msgspec.json.decode(sys.argv[1], type=Orders)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""The servers that acknowledgements are measured against, with the server settings of the service.
+
+``nothing`` is a FastAPI route that does nothing. ``insert`` is the service itself but for the landing: the same route,
+the same signature check, and then one INSERT for each request, committed by itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+import msgspec
+from fastapi import FastAPI
+
+from benchmarks.office import CONNECTORS
+from service import serve, settings, telemetry
+from service.app import build
+from service.commands.running import drive
+from service.inbox.land import Lander, kept_headers
+from service.inbox.store import Kept, Landed, key_hash
+from service.records import SourceRow
+from service.serve_protocol import Limits
+
+TABLE = """
+create table inserted (
+  workspace_id uuid, received_at timestamptz, delivery_id uuid, source_id uuid, channel text, connector text,
+  options jsonb, headers jsonb, request jsonb, body bytea, body_hash bytea, key_hash bytea,
+  primary key (workspace_id, source_id, key_hash)
+)
+"""
+_INSERT = """
+insert into inserted values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) on conflict do nothing
+"""
+
+
+def nothing() -> FastAPI:
+    """Return an application whose route does nothing."""
+    app = FastAPI()
+
+    @app.post("/v1/webhooks/{address}")
+    async def receive(address: str) -> None:
+        """Do nothing."""
+
+    return app
+
+
+class OneInsert(Lander):
+    """Keeps each delivery by a statement of its own, from a pool as large as the service's."""
+
+    pool: asyncpg.Pool[Any]
+
+    async def land(
+        self,
+        source: SourceRow,
+        *,
+        key: str,
+        body: bytes,
+        channel: str = "webhook",
+        headers: Mapping[str, str] | None = None,
+        request: Mapping[str, str] | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> Landed:
+        """Insert one row and return once that is committed."""
+        delivery_id = self._context.new_id()
+        texts = (
+            msgspec.json.encode(part).decode() for part in (source.options, kept_headers(headers or {}), request or {})
+        )
+        hashes = (hashlib.sha256(body).digest(), key_hash(f"{channel}:{key}"))
+        place = (source.workspace_id, self._context.now(), delivery_id, source.source_id, channel, source.connector)
+        await self.pool.execute(_INSERT, *place, *texts, body, *hashes)
+        return Landed(delivery_id=delivery_id, outcome=Kept.STORED)
+
+
+def insert() -> FastAPI:
+    """Return the service's application with its landing exchanged."""
+    chosen = settings.load()
+    app = build(chosen, roles=("api",), connectors=CONNECTORS)
+    opened = app.router.lifespan_context
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with opened(app):
+            services = app.state.services
+            lander = OneInsert(services.db, services.context, chosen)
+            url = chosen.database_url.get_secret_value() if chosen.database_url else ""
+            async with asyncpg.create_pool(url, min_size=chosen.pool_size, max_size=chosen.pool_size) as pool:
+                lander.pool = pool
+                app.state.services = msgspec.structs.replace(services, lander=lander)
+                yield
+
+    app.router.lifespan_context = lifespan
+    return app
+
+
+if __name__ == "__main__":
+    telemetry.configure_logging("error")
+    drive(serve.serve({"nothing": nothing, "insert": insert}[sys.argv[1]](), "127.0.0.1", int(sys.argv[2]), Limits()))
