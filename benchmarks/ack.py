@@ -22,7 +22,7 @@ from benchmarks.plan import Sizes
 
 _MOST = 9000
 """Requests a second that are prepared: more than any of the servers answers."""
-_WARM = 1.5
+_WARM = 1.0
 _UP_SECONDS = 60.0
 
 

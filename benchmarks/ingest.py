@@ -162,6 +162,8 @@ async def measure(ground: Ground, sizes: Sizes) -> tuple[list[Figure], dict[str,
     narrow = Shape(rows=sizes.rows, metrics=NARROW)
     wide = Shape(rows=sizes.wide_rows, metrics=WIDE)
     figures, details = await _contest(ground, sizes, narrow, "ingest", singer_rows=sizes.singer_rows)
+    if not sizes.wide_rows:
+        return figures, {"ingest": details}
     more, wider = await _contest(
         ground, sizes, wide, "wide", singer_rows=min(sizes.singer_rows, sizes.wide_rows), with_peers=sizes.wide_peers
     )

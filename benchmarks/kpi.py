@@ -30,7 +30,7 @@ from service.reports.campaign import Question, campaign_kpis
 
 _DAYS = 90
 _METRICS = ("impressions", "clicks_link", "engagements", "ctr", "er_impressions")
-_WARM = 20
+_WARM = 5
 _SIZE = "select pg_database_size(current_database())"
 
 

@@ -120,5 +120,6 @@ def test_the_lock_of_the_peers_pins_them_with_hashes_and_names_no_host() -> None
     lock = (peers.HERE / "requirements.lock").read_text(encoding="utf-8")
     assert {"dlt==1.31.0", "meltanolabs-target-postgres==0.8.1"} <= set(lock.replace("[postgres]", "").split())
     assert "://" not in lock
+    assert "-r /" not in lock
     pins = [line for line in lock.splitlines() if line[:1].isalnum()]
     assert all(line.endswith("\\") for line in pins)

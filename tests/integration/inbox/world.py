@@ -35,6 +35,7 @@ from service.access.secrets import Vault
 from service.context import Context
 from service.db.engine import Database
 from service.db.tables import books, sources, tenants, workspaces
+from service.fetch.plan import slot_of
 from service.records import ClaimedDelivery, Fate, SourceRow, SourceState
 from service.records import Outcome as PostedOutcome
 from service.settings import Settings
@@ -75,12 +76,22 @@ async def make_workspace(db: Database, context: Context) -> UUID:
     return workspace_id
 
 
+def _early_in_its_slots(context: Context, now: datetime) -> UUID:
+    """Return an id whose slots have just begun: a test that moves the clock must not meet the next one by chance."""
+    while True:
+        source_id = context.new_id()
+        slots = ((timedelta(minutes=15), "all"), (timedelta(hours=6), "posts"))
+        into = [(now - slot_of(now, every, source_id, kind)) / every for every, kind in slots]
+        if into[0] < 1 / 15 and into[1] < 1 / 2:
+            return source_id
+
+
 async def make_source(db: Database, context: Context, workspace_id: UUID | None = None, **changes: Any) -> SourceRow:
     workspace_id = workspace_id or await make_workspace(db, context)
     now = context.now()
     row = SourceRow(
         workspace_id=workspace_id,
-        source_id=context.new_id(),
+        source_id=_early_in_its_slots(context, now),
         connector="toy",
         platform="toy",
         account="",
