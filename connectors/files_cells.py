@@ -173,11 +173,13 @@ class Dates(msgspec.Struct, frozen=True, kw_only=True):
 
         Raises :class:`Refused` for what is no date of the form, does not exist, or lies before 1990.
         """
-        if cell is None or cell == "":
+        if cell is None:
             return None
         if not isinstance(cell, str):
             raise Refused(DropReason.BAD_TIME, "no date of the form that was named")
         bare = cell.strip().upper()
+        if not bare:
+            return None
         day, _, clock = bare.partition("T" if "T" in bare.partition(" ")[0] else " ")
         try:
             local = datetime.combine(self._day(day), _clock(clock))

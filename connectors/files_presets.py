@@ -22,6 +22,9 @@ from connectors.files_rows import Delimiter, Encoding, Format, named
 _PREFIX_MAX = 64
 _YEARS = range(1990, 2101)
 _CURRENCY_LETTERS = 3
+_NO_ZONES = frozenset(
+    {"Factory", "localtime"}
+)  # the zone of a machine, so a replay elsewhere would read other instants
 
 
 class FilesOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -284,7 +287,7 @@ def zone_of(name: str) -> ZoneInfo | None:
 
 @cache
 def _zones() -> frozenset[str]:
-    return frozenset(available_timezones())
+    return frozenset(available_timezones()) - _NO_ZONES
 
 
 def _is_instant(text: str, zone: ZoneInfo) -> bool:

@@ -51,8 +51,11 @@ def test_every_fact_of_a_line() -> None:
 
 
 def test_nothing_said_is_no_fact() -> None:
-    items = read("id,views,title,tags\np,1,, \n", title_column="title", hashtags_column="tags")
+    items = read(
+        "id,views,title,tags,at\np,1,, ,  \n", title_column="title", hashtags_column="tags", published_column="at"
+    )
     assert facts(items) == []
+    assert drops(items) == []
     assert numbers(items) == {"p": {"views": 1}}
 
 

@@ -38,6 +38,8 @@ def test_sound_options_have_no_errors() -> None:
         (VIEWS | {"zone": ""}, "zone: '' is no IANA time zone"),
         (VIEWS | {"zone": "../../etc/passwd"}, "zone: "),
         (VIEWS | {"zone": "Europe"}, "zone: "),
+        (VIEWS | {"zone": "localtime"}, "zone: "),
+        (VIEWS | {"zone": "Factory"}, "zone: "),
         (VIEWS | {"instant": "31.02.2026"}, "instant: "),
         (VIEWS | {"instant": ""}, "instant: "),
         (VIEWS | {"instant": "1980-01-01"}, "instant: "),

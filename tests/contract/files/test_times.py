@@ -72,6 +72,7 @@ def test_forms_of_times() -> None:
         ("2026-08-20T12:05:01Z", DropReason.FUTURE_TIME),
         ("9999-12-31", DropReason.FUTURE_TIME),
         ("", DropReason.MISSING_TIME),
+        ("  ", DropReason.MISSING_TIME),
     ],
 )
 def test_a_row_without_a_usable_instant_is_dropped(cell: str, reason: DropReason) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -15,7 +14,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.contract import (
-    BadPayload,
     Conversion,
     CreatorSeen,
     Delivery,
@@ -152,16 +150,3 @@ def test_days_made_for_measuring_hold_what_was_asked() -> None:
 def test_decimals_are_exact(amount: int) -> None:
     whole, _, rest = decimal(amount).partition(".")
     assert int(whole + rest) == amount or (amount < 0 and int(whole + rest) == amount)
-
-
-@given(st.sampled_from(["posts", "profiles", "metrics", "daily", "load", "nothing"]), st.data())
-def test_a_damaged_page_is_a_bad_payload_or_drops(kind: str, data: st.DataObject) -> None:
-    platform = Platform(WORLD, lambda: NOW, "right")
-    scope = {"headers": [(b"authorization", b"Bearer right")], "query_string": b"", "path": f"/{kind}"}
-    _, document = platform.answer(scope)
-    body = bytearray(next(load_pages(5, 20, ("likes",), 20, NOW)) if kind == "load" else repr(document).encode())
-    for _ in range(data.draw(st.integers(1, 4))):
-        body[data.draw(st.integers(0, len(body) - 1))] = data.draw(st.integers(0, 255))
-    cut = bytes(body[: data.draw(st.integers(0, len(body)))])
-    with contextlib.suppress(BadPayload):
-        list(CONNECTOR.parse(Delivery(channel="fetch", body=cut, received_at=NOW, request={"list": kind}), Defaults()))
