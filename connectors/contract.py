@@ -12,7 +12,7 @@ import enum
 import hashlib
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
@@ -112,7 +112,7 @@ def micros(amount: str | Decimal | int) -> int:
     try:
         scaled = Decimal(amount) * MICRO
         whole = int(scaled)
-    except (InvalidOperation, ValueError, OverflowError) as error:
+    except (ArithmeticError, ValueError) as error:
         message = "not an exact amount"
         raise BadPayload(message) from error
     if scaled != whole or abs(whole) > INT64_MAX:
