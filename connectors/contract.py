@@ -93,6 +93,19 @@ _ENTRIES = (
         unit=Unit.MONEY,
         parts=("spend_media", "fee_creator", "cost_production"),
     ),
+    # New keys go to the end: the place of a key is its bit in confirmations.
+    _metric(
+        "conversions_platform",
+        "Conversions (platform)",
+        "conversions that an ad or analytics platform claims for itself; never added to conversions",
+        unit=Unit.MILLIONTHS,
+    ),
+    _metric(
+        "conversion_value_platform",
+        "Conversion value (platform)",
+        "value of the conversions that a platform claims; never added to conversion_value",
+        unit=Unit.MONEY,
+    ),
 )
 
 METRICS: Mapping[str, Metric] = {metric.key: metric for metric in _ENTRIES}
@@ -180,6 +193,15 @@ def day_window(day: date, zone: str, days: int = 1) -> Window:
 _UTC = ZoneInfo("UTC")
 
 
+class Quality(enum.StrEnum):
+    """What the platform itself says against a number; kept with the entry and said in every answer that uses it."""
+
+    ESTIMATED = "estimated"  # modelled or extrapolated by the platform
+    SAMPLED = "sampled"  # counted on a part of the events
+    THRESHOLDED = "thresholded"  # rows were withheld to protect people
+    TRUNCATED = "truncated"  # rows beyond a limit were lumped together: "(other)"
+
+
 class Observation(msgspec.Struct, frozen=True, kw_only=True):
     """What a delivery says about one subject: one kind, one scope, one validity, several metrics.
 
@@ -189,6 +211,7 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     ("" is the subject itself; for uniques name the audience). ``paid`` is True for paid delivery, False for organic,
     None where the platform does not say. ``currency`` (ISO 4217) is required when a metric is money.
     ``check`` marks numbers that are reconciled, never added (another grain, a total holding another subject's numbers).
+    ``quality`` is what the platform says against these numbers.
     """
 
     subject: SubjectRef
@@ -201,6 +224,7 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     currency: str | None = None
     goal: str = ""
     check: bool = False
+    quality: tuple[Quality, ...] = ()
 
 
 class SubjectSeen(msgspec.Struct, frozen=True, kw_only=True):
@@ -239,7 +263,11 @@ class CreatorSeen(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Touchpoint(msgspec.Struct, frozen=True, kw_only=True):
-    """One click or view with an id. A click on a known subject is one ``clicks_link`` of it."""
+    """One click or view with an id. A click on a known subject is one ``clicks_link`` of it.
+
+    ``click_id`` is the platform's own (``gclid:...``, ``fbclid:...``: name and value); ``customer`` is what names a
+    person to the sender, and is kept as a keyed hash only.
+    """
 
     id: str
     at: datetime
@@ -250,6 +278,9 @@ class Touchpoint(msgspec.Struct, frozen=True, kw_only=True):
     utm_campaign: str | None = None
     utm_source: str | None = None
     utm_medium: str | None = None
+    utm_content: str | None = None
+    promo_code: str | None = None
+    platform_campaign: str | None = None
     observed_at: datetime | None = None
 
 
@@ -257,6 +288,9 @@ class Conversion(msgspec.Struct, frozen=True, kw_only=True):
     """One goal event with an id: a conversion, an order, or a refund (``refund_of`` names the order).
 
     ``value`` is in millionths of ``currency``; the value of a refund is given positive. ``test`` events are dropped.
+    A cancelled order says so with ``cancelled``: its numbers are taken back. ``click_id`` and ``customer`` are as in
+    :class:`Touchpoint`; ``first_order`` is True where the sender says that the customer is new, None where it does not
+    say.
     """
 
     id: str
@@ -270,7 +304,13 @@ class Conversion(msgspec.Struct, frozen=True, kw_only=True):
     customer: str | None = None
     promo_code: str | None = None
     utm_campaign: str | None = None
+    utm_source: str | None = None
+    utm_medium: str | None = None
+    utm_content: str | None = None
+    platform_campaign: str | None = None
     refund_of: str | None = None
+    first_order: bool | None = None
+    cancelled: bool = False
     test: bool = False
     observed_at: datetime | None = None
 
@@ -453,17 +493,35 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Http(Protocol):
-    """The client a connector is handed: it knows base address, authentication, retry, rate budget and caps."""
+    """The client a connector is handed: it knows base address, authentication, retry, rate budget and caps.
 
-    async def get(self, path: str, params: Mapping[str, str] | None = None) -> Response:
+    ``headers`` are those that the platform wants beside authentication (a version, a content type): constants of the
+    connector, never a secret.
+    """
+
+    async def get(
+        self, path: str, params: Mapping[str, str] | None = None, *, headers: Mapping[str, str] | None = None
+    ) -> Response:
         """GET ``path`` (relative to the base address) and return the answer, 4xx included.
 
         Raises :class:`TryLater` when the platform throttles or stays unreachable after the bounded retries.
         """
         ...
 
-    async def post(self, path: str, params: Mapping[str, str] | None = None, body: bytes = b"") -> Response:
-        """POST likewise; not retried unless the connection was refused."""
+    async def post(
+        self,
+        path: str,
+        params: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        *,
+        headers: Mapping[str, str] | None = None,
+        reads: bool = False,
+    ) -> Response:
+        """POST likewise; not retried unless the connection was refused, or ``reads`` says that it changes nothing."""
+        ...
+
+    def at(self, host: str) -> Http:
+        """Return the client of another host of the same platform, one of :attr:`Connector.hosts` by name."""
         ...
 
 
@@ -521,12 +579,62 @@ class AuthKind(enum.StrEnum):
     OAUTH2 = "oauth2"
 
 
+class TokenCall(msgspec.Struct, frozen=True, kw_only=True):
+    """One call to a token endpoint, as data. The platforms differ in names, not in what is said.
+
+    ``grant`` is the value of ``grant_type``; ``sends`` names the parameter that carries the code or the token;
+    ``method`` is ``form`` (POST, urlencoded), ``json`` (POST) or ``query`` (GET). The client's id and secret travel in
+    the call under ``client_id`` and ``client_secret`` (an empty name leaves one out), or as HTTP Basic where ``basic``.
+    ``answer`` is the path of keys to the object that holds the tokens.
+    """
+
+    url: str
+    grant: str
+    sends: str
+    method: str = "form"
+    client_id: str = "client_id"
+    client_secret: str = "client_secret"  # noqa: S105 - the name of a parameter
+    basic: bool = False
+    answer: tuple[str, ...] = ()
+
+
+class OAuth2(msgspec.Struct, frozen=True, kw_only=True):
+    """The authorization code flow of a platform (RFC 6749), as data.
+
+    ``exchange`` trades the first token for one that lives long, where the platform has that; ``refresh`` renews it
+    (None: a person must connect again). ``rotates`` says that a refresh token dies with its use. ``lifetime`` is how
+    long an access token lives where the answer does not say; ``refresh_lifetime`` likewise (None: it does not end).
+    ``refresh_before`` is how long before its end a token is renewed.
+    """
+
+    authorize_url: str
+    code: TokenCall
+    exchange: TokenCall | None = None
+    refresh: TokenCall | None = None
+    client_id: str = "client_id"
+    scope_separator: str = " "
+    parameters: Mapping[str, str] = {}
+    pkce: bool = False
+    rotates: bool = False
+    lifetime: timedelta | None = None
+    refresh_lifetime: timedelta | None = None
+    refresh_before: timedelta = timedelta(minutes=10)
+
+
 class Auth(msgspec.Struct, frozen=True, kw_only=True):
-    """Authentication as data. ``credentials`` names what a source must be given and what it is for."""
+    """Authentication as data. ``credentials`` names what a source must be given and what it is for.
+
+    The credential ``token`` travels in the header ``header`` behind the word ``scheme`` ("" for none). ``oauth2`` is
+    how a person connects an account; a token in hand does as well.
+    """
 
     kind: AuthKind = AuthKind.NONE
     credentials: Mapping[str, str] = {}
     scopes: tuple[str, ...] = ()
+    token: str = "access_token"  # noqa: S105 - the name of a credential
+    header: str = "authorization"
+    scheme: str = "Bearer"
+    oauth2: OAuth2 | None = None
 
 
 class MetricMapping(msgspec.Struct, frozen=True, kw_only=True):
@@ -553,6 +661,31 @@ class FetchKind(msgspec.Struct, frozen=True, kw_only=True):
     subjects: bool = False
 
 
+class Usage(msgspec.Struct, frozen=True, kw_only=True):
+    """How much of a rate limit is used, as the platform said in an answer.
+
+    ``bucket`` names the limit within the platform (an endpoint, a business id). Exactly what was said is given:
+    ``used`` is a share from 0 to 1, ``remaining`` calls or points that are left of ``limit``, ``reset`` seconds until
+    it begins anew. ``wait`` seconds are asked for before the next call.
+    """
+
+    bucket: str
+    used: float | None = None
+    remaining: float | None = None
+    limit: float | None = None
+    reset: float | None = None
+    wait: float | None = None
+
+
+class Budget(msgspec.Struct, frozen=True, kw_only=True):
+    """A rate limit as documented: ``calls`` per ``window``, for the whole app or for each account."""
+
+    bucket: str
+    calls: int
+    window: timedelta
+    per: str = "account"  # account | app
+
+
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     """What the connector can do, as data; the capability list of the service is made of it.
 
@@ -569,6 +702,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     simulated: bool = False
     max_body: int = 4 * 1024 * 1024
     rate_limit: str = ""
+    budgets: tuple[Budget, ...] = ()
 
 
 class Connector:
@@ -588,6 +722,8 @@ class Connector:
     capabilities: Capabilities = Capabilities()
     metrics: Sequence[MetricMapping] = ()
     base_url: str = ""
+    hosts: Mapping[str, str] = {}
+    """Further hosts of the platform by name, for :meth:`Http.at`; constants like the base address."""
 
     def check_options(self, options: Any) -> list[str]:
         """Return what is wrong with options that have the right form, in plain words; nothing if they are fine."""
@@ -598,6 +734,17 @@ class Connector:
         """Return the base address of a source's platform: one of the connector's own constants."""
         _ = options
         return self.base_url
+
+    def cost(self, method: str, path: str) -> tuple[str, float]:
+        """Return which budget a request draws on (:attr:`Budget.bucket`, "" for none) and how much it takes."""
+        _ = method, path
+        budgets = self.capabilities.budgets
+        return (budgets[0].bucket if budgets else "", 1.0)
+
+    def usage(self, response: Response) -> Sequence[Usage]:
+        """Return what an answer says of the platform's rate limits. Raises nothing."""
+        _ = response
+        return ()
 
     def schema(self) -> dict[str, Any] | None:
         """Return the JSON Schema (2020-12) of the bodies it reads, where senders are to be told."""

@@ -12,6 +12,7 @@ import asyncio
 import re
 import zlib
 from collections.abc import Awaitable, Callable, Mapping
+from copy import copy
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -74,7 +75,7 @@ class PlatformHttp:
     throttled ones included, so that a rate budget can read the headers of its platform.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a part that the composition root or a test chooses
         self,
         client: httpx.AsyncClient,
         base_url: str,
@@ -82,6 +83,9 @@ class PlatformHttp:
         now: Callable[[], datetime],
         uniform: Callable[[], float],
         token: str = "",
+        header: str = "authorization",
+        scheme: str = "Bearer",
+        hosts: Mapping[str, str] | None = None,
         limits: Limits = DEFAULT,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         on_response: Callable[[Response], None] | None = None,
@@ -93,6 +97,8 @@ class PlatformHttp:
         self._now = now
         self._uniform = uniform
         self._token = token
+        self._sent_as = (header, f"{scheme} {token}" if scheme else token)
+        self._hosts = hosts or {}
         self._limits = limits
         self._sleep = sleep
         self._on_response = on_response
@@ -101,11 +107,37 @@ class PlatformHttp:
         """Name the host and hide the token."""
         return f"PlatformHttp({self._base.host!r})"
 
-    async def get(self, path: str, params: Mapping[str, str] | None = None) -> Response:
-        return await self._patiently("GET", self._address(path, params), b"")
+    async def get(
+        self, path: str, params: Mapping[str, str] | None = None, *, headers: Mapping[str, str] | None = None
+    ) -> Response:
+        return await self._patiently(self._request("GET", path, params, b"", headers), repeats=True)
 
-    async def post(self, path: str, params: Mapping[str, str] | None = None, body: bytes = b"") -> Response:
-        return await self._patiently("POST", self._address(path, params), body)
+    async def post(
+        self,
+        path: str,
+        params: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        *,
+        headers: Mapping[str, str] | None = None,
+        reads: bool = False,
+    ) -> Response:
+        return await self._patiently(self._request("POST", path, params, body, headers), repeats=reads)
+
+    def at(self, host: str) -> PlatformHttp:
+        """Return the client of another declared host. Raises :class:`ConnectorError` for an unknown name."""
+        if host not in self._hosts:
+            raise ConnectorError(f"no host is called {host}")
+        other = copy(self)
+        other._base = _base(self._hosts[host])  # noqa: SLF001 - it is one of us
+        return other
+
+    def _request(
+        self, method: str, path: str, params: Mapping[str, str] | None, body: bytes, headers: Mapping[str, str] | None
+    ) -> httpx.Request:
+        # Built without the client, so that no cookie or header of another source is merged in.
+        request = httpx.Request(method, self._address(path, params), headers=self._headers(headers), content=body)
+        request.extensions["timeout"] = _timeout(self._limits).as_dict()
+        return request
 
     def _address(self, path: str, params: Mapping[str, str] | None) -> httpx.URL:
         text = path if _ABSOLUTE.match(path) else f"{str(self._base).rstrip('/')}/{path.lstrip('/')}"
@@ -122,18 +154,18 @@ class PlatformHttp:
             raise ConnectorError("a token does not travel in an address")
         return url.copy_with(fragment=None)
 
-    async def _patiently(self, method: str, url: httpx.URL, body: bytes) -> Response:
+    async def _patiently(self, request: httpx.Request, *, repeats: bool) -> Response:
         for attempt in range(1, self._limits.attempts + 1):
             asked: float | None = None
             try:
-                response = await self._exchange(method, url, body)
+                response = await self._exchange(request)
             except _BrokenOff as broken:
-                reason, again = str(broken), method == "GET" or not broken.sent
+                reason, again = str(broken), repeats or not broken.sent
             else:
                 if not _is_overload(response.status):
                     return response
                 asked = retry_after(response.headers, response.received_at, self._limits.longest_wait)
-                reason, again = f"answered {response.status}", method == "GET"
+                reason, again = f"answered {response.status}", repeats
             pause = self._pause(attempt) if asked is None else asked
             if not again or attempt == self._limits.attempts or pause > self._limits.longest_pause:
                 break
@@ -144,10 +176,7 @@ class PlatformHttp:
         """Full jitter: anything between nothing and the doubled pause."""
         return self._uniform() * min(self._limits.longest_pause, self._limits.first_pause * 2.0 ** (attempt - 1))
 
-    async def _exchange(self, method: str, url: httpx.URL, body: bytes) -> Response:
-        # Built without the client, so that no cookie or header of another source is merged in.
-        request = httpx.Request(method, url, headers=self._headers(), content=body)
-        request.extensions["timeout"] = _timeout(self._limits).as_dict()
+    async def _exchange(self, request: httpx.Request) -> Response:
         try:
             async with asyncio.timeout(self._limits.total):
                 answer = await self._client.send(request, stream=True, auth=None, follow_redirects=False)
@@ -164,10 +193,13 @@ class PlatformHttp:
         # Raised here and not in the handler: httpx errors hold the request and with it the token.
         raise broken
 
-    def _headers(self) -> dict[str, str]:
-        headers = {"accept": "application/json", "accept-encoding": "gzip", "user-agent": "tallybook"}
+    def _headers(self, more: Mapping[str, str] | None) -> dict[str, str]:
+        headers = {"accept": "application/json", "user-agent": "tallybook"}
+        headers |= {name.lower(): value for name, value in (more or {}).items()}
+        headers["accept-encoding"] = "gzip"
         if self._token:
-            headers["authorization"] = f"Bearer {self._token}"
+            name, value = self._sent_as
+            headers[name] = value
         return headers
 
     def _heard(self, answer: httpx.Response, content: bytes) -> Response:

@@ -36,7 +36,7 @@ from connectors.items_fields import Fields, Frame
 from connectors.items_schema import BATCH, FIELDS, PREFIX, TAKES
 from connectors.items_values import Refused, decode_object, instant, is_currency, shown, whole_or_money, zone_info
 
-_AIMED = frozenset({"conversions", "conversion_value"})
+_AIMED = frozenset({"conversions", "conversion_value", "conversions_platform", "conversion_value_platform"})
 
 
 class Defaults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -119,10 +119,23 @@ async def open_services(
 class _Nowhere:
     """The client of a connector that reaches out to nothing."""
 
-    async def get(self, path: str, params: Mapping[str, str] | None = None) -> contract.Response:
+    async def get(
+        self, path: str, params: Mapping[str, str] | None = None, *, headers: Mapping[str, str] | None = None
+    ) -> contract.Response:
         raise contract.NotSupported("this connector has no address to reach out to")
 
-    async def post(self, path: str, params: Mapping[str, str] | None = None, body: bytes = b"") -> contract.Response:
+    async def post(
+        self,
+        path: str,
+        params: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        *,
+        headers: Mapping[str, str] | None = None,
+        reads: bool = False,
+    ) -> contract.Response:
+        raise contract.NotSupported("this connector has no address to reach out to")
+
+    def at(self, host: str) -> contract.Http:
         raise contract.NotSupported("this connector has no address to reach out to")
 
 
@@ -130,12 +143,22 @@ def _outgoing(client: httpx.AsyncClient, settings: Settings, context: Context) -
     """Return what gives a connector its client: the address is ours or the connector's own, never a row's."""
 
     def http_for(source: contract.Source, connector: Connector) -> contract.Http:
-        address = settings.connector_urls.get(connector.name) or connector.address(source.options)
+        given = settings.connector_urls
+        address = given.get(connector.name) or connector.address(source.options)
         if not address:
             return _Nowhere()
-        token = source.credentials.get("access_token", "")
+        auth = connector.auth
         try:
-            return PlatformHttp(client, address, now=context.now, uniform=context.uniform, token=token)
+            return PlatformHttp(
+                client,
+                address,
+                now=context.now,
+                uniform=context.uniform,
+                token=source.credentials.get(auth.token, ""),
+                header=auth.header,
+                scheme=auth.scheme,
+                hosts={name: given.get(f"{connector.name}.{name}", url) for name, url in connector.hosts.items()},
+            )
         except (ValueError, httpx.InvalidURL):
             raise Misconfigured(f"TALLYBOOK_CONNECTOR_URLS: not the address of {connector.name}") from None
 

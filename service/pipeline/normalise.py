@@ -162,7 +162,7 @@ def _series_key(kind: Kind, scope: str, zone: str, said: tuple[str, str], paid: 
     return SeriesKey(kind=kind, scope=scope, zone=zone, currency=currency, paid=paid, goal=goal, check=check)
 
 
-_GOALS = frozenset({"conversions", "conversion_value"})
+_GOALS = frozenset({"conversions", "conversion_value", "conversions_platform", "conversion_value_platform"})
 
 
 def _by_series(metrics: Mapping[str, Any], currency: str, goal: str) -> list[tuple[Mapping[str, Any], tuple[str, str]]]:

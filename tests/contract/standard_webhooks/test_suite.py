@@ -9,7 +9,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from connectors.contract import Outcome, Response
+from connectors.contract import Http, Outcome, Response
 from connectors.items import Defaults
 from connectors.signatures import TOLERANCE
 from connectors.standard_webhooks import CONNECTOR
@@ -77,11 +77,14 @@ def test_answers_are_a_status_and_nothing_more(outcome: str, status: int) -> Non
 class Nowhere:
     """A client of no platform: the connector asks none."""
 
-    async def get(self, path: str, params: object = None) -> Response:
+    async def get(self, path: str, params: object = None, **more: object) -> Response:
         raise AssertionError(path)
 
-    async def post(self, path: str, params: object = None, body: bytes = b"") -> Response:
+    async def post(self, path: str, params: object = None, body: bytes = b"", **more: object) -> Response:
         raise AssertionError(path)
+
+    def at(self, host: str) -> Http:
+        raise NotImplementedError
 
 
 @pytest.mark.parametrize(

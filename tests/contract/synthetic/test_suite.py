@@ -16,6 +16,7 @@ from connectors.contract import (
     BadPayload,
     Delivery,
     Drop,
+    Http,
     Item,
     NotSupported,
     Observation,
@@ -210,11 +211,16 @@ class Turning:
     def __init__(self, body: bytes, status: int = 200) -> None:
         self._answers = iter([Response(status=status, headers={}, body=body, received_at=NOW)])
 
-    async def get(self, path: str, params: Mapping[str, str] | None = None) -> Response:
+    async def get(self, path: str, params: Mapping[str, str] | None = None, **more: object) -> Response:
         return next(self._answers)
 
-    async def post(self, path: str, params: Mapping[str, str] | None = None, body: bytes = b"") -> Response:
+    async def post(
+        self, path: str, params: Mapping[str, str] | None = None, body: bytes = b"", **more: object
+    ) -> Response:
         raise AssertionError(path)
+
+    def at(self, host: str) -> Http:
+        raise NotImplementedError
 
 
 @pytest.mark.parametrize(

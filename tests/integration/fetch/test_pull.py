@@ -39,10 +39,15 @@ from tests.integration.inbox.world import SETTINGS, VAULT, Clock, FakePost, Fetc
 class NoHttp:
     """The connectors of these tests ask nobody."""
 
-    async def get(self, path: str, params: Mapping[str, str] | None = None) -> Response:
+    async def get(self, path: str, params: Mapping[str, str] | None = None, **more: object) -> Response:
         raise NotImplementedError
 
-    async def post(self, path: str, params: Mapping[str, str] | None = None, body: bytes = b"") -> Response:
+    async def post(
+        self, path: str, params: Mapping[str, str] | None = None, body: bytes = b"", **more: object
+    ) -> Response:
+        raise NotImplementedError
+
+    def at(self, host: str) -> Http:
         raise NotImplementedError
 
 

@@ -103,11 +103,14 @@ class Toy(Connector):
 
 
 class Server:
-    async def get(self, path: str, params: object = None) -> Response:
+    async def get(self, path: str, params: object = None, **more: object) -> Response:
         return Response(status=200, headers={}, body=BODY, received_at=NOW)
 
-    async def post(self, path: str, params: object = None, body: bytes = b"") -> Response:
+    async def post(self, path: str, params: object = None, body: bytes = b"", **more: object) -> Response:
         raise ConnectorError("nothing is posted")
+
+    def at(self, host: str) -> Http:
+        raise NotImplementedError
 
 
 def likes_of(name: str, likes: int, **more: Any) -> Observation:
