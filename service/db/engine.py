@@ -53,6 +53,8 @@ def make_engine(url: str, pool_size: int = 10, **server_settings: str) -> AsyncE
         max_overflow=0,
         pool_timeout=10,
         pool_pre_ping=True,
+        # Every transaction here ends before its connection is given back: another rollback would be a trip for nothing.
+        pool_reset_on_return=None,
         hide_parameters=True,
         json_serializer=lambda value: msgspec.json.encode(value).decode(),
         json_deserializer=msgspec.json.decode,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -59,6 +60,7 @@ def balance_columns(
     return metrics, columns
 
 
+@lru_cache(maxsize=4096)
 def iso(at: datetime) -> str:
     """Return an instant as sortable text in UTC with microseconds."""
     return at.astimezone(UTC).isoformat(timespec="microseconds")
