@@ -10,19 +10,20 @@ from connectors.instagram import CONNECTOR
 from connectors.instagram_account import SCOPES, InstagramOptions
 from connectors.instagram_metrics import FOLLOWS_SET, LAST_RESORT, SERIES_SET, TOTALS_SET, metric_set
 from tests.contract.instagram.desk import NOW, client, source
-from tests.fakes.graph import ACCOUNT, DEAD_TOKEN, NO_PERMISSION, PAGE, THROTTLED, TOKEN, Failure, FakeGraph
+from tests.fakes.graph import DEAD_TOKEN, NO_PERMISSION, THROTTLED, TOKEN, Failure
+from tests.fakes.instagram import ACCOUNT, PAGE, FakeInstagram
 
 GRANTED = dict.fromkeys(SCOPES["facebook"], "granted")
 
 
-async def check(fake: FakeGraph, of: Source | None = None) -> list[tuple[bool, str]]:
+async def check(fake: FakeInstagram, of: Source | None = None) -> list[tuple[bool, str]]:
     findings = await CONNECTOR.check(client(fake), of or source())
     assert TOKEN not in repr(findings)
     return [(finding.ok, finding.text) for finding in findings]
 
 
 async def test_a_source_in_order() -> None:
-    fake = FakeGraph(permissions=GRANTED, subscribed=["feed"])
+    fake = FakeInstagram(permissions=GRANTED, subscribed=["feed"])
     assert await check(fake) == [
         (True, "the token is accepted and the account brand is readable"),
         (True, "the media of the account are readable"),
@@ -34,43 +35,43 @@ async def test_a_source_in_order() -> None:
 
 
 async def test_a_dead_token_ends_the_check_at_once() -> None:
-    fake = FakeGraph(token="another")
+    fake = FakeInstagram(token="another")
     assert await check(fake) == [(False, "the access token is not accepted: connect the account again")]
     assert len(fake.calls) == 1
 
 
 async def test_a_throttled_check_blames_nothing() -> None:
-    fake = FakeGraph(failures=[Failure(400, THROTTLED)])
+    fake = FakeInstagram(failures=[Failure(400, THROTTLED)])
     assert await check(fake) == [(False, "Instagram does not answer or throttles at the moment: try again later")]
 
 
 async def test_an_account_that_the_token_does_not_see() -> None:
-    fake = FakeGraph(failures=[Failure(403, NO_PERMISSION)])
+    fake = FakeInstagram(failures=[Failure(403, NO_PERMISSION)])
     ((ok, text),) = await check(fake)
     assert not ok
     assert "instagram_basic" in text
 
 
 async def test_missing_permissions_are_named() -> None:
-    fake = FakeGraph(permissions={**GRANTED, "instagram_manage_insights": "declined"}, subscribed=["feed"])
+    fake = FakeInstagram(permissions={**GRANTED, "instagram_manage_insights": "declined"}, subscribed=["feed"])
     assert (False, "the permission instagram_manage_insights is missing") in await check(fake)
 
 
 async def test_a_token_that_lists_no_permissions_is_no_fault() -> None:
-    fake = FakeGraph(failures=[Failure(400, NO_PERMISSION, "permissions")], subscribed=["feed"])
+    fake = FakeInstagram(failures=[Failure(400, NO_PERMISSION, "permissions")], subscribed=["feed"])
     found = await check(fake)
     assert all(ok for ok, _ in found)
     assert any("does not list" in text for _, text in found)
 
 
 async def test_media_that_cannot_be_read() -> None:
-    fake = FakeGraph(permissions=GRANTED, subscribed=["feed"], failures=[Failure(403, NO_PERMISSION, "/media")])
+    fake = FakeInstagram(permissions=GRANTED, subscribed=["feed"], failures=[Failure(403, NO_PERMISSION, "/media")])
     assert [ok for ok, _ in await check(fake)] == [True, False, True, True]
 
 
 async def test_no_subscription_and_no_secrets() -> None:
     bare = msgspec.structs.replace(source(secrets=(Secret(value=""),)), credentials={})
-    texts = [text for ok, text in await check(FakeGraph(permissions=GRANTED), bare) if not ok]
+    texts = [text for ok, text in await check(FakeInstagram(permissions=GRANTED), bare) if not ok]
     assert texts == [
         "no webhook subscription: nothing is pushed, stories are polled",
         "no app secret: webhooks cannot be verified and are refused",
@@ -80,7 +81,7 @@ async def test_no_subscription_and_no_secrets() -> None:
 
 async def test_the_instagram_login_asks_for_itself() -> None:
     login = source(InstagramOptions(login="instagram"))
-    fake = FakeGraph(permissions=dict.fromkeys(SCOPES["instagram"], "granted"), subscribed=["comments"])
+    fake = FakeInstagram(permissions=dict.fromkeys(SCOPES["instagram"], "granted"), subscribed=["comments"])
     assert (await check(fake, login))[-1] == (
         True,
         "subscribed; this login is pushed no story totals, stories are polled",
@@ -89,7 +90,7 @@ async def test_the_instagram_login_asks_for_itself() -> None:
 
 
 async def test_a_page_token_is_its_page_itself() -> None:
-    fake = FakeGraph(permissions=GRANTED, subscribed=["feed"], failures=[Failure(403, NO_PERMISSION, "/accounts")])
+    fake = FakeInstagram(permissions=GRANTED, subscribed=["feed"], failures=[Failure(403, NO_PERMISSION, "/accounts")])
     assert all(ok for ok, _ in await check(fake))
     assert "me/subscribed_apps" in fake.paths()
 
@@ -99,7 +100,7 @@ async def test_a_page_token_is_its_page_itself() -> None:
     [("facebook", PAGE, ["feed"]), ("instagram", "me", ["comments", "live_comments"])],
 )
 async def test_subscribing(login: str, owner: str, fields: list[str]) -> None:
-    fake = FakeGraph()
+    fake = FakeInstagram()
     options = msgspec.convert({"login": login}, InstagramOptions)
     await CONNECTOR.subscribe(client(fake), source(options), NOW)
     assert (fake.subscribed, fake.paths()[-1]) == (fields, f"{owner}/subscribed_apps")
@@ -107,13 +108,13 @@ async def test_subscribing(login: str, owner: str, fields: list[str]) -> None:
 
 
 async def test_subscribing_with_a_dead_token() -> None:
-    fake = FakeGraph(failures=[Failure(400, DEAD_TOKEN, "subscribed_apps")])
+    fake = FakeInstagram(failures=[Failure(400, DEAD_TOKEN, "subscribed_apps")])
     with pytest.raises(NeedsReauth):
         await CONNECTOR.subscribe(client(fake), source(), NOW)
 
 
 async def test_subscribing_is_not_repeated_against_a_platform_that_is_down() -> None:
-    fake = FakeGraph(failures=[Failure(503, b"", "subscribed_apps", times=9)])
+    fake = FakeInstagram(failures=[Failure(503, b"", "subscribed_apps", times=9)])
     with pytest.raises(TryLater):
         await CONNECTOR.subscribe(client(fake), source(), NOW)
     assert fake.paths().count(f"{PAGE}/subscribed_apps") == 1

@@ -39,19 +39,8 @@ from tests.contract.instagram.desk import (
     story,
     task,
 )
-from tests.fakes.graph import (
-    ACCOUNT,
-    BUSINESS_USAGE,
-    DEAD_TOKEN,
-    NO_PERMISSION,
-    THROTTLED,
-    TOKEN,
-    TRANSIENT,
-    Failure,
-    FakeGraph,
-    Media,
-    envelope,
-)
+from tests.fakes.graph import DEAD_TOKEN, NO_PERMISSION, THROTTLED, TOKEN, TRANSIENT, Failure, envelope
+from tests.fakes.instagram import ACCOUNT, BUSINESS_USAGE, FakeInstagram, Media
 
 IMAGE = Media("17895695668004550", like_count=2, comments_count=6, caption="#one")
 REEL = Media("17895695668004551", "VIDEO", "REELS", like_count=None, comments_count=3)
@@ -68,9 +57,9 @@ IMAGE_INSIGHTS = {
 REEL_INSIGHTS = {**IMAGE_INSIGHTS, "views": 5120, "ig_reels_video_view_total_time": 18_432_000}
 
 
-def full() -> FakeGraph:
+def full() -> FakeInstagram:
     """Return an account with one media of each type, three days of numbers and two stories."""
-    return FakeGraph(
+    return FakeInstagram(
         media=[
             varied(IMAGE, insights=IMAGE_INSIGHTS),
             varied(REEL, insights=REEL_INSIGHTS),
@@ -137,13 +126,13 @@ async def test_an_empty_last_page_is_no_surprise(kind: str) -> None:
 
 
 async def test_an_account_without_media_is_one_page() -> None:
-    pages = await fetch(FakeGraph(), task("media"))
+    pages = await fetch(FakeInstagram(), task("media"))
     assert [(page.last, page.cursor) for page in pages] == [(True, {})]
     assert read(pages) == []
 
 
 async def test_a_listing_stops_where_a_whole_page_lies_before_the_window() -> None:
-    fake = FakeGraph(media=[Media(str(n), published=NOW - timedelta(days=n)) for n in range(1, 8)], page_size=2)
+    fake = FakeInstagram(media=[Media(str(n), published=NOW - timedelta(days=n)) for n in range(1, 8)], page_size=2)
     pages = await fetch(fake, task("media", start=NOW - timedelta(days=3, hours=1)))
     assert [item.subject.external_id for item in read(pages) if isinstance(item, SubjectSeen)] == list("123456")
     assert pages[-1].last
@@ -231,7 +220,7 @@ async def test_what_the_listing_of_stories_shows_is_a_story_whatever_its_product
 
 
 async def test_no_stories_are_one_last_page() -> None:
-    pages = await fetch(FakeGraph(), task("stories"))
+    pages = await fetch(FakeInstagram(), task("stories"))
     assert [(page.last, page.request["page"]) for page in pages] == [(True, "stories")]
 
 
@@ -263,7 +252,7 @@ async def test_a_week_of_the_account_is_a_series_and_totals_day_by_day() -> None
 
 
 async def test_totals_are_asked_for_pacific_days_of_23_24_and_25_hours() -> None:
-    fake = FakeGraph(now=datetime(2026, 3, 10, 12, tzinfo=UTC))
+    fake = FakeInstagram(now=datetime(2026, 3, 10, 12, tzinfo=UTC))
     await fetch(fake, task("account_day", start=datetime(2026, 3, 7, 12, tzinfo=UTC)))
     windows = [call.query for call in fake.calls if "metric_type" in call.query and "breakdown" not in call.query]
     # 2026-03-07T08:00Z, 2026-03-08T08:00Z, 2026-03-09T07:00Z, 2026-03-10T07:00Z

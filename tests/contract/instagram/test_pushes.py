@@ -34,7 +34,8 @@ from tests.contract.instagram.desk import (
     source,
     story,
 )
-from tests.fakes.graph import ACCOUNT, STORY, change, escaped, flat, messaging, push, signed
+from tests.fakes.graph import escaped, signed
+from tests.fakes.instagram import ACCOUNT, STORY, change, flat, messaging, push
 
 ESTIMATED = (Quality.ESTIMATED,)
 SENT = datetime(2019, 1, 17, 1, 4, 3, tzinfo=UTC)  # 1547687043

@@ -31,7 +31,8 @@ from tests.contract.instagram.desk import (
     reel,
     story,
 )
-from tests.fakes.graph import ACCOUNT, BEFORE_BUSINESS, GONE, TOO_FEW, end_of, envelope, stamp
+from tests.fakes.graph import GONE, end_of, envelope, stamp
+from tests.fakes.instagram import ACCOUNT, BEFORE_BUSINESS, TOO_FEW
 
 PACIFIC = "America/Los_Angeles"
 ESTIMATED = (Quality.ESTIMATED,)

@@ -15,7 +15,8 @@ from connectors.contract import INT64_MAX, STORED, BadPayload, Delivery, Item, K
 from connectors.instagram import CONNECTOR
 from connectors.instagram_reading import READERS
 from tests.contract.instagram.desk import NOW, OPTIONS, RECORDINGS
-from tests.fakes.graph import ACCOUNT, STORY, change, escaped, flat, messaging, push
+from tests.fakes.graph import escaped
+from tests.fakes.instagram import ACCOUNT, STORY, change, flat, messaging, push
 
 REQUEST = {"account": ACCOUNT, "media_id": "1", "media_product_type": "REELS", "day": "2026-08-13"}
 DECLARED = {mapping.metric for mapping in CONNECTOR.metrics}
