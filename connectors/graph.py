@@ -247,11 +247,15 @@ def _number(value: Any) -> float:
 
 
 class Sheet(msgspec.Struct, frozen=True, kw_only=True):
-    """One page of a listing and the cursor after it (empty: it was the last)."""
+    """One page of a listing and the cursor after it (empty: it was the last).
+
+    ``fault`` is the error of a listing that was not to be had and may be missing.
+    """
 
     response: Response
     body: dict[str, Any]
     cursor: dict[str, str]
+    fault: Fault | None = None
 
 
 _CURSOR_KEYS = ("after", "until", "__paging_token")
@@ -286,19 +290,28 @@ def _in_link(link: str) -> dict[str, str]:
 
 
 async def listing(
-    http: Http, path: str, params: Mapping[str, str], cursor: Mapping[str, str], needs: str = ""
+    http: Http,
+    path: str,
+    params: Mapping[str, str],
+    cursor: Mapping[str, str],
+    needs: str = "",
+    *,
+    optional: bool = False,
 ) -> AsyncIterator[Sheet]:
     """Yield the pages of a cursor edge from ``cursor`` on. Not for insights: their paging never ends.
 
-    Raises :class:`ConnectorError` for a listing that comes back to a page or does not end after 500.
+    An ``optional`` one that the account does not have is one page with the fault. Raises :class:`ConnectorError` for a
+    listing that comes back to a page or does not end after 500.
     """
     at = only_cursor(cursor)
     seen = [at]
     for _ in range(_MOST_PAGES):
         response = await http.get(path, {**params, **at})
-        body = require(response, needs)
+        body, fault = examine(response, needs)
+        if fault is not None and not optional:
+            raise_fault(fault, response.headers, needs)
         at = next_cursor(body)
-        yield Sheet(response=response, body=body, cursor=at)
+        yield Sheet(response=response, body=body, cursor=at, fault=fault)
         if not at:
             return
         if at in seen:

@@ -28,14 +28,14 @@ _PARTS_OF_DUE = 3
 class Edge(msgspec.Struct, frozen=True, kw_only=True):
     """A listing of an account: its name in the address, the page that it becomes, the fields asked for.
 
-    ``published`` is the field that says when an entry was published.
+    ``published`` is the field that says when an entry was published; an ``optional`` one may be missing.
     """
 
     name: str
     page: str
     fields: str
     published: str = "timestamp"
-    params: Mapping[str, str] = {}
+    optional: bool = False
 
 
 class DueObject(msgspec.Struct, frozen=True):
@@ -67,9 +67,9 @@ async def edge_pages(
     at: Mapping[str, str] = cursor
     for index in range(first, len(edges)):
         edge = edges[index]
-        params = {"fields": edge.fields, "limit": LIMIT, **edge.params}
+        params = {"fields": edge.fields, "limit": LIMIT}
         path = account.path(account.id, edge.name)
-        async for sheet in graph.listing(account.http, path, params, at, account.basic):
+        async for sheet in graph.listing(account.http, path, params, at, account.basic, optional=edge.optional):
             ended = not sheet.cursor or is_past(sheet, edge, task.start)
             last = ended and index == len(edges) - 1
             here = edges[index + 1].name if ended and not last else edge.name
@@ -95,7 +95,14 @@ def published_at(item: Any, edge: Edge, response: Response) -> datetime | None:
 async def listed(account: Account, task: Task, edges: Sequence[Edge]) -> AsyncIterator[Page]:
     """Yield the listings themselves."""
     async for edge, sheet, after, last in edge_pages(account, task, edges, task.cursor):
-        yield account.page(sheet.response, after, last=last, kind=task.kind, page=edge.page)
+        yield _listing_page(account, task, edge, sheet, after, last=last)
+
+
+def _listing_page(  # noqa: PLR0913 - a page says all of it
+    account: Account, task: Task, edge: Edge, sheet: graph.Sheet, after: Mapping[str, str], *, last: bool
+) -> Page:
+    refusal = "" if sheet.fault is None else sheet.fault.refusal.value
+    return account.page(sheet.response, after, last=last, kind=task.kind, page=edge.page, refusal=refusal)
 
 
 # ------------------------------------------------------------------------------------------------ what is due
@@ -122,11 +129,47 @@ async def due_pages(
             queue += _all_due(edge, sheet, task.start, due_of)
             if show:
                 after = _pack(queue, cursor, ended=ended)
-                yield account.page(sheet.response, after, last=ended and not queue, kind=task.kind, page=edge.page)
+                yield _listing_page(account, task, edge, sheet, after, last=ended and not queue)
         if queue:
             due = queue.pop(0)
             after = _pack(queue, cursor, ended=ended)
             yield await insights(due, after, ended and not queue)
+
+
+class Looked(msgspec.Struct, frozen=True, kw_only=True):
+    """What the node of an object said: its page, where it was asked for, and what is due of the object."""
+
+    response: Response | None = None
+    request: Mapping[str, str] = {}
+    due: Sequence[DueObject] = ()
+
+
+async def subject_pages(
+    account: Account,
+    task: Task,
+    ids: Sequence[str],
+    look: Callable[[str], Awaitable[Looked]],
+    insights: InsightsOf,
+) -> AsyncIterator[Page]:
+    """Yield of each object its node, which says what it is, and its insights.
+
+    The cursor is the last object done (``done``) and, between its calls, the one at hand (``at``) with what is due.
+    """
+    done = task.cursor.get("done")
+    for index in range(ids.index(done) + 1 if done in ids else 0, len(ids)):
+        here, before, ending = ids[index], ids[index - 1] if index else "", index == len(ids) - 1
+        looked = Looked(due=_unpack(task.cursor)) if task.cursor.get("at") == here else await look(here)
+        queue = list(looked.due)
+        if looked.response is not None:
+            after = _after(here, before, queue)
+            yield account.page(looked.response, after, last=ending and not queue, **looked.request)
+        while queue:
+            one = queue.pop(0)
+            yield await insights(one, _after(here, before, queue), ending and not queue)
+
+
+def _after(here: str, before: str, queue: Sequence[DueObject]) -> dict[str, str]:
+    return {"done": before, "at": here, **_pack(queue, {}, ended=False)} if queue else {"done": here}
 
 
 def _place(cursor: Mapping[str, str]) -> dict[str, str]:

@@ -20,6 +20,7 @@ from connectors.contract import (
     Drop,
     DropReason,
     Item,
+    Kind,
     SubjectRef,
     SubjectType,
     Window,
@@ -157,8 +158,23 @@ def read_series(
     if not days:
         yield Drop(reason=DropReason.NO_NUMBERS)
     for day, readings in days.items():
-        yield from book(readings, rules, subject, window=pacific(day), **common)
+        yield from _book_day(day, readings, rules, subject, delivery.received_at, **common)
     yield from malformed(entries)
+
+
+def _book_day(  # noqa: PLR0913 - a day, what was said of it and what it is booked by
+    day: date, readings: Readings, rules: Rules, subject: SubjectRef, received_at: datetime, **common: Any
+) -> Iterator[Item]:
+    """Book the totals of a day, and what is no total but a level as it stood when the day ended."""
+    levels = [(name, value) for name, value in readings if name in rules and rules[name].kind is Kind.LEVEL]
+    totals = [(name, value) for name, value in readings if (name, value) not in levels]
+    window = pacific(day)
+    if totals or not levels:
+        yield from book(totals, rules, subject, window=window, **common)
+    if levels and window.end > received_at + values.SKEW:
+        yield Drop(reason=DropReason.FUTURE_TIME, detail="end_time")
+    elif levels:
+        yield from book(levels, rules, subject, observed_at=window.end, **common)
 
 
 # ------------------------------------------------------------------------------------------------ pages

@@ -16,7 +16,7 @@ from connectors import graph_values as values
 from connectors import instagram_metrics as metrics
 from connectors.contract import FetchKind, NotSupported, Page, SubjectRef, SubjectType, Task
 from connectors.graph import Refusal
-from connectors.graph_listings import DueObject, Edge, Step
+from connectors.graph_listings import DueObject, Edge, Looked, Step
 from connectors.instagram_account import Account
 
 LOOK_BACK = timedelta(days=7)
@@ -67,11 +67,7 @@ async def _stories(account: Account, task: Task) -> AsyncIterator[Page]:
 
 def _of_listing(account: Account, task: Task, edge: Edge) -> AsyncIterator[Page]:
     """Return the insights of every media of a listing, and of stories the listing itself."""
-
-    async def insights(media: DueObject, cursor: Mapping[str, str], last: bool) -> Page:  # noqa: FBT001 - a value
-        return await _insights(account, task, media, cursor, last=last)
-
-    return listings.due_pages(account, task, [edge], _due, insights, show=edge is _STORIES)
+    return listings.due_pages(account, task, [edge], _due, _asking(account, task), show=edge is _STORIES)
 
 
 def _due(edge: Edge, fields: Mapping[str, Any], media: str) -> Iterable[DueObject]:
@@ -79,51 +75,45 @@ def _due(edge: Edge, fields: Mapping[str, Any], media: str) -> Iterable[DueObjec
     return [DueObject(media, product, listings.name_in(fields, "media_type"))]
 
 
-async def _of_subjects(account: Account, task: Task) -> AsyncIterator[Page]:
-    """Yield the node, which has the counting likes and comments, and the insights of each due media.
+def _of_subjects(account: Account, task: Task) -> AsyncIterator[Page]:
+    """Return the node, which has the counting likes and comments, and the insights of each due media.
 
-    Of a story there are insights alone. The cursor is the last media done (``media``) and, between its two calls,
-    the one at hand with what its node said.
+    Of a story there are insights alone.
     """
     named = {
         ref.external_id: DueObject(ref.external_id, _PRODUCTS[ref.type]) for ref in task.subjects if _is_media(ref)
     }
-    ids = list(named)
-    done = task.cursor.get("media")
-    for index in range(ids.index(done) + 1 if done in named else 0, len(ids)):
-        media, last = named[ids[index]], index == len(ids) - 1
-        if task.cursor.get("at") == media.id:
-            media = DueObject(media.id, task.cursor.get("product", ""), task.cursor.get("media_type", ""))
-        elif media.product != "STORY":
-            before = ids[index - 1] if index else ""
-            page, found = await _node(account, task, media, before, last=last)
-            yield page
-            if found is None:
-                continue
-            media = found
-        yield await _insights(account, task, media, {"media": media.id}, last=last)
+
+    async def look(media: str) -> Looked:
+        due = named[media]
+        return Looked(due=[due]) if due.product == "STORY" else await _node(account, task, due)
+
+    return listings.subject_pages(account, task, list(named), look, _asking(account, task))
+
+
+def _asking(account: Account, task: Task) -> listings.InsightsOf:
+    async def insights(media: DueObject, cursor: Mapping[str, str], last: bool) -> Page:  # noqa: FBT001 - a value
+        return await _insights(account, task, media, cursor, last=last)
+
+    return insights
 
 
 def _is_media(ref: SubjectRef) -> bool:
     return ref.type in _PRODUCTS and ref.external_id.isascii() and ref.external_id.isdigit()
 
 
-async def _node(
-    account: Account, task: Task, media: DueObject, before: str, *, last: bool
-) -> tuple[Page, DueObject | None]:
-    """Return the page of a media's node and what it says of the media; None when there is no node."""
+async def _node(account: Account, task: Task, media: DueObject) -> Looked:
+    """Return the page of a media's node, and the media to be asked for its insights if there is one."""
     response = await account.get(media.id, fields=_MEDIA_FIELDS)
     body, fault = graph.examine(response, account.basic)
     request = {"kind": task.kind, "page": "media_node", "media_id": media.id, "media_product_type": media.product}
     if fault is not None:
         if fault.refusal is Refusal.GONE:
             await account.require_visible()
-        request["refusal"] = fault.refusal.value
-        return account.page(response, {"media": media.id}, last=last, **request), None
+        return Looked(response=response, request={**request, "refusal": fault.refusal.value})
     product = listings.name_in(body, "media_product_type") or media.product
     found = DueObject(media.id, product, listings.name_in(body, "media_type"))
-    cursor = {"media": before, "at": media.id, "product": found.product, "media_type": found.media_type}
-    return account.page(response, cursor, last=False, **request), found
+    return Looked(response=response, request=request, due=[found])
 
 
 async def _insights(account: Account, task: Task, media: DueObject, cursor: Mapping[str, str], *, last: bool) -> Page:

@@ -353,7 +353,7 @@ async def test_a_fetch_that_broke_off_goes_on_where_it_was() -> None:
 
 async def test_a_cursor_of_media_that_are_no_longer_due_starts_anew() -> None:
     fake = full()
-    pages = await fetch(fake, task("media_insights", story("180"), story("181"), cursor={"media": "179"}))
+    pages = await fetch(fake, task("media_insights", story("180"), story("181"), cursor={"done": "179"}))
     assert of(pages, "media_id") == ["180", "181"]
 
 
