@@ -39,7 +39,7 @@ REEL_NODE: Rules = {
     name: checked(*rule.keys, scope="node", note="a reel counts by its insights") for name, rule in NODE.items()
 }
 POST: Rules = {
-    "post_media_view": Rule(keys=VIEWS, mapping=META_VIEWS, note="without ads where the answer tells them apart"),
+    "post_media_view": Rule(keys=VIEWS, paid=False, mapping=META_VIEWS, note="without ads where they are told apart"),
     f"post_media_view{ADS}": checked(*VIEWS, scope="ads", paid=True, mapping=META_VIEWS),
     "post_total_media_view_unique": _reach(),
     "post_clicks": Rule(keys=("clicks_all",)),
@@ -157,7 +157,12 @@ ANSWERS: Answers = (
 SUMMED = frozenset({"post_reactions_by_type_total", "post_video_likes_by_reaction_type"})
 KINDS_OF: Mapping[str, Mapping[str, str]] = {
     "post_clicks_by_type": {"link clicks": "link_clicks"},
-    "post_video_social_actions": {"comment": "comment", "share": "share"},
+    "post_video_social_actions": {
+        "comment": "comment",
+        "comments": "comment",
+        "share": "share",
+        "shares": "share",
+    },
 }
 SPLIT = frozenset({"post_media_view", "page_media_view"})
 """Metrics asked for by whether ads brought them."""

@@ -36,7 +36,8 @@ class Account:
 
     ``basic`` and ``insights`` name the permissions that reading the account and its insights takes. ``last_resort`` are
     the metrics asked for when a refusal does not say which one is wrong; without any, each is tried by itself once and
-    those that are refused are not asked for again (``retired``: it lives as long as the task, in its cursor).
+    those that are refused are not asked for again (``retired``). That and ``notes`` live as long as the task, in its
+    cursor.
     """
 
     basic: str = ""
@@ -49,6 +50,7 @@ class Account:
         self.id = account
         self.version = version
         self.retired: dict[str, None] = {}
+        self.notes: dict[str, str] = {}
         self._is_visible = False
 
     def path(self, *parts: str) -> str:
@@ -60,7 +62,7 @@ class Account:
     def page(self, response: Response, cursor: Mapping[str, str], *, last: bool, **request: str) -> Page:
         """Return a page whose request says all that reading it takes; a last page leaves no cursor."""
         said = {"account": self.id, **{name: value for name, value in request.items() if value}}
-        kept = {**cursor, "without": ",".join(self.retired)}
+        kept = {**cursor, **self.notes, "without": ",".join(self.retired)}
         after = {} if last else {key: value for key, value in kept.items() if value}
         return Page(body=response.body, request=said, cursor=after, received_at=response.received_at, last=last)
 

@@ -98,7 +98,7 @@ async def listed(account: Account, task: Task, edges: Sequence[Edge]) -> AsyncIt
         yield _listing_page(account, task, edge, sheet, after, last=last)
 
 
-def _listing_page(  # noqa: PLR0913 - a page says all of it
+def _listing_page(
     account: Account, task: Task, edge: Edge, sheet: graph.Sheet, after: Mapping[str, str], *, last: bool
 ) -> Page:
     refusal = "" if sheet.fault is None else sheet.fault.refusal.value

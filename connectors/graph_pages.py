@@ -162,12 +162,13 @@ def read_series(
     yield from malformed(entries)
 
 
-def _book_day(  # noqa: PLR0913 - a day, what was said of it and what it is booked by
+def _book_day(
     day: date, readings: Readings, rules: Rules, subject: SubjectRef, received_at: datetime, **common: Any
 ) -> Iterator[Item]:
     """Book the totals of a day, and what is no total but a level as it stood when the day ended."""
-    levels = [(name, value) for name, value in readings if name in rules and rules[name].kind is Kind.LEVEL]
-    totals = [(name, value) for name, value in readings if (name, value) not in levels]
+    known_levels = {name for name, rule in rules.items() if rule.kind is Kind.LEVEL}
+    levels = [(name, value) for name, value in readings if name in known_levels]
+    totals = [(name, value) for name, value in readings if name not in known_levels]
     window = pacific(day)
     if totals or not levels:
         yield from book(totals, rules, subject, window=window, **common)
