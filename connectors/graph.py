@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 import hmac
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -284,6 +284,16 @@ def next_cursor(body: Mapping[str, Any]) -> dict[str, str]:
     return found
 
 
+def next_after(body: Mapping[str, Any]) -> dict[str, str]:
+    """Return the same of a platform that names no next page: it goes on while there is something and a place after."""
+    after = mapping(mapping(body.get("paging")).get("cursors")).get("after")
+    if not items(body.get("data")) or not isinstance(after, str) or not after:
+        return {}
+    if len(after) > _LONGEST_CURSOR:
+        raise ConnectorError("a listing goes on without saying where")
+    return {"after": after}
+
+
 def _in_link(link: str) -> dict[str, str]:
     from_query = dict(parse_qsl(urlsplit(link).query))
     return only_cursor(from_query)
@@ -297,6 +307,7 @@ async def listing(
     needs: str = "",
     *,
     optional: bool = False,
+    following: Callable[[Mapping[str, Any]], dict[str, str]] = next_cursor,
 ) -> AsyncIterator[Sheet]:
     """Yield the pages of a cursor edge from ``cursor`` on. Not for insights: their paging never ends.
 
@@ -310,7 +321,7 @@ async def listing(
         body, fault = examine(response, needs)
         if fault is not None and not optional:
             raise_fault(fault, response.headers, needs)
-        at = next_cursor(body)
+        at = following(body)
         yield Sheet(response=response, body=body, cursor=at, fault=fault)
         if not at:
             return

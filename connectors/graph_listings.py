@@ -25,6 +25,10 @@ _ID_LETTERS = frozenset("0123456789_")
 _PARTS_OF_DUE = 3
 
 
+Following = Callable[[Mapping[str, Any]], dict[str, str]]
+"""Says where a listing goes on after a page; nothing on the last."""
+
+
 class Edge(msgspec.Struct, frozen=True, kw_only=True):
     """A listing of an account: its name in the address, the page that it becomes, the fields asked for.
 
@@ -36,6 +40,7 @@ class Edge(msgspec.Struct, frozen=True, kw_only=True):
     fields: str
     published: str = "timestamp"
     optional: bool = False
+    following: Following = graph.next_cursor
 
 
 class DueObject(msgspec.Struct, frozen=True):
@@ -69,7 +74,8 @@ async def edge_pages(
         edge = edges[index]
         params = {"fields": edge.fields, "limit": LIMIT}
         path = account.path(account.id, edge.name)
-        async for sheet in graph.listing(account.http, path, params, at, account.basic, optional=edge.optional):
+        more: dict[str, Any] = {"optional": edge.optional, "following": edge.following}
+        async for sheet in graph.listing(account.http, path, params, at, account.basic, **more):
             ended = not sheet.cursor or is_past(sheet, edge, task.start)
             last = ended and index == len(edges) - 1
             here = edges[index + 1].name if ended and not last else edge.name
