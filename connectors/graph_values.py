@@ -115,12 +115,8 @@ def link_marks(url: Any) -> dict[str, str]:
         query = parse_qsl(urlsplit(url).query, max_num_fields=_MOST_PARAMETERS) if isinstance(url, str) else []
     except ValueError:
         return {}
-    found = {name: text(value, 200) for name, value in query if name in _MARKS}
-    return {name: value for name, value in found.items() if value and _is_writable(value)}
-
-
-def _is_writable(value: str) -> bool:
-    return value.isprintable() and not any("\ud800" <= letter <= "\udfff" for letter in value)
+    found = {name: (text(value, 200) or "").strip() for name, value in query if name in _MARKS}
+    return {name: value for name, value in found.items() if value and value.isprintable()}
 
 
 _MARKS = frozenset({"utm_campaign", "utm_source", "utm_medium"})
