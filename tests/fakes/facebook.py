@@ -241,7 +241,8 @@ def push(*entries: Mapping[str, Any]) -> dict[str, Any]:
     return {"object": "page", "entry": list(entries)}
 
 
-def feed(at: int | None = 1_786_000_000, field_name: str = "feed", **value: Any) -> dict[str, Any]:
-    """Return an entry with one change of the page's feed."""
+def feed(at: int | None = 1_786_000_000, field_name: str = "feed", author: str = "", **value: Any) -> dict[str, Any]:
+    """Return an entry with one change of the page's feed, by ``author`` where one is named."""
     sent = {} if at is None else {"time": at}
-    return {"id": ACCOUNT, **sent, "changes": [{"field": field_name, "value": value}]}
+    by = {"from": {"id": author, "name": "Somebody"}} if author else {}
+    return {"id": ACCOUNT, **sent, "changes": [{"field": field_name, "value": {**value, **by}}]}
