@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import msgspec
 import pytest
 
-from connectors.contract import STORED, Connector, NeedsReauth, Secret, Source, TryLater
+from connectors.contract import (
+    STORED,
+    AuthKind,
+    Connector,
+    NeedsReauth,
+    OAuth2,
+    Response,
+    Secret,
+    Source,
+    TryLater,
+    Usage,
+)
 from connectors.instagram import CONNECTOR
 from connectors.instagram_account import SCOPES, InstagramOptions
 from connectors.instagram_metrics import FOLLOWS_SET, LAST_RESORT, SERIES_SET, TOTALS_SET, metric_set
 from tests.contract.instagram.desk import NOW, client, source
 from tests.fakes.graph import DEAD_TOKEN, NO_PERMISSION, THROTTLED, TOKEN, Failure
-from tests.fakes.instagram import ACCOUNT, PAGE, FakeInstagram
+from tests.fakes.instagram import ACCOUNT, BUSINESS_USAGE, PAGE, FakeInstagram
 
 GRANTED = dict.fromkeys(SCOPES["facebook"], "granted")
 
@@ -192,6 +205,78 @@ def test_everything_that_is_asked_for_is_booked() -> None:
     assert {f"account_totals/{name}" for name in TOTALS_SET} <= booked
     assert {wire.split("/")[1].split(".")[0] for wire in booked if wire.startswith("account_follows")} == set(
         FOLLOWS_SET
+    )
+
+
+def login_of(name: str) -> OAuth2:
+    login = CONNECTOR.auth_of(msgspec.convert({"login": name}, InstagramOptions)).oauth2
+    assert login is not None
+    return login
+
+
+def test_both_logins_are_data() -> None:
+    assert CONNECTOR.auth == CONNECTOR.auth_of(InstagramOptions())
+    assert (CONNECTOR.auth.kind, CONNECTOR.auth.token) == (AuthKind.OAUTH2, "access_token")
+    for name, scopes in SCOPES.items():
+        assert CONNECTOR.auth_of(msgspec.convert({"login": name}, InstagramOptions)).scopes == scopes
+    facebook, instagram = login_of("facebook"), login_of("instagram")
+    assert (facebook.authorize_url, facebook.code.method) == ("https://www.facebook.com/v25.0/dialog/oauth", "query")
+    assert (instagram.code.url, instagram.code.method) == ("https://api.instagram.com/oauth/access_token", "form")
+
+
+def test_first_tokens_are_traded_for_long_lived_ones() -> None:
+    facebook, instagram = login_of("facebook").exchange, login_of("instagram").exchange
+    assert facebook is not None
+    assert instagram is not None
+    assert (facebook.grant, facebook.sends, facebook.client_id, facebook.client_secret) == (
+        "fb_exchange_token",
+        "fb_exchange_token",
+        "client_id",
+        "client_secret",
+    )
+    assert (instagram.url, instagram.grant, instagram.sends, instagram.client_id, instagram.client_secret) == (
+        "https://graph.instagram.com/access_token",
+        "ig_exchange_token",
+        "access_token",
+        "",
+        "client_secret",
+    )
+
+
+def test_only_the_instagram_login_renews_its_token_and_not_on_its_first_day() -> None:
+    assert login_of("facebook").refresh is None
+    login = login_of("instagram")
+    assert login.refresh is not None
+    assert (login.refresh.url, login.refresh.grant) == (
+        "https://graph.instagram.com/refresh_access_token",
+        "ig_refresh_token",
+    )
+    assert (login.refresh.client_id, login.refresh.client_secret, login.rotates) == ("", "", False)
+    assert login.lifetime is not None
+    assert timedelta(days=1) < login.lifetime - login.refresh_before < timedelta(days=30)
+
+
+@pytest.mark.parametrize(
+    ("path", "bucket"),
+    [
+        (f"v25.0/{ACCOUNT}/media", "instagram"),
+        ("v25.0/17895695668004550/insights", "instagram"),
+        ("v25.0/me/accounts", "app"),
+    ],
+)
+def test_what_a_call_draws_on(path: str, bucket: str) -> None:
+    assert CONNECTOR.cost("GET", path) == (bucket, 1.0)
+    assert bucket in {budget.bucket for budget in CONNECTOR.capabilities.budgets}
+
+
+async def test_usage_is_told_by_budget_of_throttled_answers_too() -> None:
+    heard: list[Response] = []
+    headers = {"x-app-usage": '{"call_count":28}', "x-business-use-case-usage": BUSINESS_USAGE}
+    fake = FakeInstagram(failures=[Failure(400, THROTTLED, headers=headers)])
+    await CONNECTOR.check(client(fake, heard), source())
+    assert CONNECTOR.usage(heard[0]) == (
+        Usage(bucket="app", used=0.28),
+        Usage(bucket="instagram", used=1.0, reset=420.0, wait=420.0),
     )
 
 

@@ -251,6 +251,45 @@ async def test_a_week_of_the_account_is_a_series_and_totals_day_by_day() -> None
     assert {one.subject for one in booked} == {PROFILE}
 
 
+async def test_old_days_that_are_restated_converge_in_one_cycle() -> None:
+    fake = full()
+
+    async def gained() -> dict[date | None, int]:
+        booked = [one for one in observations(read(await fetch(fake, task("account_day")))) if not one.check]
+        days = [one for one in booked if one.window and "followers_gained" in one.metrics]
+        return {one.window.day: one.metrics["followers_gained"] for one in days if one.window}
+
+    before = await gained()
+    fake.days[date(2026, 8, 13)]["follower_count"] = 99  # a week ago
+    after = await gained()
+    assert (before[date(2026, 8, 13)], after[date(2026, 8, 13)]) == (13, 99)
+
+
+MATRIX = {
+    ("IMAGE", "FEED"): "views reach saved shares total_interactions likes comments",
+    ("VIDEO", "FEED"): "views reach saved shares total_interactions likes comments",
+    ("CAROUSEL_ALBUM", "FEED"): "views reach saved shares",
+    ("VIDEO", "REELS"): "views reach saved shares total_interactions likes comments ig_reels_video_view_total_time",
+    ("IMAGE", "AD"): "views reach saved shares total_interactions likes comments",
+    ("VIDEO", "STORY"): "views reach replies shares total_interactions",
+}
+
+
+@pytest.mark.parametrize(("media_type", "product"), MATRIX)
+async def test_every_type_of_media_answers_all_that_it_is_asked(media_type: str, product: str) -> None:
+    wanted = MATRIX[media_type, product].split()
+    fake = FakeInstagram(media=[Media("1", media_type, product, insights=dict.fromkeys(wanted, 3))])
+    if product == "STORY":
+        fake.media, fake.stories = [], [varied(fake.media[0], published=NOW - timedelta(hours=1))]
+    pages = await fetch(fake, task("stories" if product == "STORY" else "media_insights"))
+    assert (pages[-1].request["metrics"].split(","), of(pages, "refused")[-1]) == (wanted, "")
+    keys = {key for one in observations(read(pages)) if not one.check for key in one.metrics}
+    expected = {"views", "impressions", "reach", "shares"}
+    expected |= {"saves"} if "saved" in wanted else {"comments"}
+    expected |= {"engagements_platform"} if "total_interactions" in wanted else set()
+    assert keys == expected | ({"watch_time"} if product == "REELS" else set())
+
+
 async def test_totals_are_asked_for_pacific_days_of_23_24_and_25_hours() -> None:
     fake = FakeInstagram(now=datetime(2026, 3, 10, 12, tzinfo=UTC))
     await fetch(fake, task("account_day", start=datetime(2026, 3, 7, 12, tzinfo=UTC)))
