@@ -194,6 +194,16 @@ async def test_a_retired_metric_is_found_once_and_left_out() -> None:
     assert alone.count("post_clicks_by_type") == 1
 
 
+async def test_a_task_that_goes_on_does_not_find_out_again_what_it_knows() -> None:
+    fake = full()
+    fake.retired = {"post_clicks_by_type"}
+    pages = await fetch(fake, task("post_insights"))
+    fake.calls.clear()
+    await fetch(fake, task("post_insights", cursor=pages[1].cursor))
+    assert not [call for call in fake.calls if "post_clicks_by_type" in call.query.get("metric", "")]
+    assert not [call for call in fake.calls if call.query.get("limit") == "1"]
+
+
 async def test_metrics_that_are_all_retired_are_an_error_of_the_page_and_end_nothing() -> None:
     fake = full()
     fake.retired = set(INSIGHTS)
