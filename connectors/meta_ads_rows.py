@@ -135,10 +135,11 @@ def _plain(row: Row, asked: Asked) -> Iterator[_Reading]:
 
 def _as_money(row: Row, reading: _Reading) -> _Reading:
     """Return a reading with the currency of the account; without one it is a drop, or nothing where it was silent."""
-    if isinstance(row.currency, str):
+    if not isinstance(row.currency, DropReason):
         return msgspec.structs.replace(reading, currency=row.currency)
-    said = isinstance(reading.number, int) and not reading.is_silent
-    return msgspec.structs.replace(reading, number=row.currency if said else None, is_silent=False)
+    if reading.is_silent:
+        return msgspec.structs.replace(reading, number=None, is_silent=False)
+    return msgspec.structs.replace(reading, number=row.currency) if isinstance(reading.number, int) else reading
 
 
 # ------------------------------------------------------------------------------------------------ lists of actions
