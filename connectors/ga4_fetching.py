@@ -15,9 +15,9 @@ from zoneinfo import ZoneInfo, available_timezones
 
 import msgspec
 
-from connectors.contract import ConnectorError, FetchKind, NotSupported, Page, Response, Task
+from connectors.contract import ConnectorError, FetchKind, NotSupported, Page, Response, Task, TryLater
 from connectors.ga4_metrics import DIMENSIONS, MEDIUM, former
-from connectors.ga4_property import Property, Refusal, examine, mapping, names_in, raise_refusal
+from connectors.ga4_property import Property, Refusal, examine, items, mapping, names_in, raise_refusal
 
 SETTLE = timedelta(days=14)
 """How long key events may still move between sessions."""
@@ -112,12 +112,14 @@ def _zone(body: Mapping[str, Any]) -> str:
 
 
 def _next_offset(body: Mapping[str, Any], offset: int) -> int:
-    """Return where the report goes on; 0 where it has ended."""
-    count = body.get("rowCount")
+    """Return where the report goes on; 0 where it has ended. A page may be shorter than what was asked for."""
+    count, shown = body.get("rowCount"), len(items(body.get("rows")))
     total = count if type(count) is int else 0
     if total > _MOST_ROWS:
         raise ConnectorError(f"a report of one day has more than {_MOST_ROWS} rows")
-    return offset + LIMIT if total > offset + LIMIT else 0
+    if total > offset + shown and not shown:
+        raise TryLater("a report goes on without rows")
+    return offset + shown if total > offset + shown else 0
 
 
 # ------------------------------------------------------------------------------------------------ asking

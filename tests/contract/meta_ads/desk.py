@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -77,11 +77,11 @@ def read(pages: Iterable[Page], options: MetaAdsOptions = OPTIONS) -> list[Item]
     return [item for delivery in found for item in CONNECTOR.parse(delivery, options)]
 
 
-def recorded(name: str, options: MetaAdsOptions = OPTIONS, **request: str) -> list[Item]:
-    return parsed((RECORDINGS / f"{name}.json").read_bytes(), options, **request)
+def recorded(name: str, request: Mapping[str, str], options: MetaAdsOptions = OPTIONS) -> list[Item]:
+    return parsed((RECORDINGS / f"{name}.json").read_bytes(), request, options)
 
 
-def parsed(body: bytes, options: MetaAdsOptions = OPTIONS, **request: str) -> list[Item]:
+def parsed(body: bytes, request: Mapping[str, str], options: MetaAdsOptions = OPTIONS) -> list[Item]:
     asked = {"account": ACCOUNT, **request}
     return list(CONNECTOR.parse(Delivery(channel="fetch", body=body, received_at=NOW, request=asked), options))
 
@@ -90,7 +90,7 @@ def rows(*found: dict[str, Any], options: MetaAdsOptions = OPTIONS, **request: s
     """Return the items of a page of ads with these rows."""
     placed = {"account_id": ACCOUNT, "account_currency": "EUR", "ad_id": "7"}
     data = [{**placed, "date_start": "2026-08-03", "date_stop": "2026-08-03", **row} for row in found]
-    return parsed(msgspec.json.encode({"data": data}), options, **{**REPORT, **request})
+    return parsed(msgspec.json.encode({"data": data}), {**REPORT, **request}, options)
 
 
 def observations(items: Iterable[Item]) -> list[Observation]:

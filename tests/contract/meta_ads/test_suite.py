@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
 
 import msgspec
@@ -97,28 +98,29 @@ ROWS: tuple[Item, ...] = (
 )
 
 
-def recording(name: str, items: tuple[Item, ...] | None = None, **more: object) -> Recording:
-    request = {"account": ACCOUNT, **{key: str(value) for key, value in more.items() if key != "options"}}
+def recording(
+    name: str,
+    page: Mapping[str, str],
+    items: tuple[Item, ...] | None = None,
+    options: MetaAdsOptions | None = None,
+    label: str = "",
+) -> Recording:
     body = (RECORDINGS / f"{name}.json").read_bytes()
-    delivery = Delivery(channel="fetch", body=body, received_at=NOW, request=request)
-    return Recording(name=name, delivery=delivery, items=items, options=more.get("options"))
+    delivery = Delivery(channel="fetch", body=body, received_at=NOW, request={"account": ACCOUNT, **page})
+    return Recording(name=label or name, delivery=delivery, items=items, options=options)
 
 
-REPORTED = {**REPORT, "kind": "ad_days"}
-CLICKED = recording("insights_ads", options=MetaAdsOptions(click_window="7d_click", view_window="1d_view"), **REPORTED)
+BY_WINDOWS = MetaAdsOptions(click_window="7d_click", view_window="1d_view")
+TOO_MUCH = Drop(reason=DropReason.NOT_AVAILABLE, detail="bad_request (code 100, subcode 1487534)")
 ALL = [
-    recording("insights_ads", ROWS, **REPORTED),
-    msgspec.structs.replace(CLICKED, name="insights_ads by windows"),
-    recording("insights_campaigns", **{**REPORTED, "level": "campaign"}),
-    recording("ads", page="ads"),
-    recording("adsets", page="adsets"),
-    recording("campaigns", page="campaigns"),
-    recording("report_run", (), page="report_run"),
-    recording(
-        "error_too_much",
-        (Drop(reason=DropReason.NOT_AVAILABLE, detail="bad_request (code 100, subcode 1487534)"),),
-        **REPORTED,
-    ),
+    recording("insights_ads", REPORT, ROWS),
+    recording("insights_ads", REPORT, options=BY_WINDOWS, label="insights_ads by windows"),
+    recording("insights_campaigns", {**REPORT, "level": "campaign"}),
+    recording("ads", {"page": "ads"}),
+    recording("adsets", {"page": "adsets"}),
+    recording("campaigns", {"page": "campaigns"}),
+    recording("report_run", {"page": "report_run"}, ()),
+    recording("error_too_much", REPORT, (TOO_MUCH,)),
 ]
 
 
