@@ -83,7 +83,10 @@ class Account:
 
     async def about(self) -> dict[str, Any]:
         """Return what the account says of itself. Raises for every fault."""
-        return graph.require(await self.http.get(self.edge(), {"fields": _ACCOUNT_FIELDS}), NEEDS)
+        body, fault, _ = examine(await self.http.get(self.edge(), {"fields": _ACCOUNT_FIELDS}))
+        if fault is not None:
+            raise ConnectorError(f"the Graph API does not describe the ad account ({fault.label})")
+        return body
 
     async def zone(self) -> str:
         """Return the IANA name of the account's zone. Raises :class:`ConnectorError` where it says none."""
