@@ -38,7 +38,7 @@ async def test_visits_are_counted_once_and_restated(database_url: str) -> None:
     fake = platform()
     async with road(database_url, CONNECTOR, NOW, transport=transport(fake), source=SOURCE, campaign=CAMPAIGN) as way:
         pulled = await way.fetch()
-        assert [(one.kind, one.error, one.pages) for one in pulled] == [("link_days", "", 15)]
+        assert [(one.kind, one.error, one.pages) for one in pulled] == [("link_days", "", 14)]
         expected = {
             "sessions": 145,
             "conversions_platform": 5.5,
@@ -51,13 +51,13 @@ async def test_visits_are_counted_once_and_restated(database_url: str) -> None:
         fake.now = way.clock.at
         await way.fetch()
         assert await way.totals(METRICS) == expected
-        # Credit moves from one link to the other, and a day grows.
+        # Credit moves from one link to the other, a day grows, and the 20th is over.
         fake.days[date(2026, 8, 12)] |= {INSTAGRAM: Visits(121, "0", "0"), TIKTOK: Visits(18, "4.5", "530.4")}
         fake.days[date(2026, 8, 19)] = {INSTAGRAM: Visits(9, "2", "40")}
         way.clock.forward(timedelta(hours=7))
         fake.now = way.clock.at
         await way.fetch()
-        assert await way.totals("sessions,conversions_platform") == {"sessions": 148, "conversions_platform": 6.5}
+        assert await way.totals("sessions,conversions_platform") == {"sessions": 151, "conversions_platform": 6.5}
 
 
 async def test_a_visit_at_the_edge_of_the_propertys_day_lands_on_its_day(database_url: str) -> None:

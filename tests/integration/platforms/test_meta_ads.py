@@ -50,7 +50,7 @@ async def test_ads_are_counted_once_and_restated(database_url: str) -> None:
         assert money == {
             "spend_media": "100.005001",
             "conversions_platform": 6,
-            "conversion_value_platform": "700.400000",
+            "conversion_value_platform": "700.40",
             "conversions": None,
         }
         # The same days again, and the same numbers in the rows of ad set and campaign: nothing moves.
@@ -66,11 +66,8 @@ async def test_ads_are_counted_once_and_restated(database_url: str) -> None:
         way.clock.forward(timedelta(hours=4))
         fake.now = way.clock.at
         await way.fetch()
-        assert await way.days("conversions_platform") | {} == {
-            **await way.days("conversions_platform"),
-            "2026-08-10": 9.5,
-            "2026-08-11": 0,
-        }
+        days = {day: number for day, number in (await way.days("conversions_platform")).items() if number is not None}
+        assert days == {"2026-08-10": 9.5, "2026-08-11": 0}
         assert await way.totals("conversions_platform,comments,impressions") == {
             "conversions_platform": 9.5,
             "comments": 2,
