@@ -58,7 +58,7 @@ from connectors.contract import (
 from connectors.meta_ads_account import HOST, NEEDS, Account, MetaAdsOptions
 from connectors.meta_ads_fetching import KINDS, pages_of
 from connectors.meta_ads_metrics import ACTIONS, declared
-from connectors.meta_ads_plan import LOOK_BACK
+from connectors.meta_ads_plan import SETTLE
 from connectors.meta_ads_reading import read_report
 from connectors.meta_ads_structure import PAGES, read_listing
 from connectors.meta_ads_usage import BUDGETS, RATE_LIMIT, cost_of, usage_of
@@ -93,7 +93,7 @@ class MetaAds(Connector):
     )
     capabilities = Capabilities(
         fetch=KINDS,
-        settle=LOOK_BACK,
+        settle=SETTLE,
         day_zone="account",
         rate_limit=RATE_LIMIT,
         budgets=BUDGETS,
@@ -129,7 +129,12 @@ class MetaAds(Connector):
         reachable = await _check_account(account)
         if not reachable.ok:
             return [reachable]
-        found = [reachable, await _check_insights(account), *await _check_permissions(account)]
+        found = [
+            reachable,
+            *_check_version(account),
+            await _check_insights(account),
+            *await _check_permissions(account),
+        ]
         return [*found, _check_conversions(account.options)]
 
 
@@ -161,6 +166,14 @@ async def _check_account(account: Account) -> Finding:
     name = values.text(about.get("name"), 100) or account.id
     zone, currency = (values.text(about.get(key), 64) or "none" for key in ("timezone_name", "currency"))
     return Finding(ok=True, text=f"the ad account {name} is readable; its days are of {zone}, its money is {currency}")
+
+
+def _check_version(account: Account) -> list[Finding]:
+    """Meta answers calls of a version that has ended by a newer one, without an error."""
+    asked, answered = account.options.graph_version, account.answered_as
+    if answered in {"", asked}:
+        return []
+    return [Finding(ok=False, text=f"Meta answers as {answered} what was asked of {asked}: set graph_version anew")]
 
 
 async def _check_insights(account: Account) -> Finding:

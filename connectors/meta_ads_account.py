@@ -7,6 +7,7 @@ is not ready*, and fields that a version no longer knows.
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 from zoneinfo import available_timezones
@@ -25,6 +26,7 @@ _TOO_MUCH = 1487534
 _NOT_READY = 2601
 _TEMPORARY = frozenset({104, 960})
 _UNKNOWN_FIELD = ("valid for fields param", "nonexisting field")
+_VERSION = re.compile(r"v[0-9]{1,3}\.[0-9]")
 _ZONES = available_timezones()
 
 
@@ -64,6 +66,7 @@ class Account:
     def __init__(self, http: Http, source: Source) -> None:
         self.http = http
         self.options: MetaAdsOptions = source.options
+        self.answered_as = ""
         self.id = (self.options.account_id or source.account).removeprefix("act_")
         if not (self.id.isascii() and self.id.isdigit()):
             raise ConnectorError("the id of an ad account is act_ and digits")
@@ -76,14 +79,19 @@ class Account:
         return self.path(f"act_{self.id}", *parts)
 
     def page(self, response: Response, cursor: Mapping[str, str], *, last: bool, **request: str) -> Page:
-        """Return a page whose request says all that reading it takes; a last page leaves no cursor."""
+        """Return a page whose request says all that reading it takes, and which version answered; a last page leaves no
+        cursor.
+        """
+        request["answered_as"] = _version(response)
         said = {"account": self.id, **{name: value for name, value in request.items() if value}}
         after = {} if last else {key: value for key, value in cursor.items() if value}
         return Page(body=response.body, request=said, cursor=after, received_at=response.received_at, last=last)
 
     async def about(self) -> dict[str, Any]:
         """Return what the account says of itself. Raises for every fault."""
-        body, fault, _ = examine(await self.http.get(self.edge(), {"fields": _ACCOUNT_FIELDS}))
+        response = await self.http.get(self.edge(), {"fields": _ACCOUNT_FIELDS})
+        self.answered_as = _version(response)
+        body, fault, _ = examine(response)
         if fault is not None:
             raise ConnectorError(f"the Graph API does not describe the ad account ({fault.label})")
         return body
@@ -94,6 +102,12 @@ class Account:
         if name not in _ZONES:
             raise ConnectorError("the ad account names no known time zone, so its days cannot be placed")
         return name or ""
+
+
+def _version(response: Response) -> str:
+    """Return which version of the API answered: an older one than asked for is passed over in silence."""
+    told = response.headers.get("facebook-api-version", "")
+    return told if _VERSION.fullmatch(told) else ""
 
 
 def examine(response: Response) -> tuple[dict[str, Any], Fault | None, Obstacle | None]:

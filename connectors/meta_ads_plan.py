@@ -15,8 +15,9 @@ import msgspec
 
 from connectors.contract import ConnectorError, SubjectType, Task
 
-LOOK_BACK = timedelta(days=28)
+SETTLE = timedelta(days=28)
 """Conversions are booked on the day of the ad's click or view, so days grow for as long as a window is."""
+LOOK_BACK = SETTLE + timedelta(days=1)  # a window closes between two readings: the day is read once more after it
 BATCH = 50
 _HISTORY = timedelta(days=36 * 31)  # a start before 37 months ago is an error and no empty answer
 _PARTS = 5

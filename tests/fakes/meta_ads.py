@@ -131,6 +131,7 @@ class FakeMetaAds:
 
     now: datetime = datetime(2026, 8, 20, 12, tzinfo=UTC)
     token: str = TOKEN
+    version: str = "v25.0"
     zone: str = "Europe/Berlin"
     currency: str = "EUR"
     ads: list[Ad] = field(default_factory=list)
@@ -156,7 +157,7 @@ class FakeMetaAds:
         )
         self.calls.append(call)
         status, headers, body = self._answer(call)
-        told = {"content-type": "application/json", "facebook-api-version": "v25.0", **headers}
+        told = {"content-type": "application/json", "facebook-api-version": self.version, **headers}
         raw = [(name.encode(), value.encode()) for name, value in told.items()]
         await send({"type": "http.response.start", "status": status, "headers": raw})
         await send({"type": "http.response.body", "body": body})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
@@ -104,6 +105,18 @@ async def test_where_midnight_is_the_answer_tells(zone: str, now: datetime, last
     await fetch(fake, task(3, start=now - timedelta(days=3), end=now))
     assert fake.ranges()[-1] == (last, last)
     assert fake.ranges()[0][0] <= "2026-08-17"
+
+
+@pytest.mark.parametrize("zone", ["Pacific/Pago_Pago", "Pacific/Kiritimati"])
+async def test_no_day_of_the_window_is_left_out_in_any_zone(zone: str) -> None:
+    for hour in range(24):
+        now = datetime(2026, 8, 20, hour, tzinfo=UTC)
+        fake = platform(zone=zone, now=now)
+        start = now - timedelta(days=3)
+        await fetch(fake, task(start=start, end=now))
+        days = [date.fromisoformat(first) for first, _ in fake.ranges()]
+        assert days[0] <= start.astimezone(ZoneInfo(zone)).date()
+        assert days[-1] == now.astimezone(ZoneInfo(zone)).date() - timedelta(days=1)
 
 
 async def test_mediums_limit_the_report() -> None:

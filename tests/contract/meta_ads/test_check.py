@@ -50,6 +50,15 @@ async def test_an_account_that_the_token_does_not_see() -> None:
     assert (ok, text) == (False, "the id of an ad account is act_ and digits")
 
 
+async def test_an_answer_of_another_version_is_said() -> None:
+    found = await check(FakeMetaAds(version="v26.0"))
+    assert found[1] == (False, "Meta answers as v26.0 what was asked of v25.0: set graph_version anew")
+    (page,) = await fetch(FakeMetaAds(version="v26.0"), task("ad_days"))
+    assert page.request["answered_as"] == "v26.0"
+    (page,) = await fetch(FakeMetaAds(version="<script>"), task("ad_days"))
+    assert "answered_as" not in page.request
+
+
 async def test_insights_and_permissions_that_are_missing() -> None:
     fake = FakeMetaAds(permissions={"ads_read": "declined"}, failures=[Failure(403, NO_PERMISSION, "insights")])
     found = await check(fake)
