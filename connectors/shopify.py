@@ -20,7 +20,8 @@ Where an order came from is read in ``connectors.shopify_origin``. Of several co
 a number and nothing else; when webhooks are asked for here, names, addresses and e-mails are not among their fields.
 The visits of a customer's journey name origins and are no clicks: those of buyers alone would make a false click rate.
 
-The other parts are ``shopify_metrics`` (the tables), ``shopify_orders`` and ``shopify_refunds`` (what an order says),
+The other parts are ``shopify_metrics`` (the tables), ``shopify_orders`` (what an order becomes),
+``shopify_resource``, ``shopify_refunds`` and ``shopify_nodes`` (what an order says, pushed and fetched),
 ``shopify_shop`` (options, errors, throttling), ``shopify_fetching``, ``shopify_reading`` and ``shopify_pushes``.
 """
 

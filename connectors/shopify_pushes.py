@@ -17,8 +17,8 @@ from typing import Any
 
 from connectors import shopify_values as values
 from connectors.contract import Conversion, Delivery, Drop, DropReason, Item, RefreshHint
-from connectors.shopify_orders import read_pushed
 from connectors.shopify_refunds import read_refund
+from connectors.shopify_resource import read_pushed
 from connectors.shopify_shop import ShopifyOptions
 from connectors.shopify_values import Refused
 

@@ -12,7 +12,7 @@ from typing import Any
 from connectors import shopify_values as values
 from connectors.contract import BadPayload, Delivery, Drop, DropReason, Item, SubjectRef, SubjectSeen, SubjectType
 from connectors.shopify_fetching import MOST_REFUNDS
-from connectors.shopify_orders import read_node, read_node_refunds
+from connectors.shopify_nodes import read_node, read_node_refunds
 from connectors.shopify_shop import ShopifyOptions, missing
 
 Body = Mapping[str, Any]

@@ -129,6 +129,22 @@ def amount(value: Any, field: str) -> int:
     return micros(written)
 
 
+def total(value: Any, field: str) -> int:
+    """Return an amount that cannot be negative."""
+    found = amount(value, field)
+    if found < 0:
+        raise Refused(DropReason.OUT_OF_RANGE, field)
+    return found
+
+
+def optional_amount(value: Any) -> int | None:
+    """Return an amount, or None for what is none."""
+    try:
+        return amount(value, "")
+    except Refused:
+        return None
+
+
 def currency(value: Any, field: str) -> str:
     """Return an ISO 4217 code."""
     if not isinstance(value, str) or not _CURRENCY.fullmatch(value):
