@@ -117,7 +117,7 @@ def examine(response: Response, needs: str = "", *, of_one: bool = False) -> dic
     codes = _codes(body)
     data = values.mapping(body.get("data"))
     if "THROTTLED" in codes:
-        raise TryLater("Shopify throttles", _wait(body))
+        raise TryLater("Shopify throttles", _wait(response.body))
     if "MAX_COST_EXCEEDED" in codes:
         raise TooCostly("a query costs more than Shopify allows")
     if codes & {"INTERNAL_SERVER_ERROR", "TIMEOUT"}:
@@ -228,9 +228,9 @@ def usage(response: Response) -> Sequence[Usage]:
     )
 
 
-def _wait(body: Mapping[str, Any]) -> float | None:
+def _wait(body: bytes) -> float | None:
     """Return the seconds until a throttled query has its points; None where the answer does not tell."""
-    cost = _cost_of(msgspec.json.encode(body))
+    cost = _cost_of(body)
     if cost is None or cost.requested_query_cost is None:
         return None
     lacking = cost.requested_query_cost - cost.throttle_status.currently_available
