@@ -194,11 +194,10 @@ async def test_a_query_that_is_too_costly_for_one_order_is_an_error() -> None:
 
 async def test_the_points_that_are_left_are_told() -> None:
     heard: list[Response] = []
-    http = client(shop(available=810.0), heard)
+    http = client(FakeShop(available=760.0, most_cost=500.0), heard)
     [page async for page in CONNECTOR.fetch(http, windowed(), NOW)]
-    assert CONNECTOR.usage(heard[0]) == (
-        Usage(bucket="graphql", used=pytest.approx(0.2), remaining=800.0, limit=1000.0, reset=4.0),
-    )
+    told = Usage(bucket="graphql", used=0.25, remaining=750.0, limit=1000.0, reset=5.0)
+    assert CONNECTOR.usage(heard[-1]) == (told,)
     bucket, points = CONNECTOR.cost("POST", "admin/api/2026-04/graphql.json")
     assert bucket == CONNECTOR.capabilities.budgets[0].bucket
     assert 0 < points < CONNECTOR.capabilities.budgets[0].calls
@@ -294,7 +293,7 @@ async def test_a_fault_between_two_pages_is_taken_up_where_it_was() -> None:
         order.refund(Refund(order.id * 10, at(order.id + 1), "1.00"))
     whole = await fetch(fake, windowed())
     fake.failures.append(Failure(200, NO_JSON, name="Refunds"))
-    pages, cursor = [], {}
+    pages, cursor = list[Page](), dict[str, str]()
     for _ in range(2):
         try:
             async for page in CONNECTOR.fetch(client(fake), msgspec.structs.replace(windowed(), cursor=cursor), NOW):

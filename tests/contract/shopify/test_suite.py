@@ -12,14 +12,6 @@ from connectors.testing import Check, Pull, Recording, Signed, contract_suite
 from tests.contract.shopify.desk import EVERYTHING, NOW, OPTIONS, RECORDINGS, SUBJECT, at, client, source, task
 from tests.fakes.shopify import APP_SECRET, FakeShop, Order, Refund, signed
 
-SPRING = {
-    "utm_campaign": "spring",
-    "utm_source": "instagram",
-    "utm_medium": "social",
-    "utm_content": "17895695668004550",
-    "click_id": "fbclid:IwAR1",
-    "promo_code": "ANNA10",
-}
 PAID = Conversion(
     id="820982911946154508",
     at=datetime(2026, 8, 19, 14, 31, 58, tzinfo=UTC),
@@ -29,7 +21,12 @@ PAID = Conversion(
     currency="USD",
     customer="115310627314723954",
     first_order=True,
-    **SPRING,
+    utm_campaign="spring",
+    utm_source="instagram",
+    utm_medium="social",
+    utm_content="17895695668004550",
+    click_id="fbclid:IwAR1",
+    promo_code="ANNA10",
 )
 REFUNDED = Conversion(
     id="450789470",
