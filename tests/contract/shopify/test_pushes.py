@@ -147,3 +147,9 @@ def test_a_thousand_refunds_in_one_body_are_read() -> None:
 def test_an_upload_is_refused() -> None:
     with pytest.raises(BadPayload):
         CONNECTOR.parse(Delivery(channel="upload", body=RAW, received_at=NOW), ShopifyOptions())
+
+
+def test_the_signature_of_a_known_sender() -> None:
+    body = b'{"id":820982911946154508,"name":"#1001","total_price":"99.00"}'
+    header = {"x-shopify-hmac-sha256": "LypAG4dSGcEfokb9HH7QprTFCj7w+YGgk8+0eIJepc4="}
+    CONNECTOR.verify(request(body, header), source(secrets=(Secret(value="shpss_test_secret"),)), NOW)
