@@ -31,8 +31,9 @@ from connectors.stripe_values import Refused
 ACCOUNT = SubjectRef("account", SubjectType.SHOP)
 """What a hint is about: the account as a whole, which is a subject in no other way."""
 _SECONDS = re.compile(r"[0-9]{1,12}")
-_PAID = frozenset({"paid", "no_payment_required"})
-_OFF = frozenset({"failed", "canceled"})
+# Tuples: what stands in their place in a body may be a list, which no set can be asked for.
+_PAID = ("paid", "no_payment_required")
+_OFF = ("failed", "canceled")
 
 
 class StripeOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
