@@ -16,7 +16,8 @@ An event's id is the key of its delivery; the older batches have none, so the ke
 have no time of their own and only ask for a refresh.
 
 This file is what the service calls; its parts are ``x_metrics`` (the tables), ``x_account`` (options, calls),
-``x_answers`` (errors, limits), ``x_values``, ``x_posts``, ``x_reading``, ``x_fetching`` and ``x_pushes``.
+``x_answers`` (errors, limits), ``x_values``, ``x_posts``, ``x_reading``, ``x_fetching``, ``x_pushes``, ``x_batches``
+and ``x_signature``.
 """
 
 from __future__ import annotations
@@ -61,8 +62,9 @@ from connectors.x_account import SCOPES, Account, XOptions
 from connectors.x_answers import BUDGETS, examine, require, usage_of
 from connectors.x_fetching import KINDS, SETTLE, pages_of
 from connectors.x_metrics import declared
-from connectors.x_pushes import crc_answer, event_key, read_push, verify
+from connectors.x_pushes import read_push
 from connectors.x_reading import read_page
+from connectors.x_signature import crc_answer, event_key, verify
 
 _TOKENS = "https://api.x.com/2/oauth2/token"
 _LONGEST_CHALLENGE = 256

@@ -95,9 +95,9 @@ def _read_errors(body: Mapping[str, Any], delivery: Delivery) -> Iterator[Item]:
     asked = set(filter(None, delivery.request.get("ids", "").split(",")))
     for error in map(values.mapping, values.items(body.get("errors"))):
         slug = slug_of(error) or "an error without a type"
-        identifier = error.get("resource_id", error.get("value"))
-        if slug == _GONE and delivery.request.get("page") == "posts" and identifier in asked:
-            yield SubjectSeen(subject=SubjectRef(str(identifier)), removed_at=delivery.received_at)
+        named = values.known_id(error, "resource_id", "value")
+        if slug == _GONE and delivery.request.get("page") == "posts" and named is not None and named in asked:
+            yield SubjectSeen(subject=SubjectRef(named), removed_at=delivery.received_at)
         yield Drop(reason=DropReason.NOT_AVAILABLE, detail=values.shown(slug))
 
 

@@ -82,8 +82,8 @@ def identifier(fields: Mapping[str, Any], name: str = "id") -> str | DropReason:
 
 
 def known_id(fields: Mapping[str, Any], *names: str) -> str | None:
-    """Return the first of the named ids that is one; None where none is."""
-    found = (identifier(fields, name) for name in names)
+    """Return the first of the named ids (``id`` where none is named) that is one; None where none is."""
+    found = (identifier(fields, name) for name in names or ("id",))
     return next((one for one in found if not isinstance(one, DropReason)), None)
 
 
