@@ -87,7 +87,8 @@ class LinkedIn(Connector):
             "access_token": "of a member who is an administrator of the page; lives for 60 days",
             "refresh_token": "renews it for a year; only approved apps are given one",
             "client_id": "of the app, for renewing",
-            "client_secret": "of the app, for renewing; signs the webhooks, the source's webhook secret",
+            "client_secret": "of the app, for renewing",
+            "app_secret": "the client secret again; signs the webhooks, the source's webhook secret",
         },
         scopes=SCOPES,
         oauth2=OAuth2(
@@ -156,7 +157,8 @@ class LinkedIn(Connector):
 
 
 def _ring(source: Source) -> tuple[Secret, ...]:
-    return source.secrets or (Secret(value=source.credentials.get("client_secret", "")),)
+    secret = source.credentials.get("app_secret") or source.credentials.get("client_secret", "")
+    return source.secrets or (Secret(value=secret),)
 
 
 def _current(source: Source) -> str:

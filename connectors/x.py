@@ -97,7 +97,7 @@ class X(Connector):
             "refresh_token": "renews the access token; each one works once",
             "client_id": "of the app, for renewing",
             "client_secret": "of the app, for renewing",
-            "consumer_secret": "of the app; signs the webhooks, the source's webhook secret",
+            "app_secret": "the consumer secret of the app; signs the webhooks, the source's webhook secret",
         },
         scopes=SCOPES,
         oauth2=OAuth2(
@@ -190,7 +190,7 @@ def _is_there_already(response: Response) -> bool:
 
 
 def _ring(source: Source) -> tuple[Secret, ...]:
-    return source.secrets or (Secret(value=source.credentials.get("consumer_secret", "")),)
+    return source.secrets or (Secret(value=source.credentials.get("app_secret", "")),)
 
 
 def _current(source: Source) -> str:
