@@ -88,11 +88,11 @@ async def test_followers_of_days_are_restated_within_the_look_back_and_may_chang
         assert await way.totals("followers_gained,followers_lost") == {"followers_gained": 7, "followers_lost": 4}
         fake.follower_days[date(2026, 8, 17)] = {"organicFollowerGain": 1}
         await step(way, fake, timedelta(hours=13))
-        assert await way.totals("followers_gained,followers_lost") == {"followers_gained": 8, "followers_lost": 0}
+        assert await way.totals("followers_gained,followers_lost") == {"followers_gained": 8, "followers_lost": None}
 
 
 async def test_days_are_utc_days_and_the_last_two_come_late(database_url: str) -> None:
-    """A visit of 23:59Z stands on the UTC day: in Berlin that hour is the next day, and no hour is invented."""
+    """A day is told when it is two days old: the newest ones are missing, not zero."""
     fake = platform(page_days={date(2026, 8, day): {"pageViews": day} for day in range(14, 21)})
     async with road(database_url, CONNECTOR, NOW, transport=transport(fake), source=SOURCE) as way:
         await way.fetch()
