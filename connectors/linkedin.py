@@ -59,7 +59,7 @@ from connectors.contract import (
     WebhookRequest,
 )
 from connectors.linkedin_account import SCOPES, LinkedInOptions, Organisation
-from connectors.linkedin_answers import require, usage_of
+from connectors.linkedin_answers import DAY, require, usage_of
 from connectors.linkedin_fetching import KINDS, SETTLE, pages_of
 from connectors.linkedin_metrics import declared
 from connectors.linkedin_pushes import challenge_response, delivery_key, is_challenge, read_push, verify
@@ -111,9 +111,9 @@ class LinkedIn(Connector):
     metrics: Sequence[MetricMapping] = tuple(declared())
 
     def cost(self, method: str, path: str) -> tuple[str, float]:
-        """Return no budget: quotas are told nowhere but in the portal."""
+        """Return the one budget of a day, which no document numbers: quotas are told in the portal alone."""
         _ = method, path
-        return "", 1.0
+        return DAY, 1.0
 
     def usage(self, response: Response) -> Sequence[Usage]:
         return usage_of(response)

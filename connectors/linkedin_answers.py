@@ -11,6 +11,8 @@ from typing import Any
 from connectors import linkedin_values as values
 from connectors.contract import BadPayload, ConnectorError, NeedsReauth, NotPermitted, Response, TryLater, Usage
 
+DAY = "day"
+"""The bucket of the quotas, which are counted by the UTC day."""
 _REVOKED = 65_601
 _REVOKED_CODE = "REVOKED_ACCESS_TOKEN"
 _EXPIRED_CODES = frozenset({"EXPIRED_ACCESS_TOKEN", "INVALID_ACCESS_TOKEN"})
@@ -94,7 +96,7 @@ def usage_of(response: Response) -> Sequence[Usage]:
     told = values.text(_body(response).get("message")) or ""
     if "throttle limit" not in told.lower():
         return ()
-    return (Usage(bucket="", remaining=0.0, wait=_until_midnight(response.received_at)),)
+    return (Usage(bucket=DAY, remaining=0.0, wait=_until_midnight(response.received_at)),)
 
 
 def _until_midnight(at: datetime) -> float:

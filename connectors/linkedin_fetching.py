@@ -34,6 +34,7 @@ _PAGE_SIZE = 100
 _MOST_PAGES = 200
 _BATCH = 20  # more would not fit into an address
 _ALONE = "!"  # marks a post that is asked for by itself, after its batch was refused
+_NODE = "node"
 _DAYS = (
     ("share_days", "organizationalEntityShareStatistics"),
     ("follower_days", "organizationalEntityFollowerStatistics"),
@@ -75,15 +76,14 @@ def _is_entry(entry: str) -> bool:
 
 
 async def _posts(of: Organisation, task: Task) -> AsyncIterator[Page]:
-    """Yield the listing page by page, after each the numbers of its posts; or those of the posts that are due."""
+    """Yield the listing page by page, after each the numbers of its posts; or those of the posts that are due.
+
+    A due post without numbers is quiet or gone: it is asked for itself, which none of the others has to be.
+    """
     named = [
         ref.external_id for ref in task.subjects if ref.type is SubjectType.POST and values.is_post(ref.external_id)
     ]
-    if task.subjects:
-        due = [f"{urn}/node" for urn in dict.fromkeys(named)] + _by_kind(dict.fromkeys(named))
-        left = _left_of(task, due, None)
-    else:
-        left = _left_of(task, (), 0)
+    left = _left_of(task, _by_kind(dict.fromkeys(named)), None if task.subjects else 0)
     async for page in _work(of, task, left, lambda posts: _by_kind(urn for urn, _ in posts)):
         yield page
 
@@ -167,9 +167,9 @@ def _touched(item: Any, response: Response) -> datetime | None:
 async def _step(of: Organisation, task: Task, left: _Left) -> Page:
     """Make the next call about posts; its entry says which: a batch of numbers, a post itself, or a video's number."""
     urn, _, call = left.due[0].partition("/")
-    if call == "node":
+    if call == _NODE:
         left.due.pop(0)
-        return await _single(of, task, left, await of.post(urn), page="node", post=urn)
+        return await _single(of, task, left, await of.post(urn), page=_NODE, post=urn)
     if call:
         left.due.pop(0)
         return await _single(of, task, left, await of.video(urn, call), page="video", post=urn, metric=call)
@@ -185,19 +185,23 @@ async def _single(of: Organisation, task: Task, left: _Left, response: Response,
 async def _statistics(of: Organisation, task: Task, left: _Left) -> Page:
     """Ask for the numbers of a batch; of one that is refused, each post by itself: one can spoil all others."""
     batch = _take(left.due)
-    response, lack = await _numbers(of, batch)
+    response, told, lack = await _numbers(of, batch)
     if lack is not None and len(batch) > 1:
         left.due[:0] = [_ALONE + urn for urn in batch]
         batch = _take(left.due)
-        response, lack = await _numbers(of, batch)
+        response, told, lack = await _numbers(of, batch)
+    if task.subjects:
+        left.due += [f"{urn}/{_NODE}" for urn in batch if urn not in told]
     request = {"page": "share_statistics", "posts": ",".join(batch), "lack": "" if lack is None else lack.value}
     return of.page(response, left.cursor(), last=left.is_done(), kind=task.kind, **request)
 
 
-async def _numbers(of: Organisation, batch: Sequence[str]) -> tuple[Response, Lack | None]:
+async def _numbers(of: Organisation, batch: Sequence[str]) -> tuple[Response, set[Any], Lack | None]:
+    """Return the answer about a batch, the posts that have numbers in it, and what the answer lacks."""
     response = await of.statistics(batch)
-    _, lack = examine(response, of.statistics_need)
-    return response, lack
+    body, lack = examine(response, of.statistics_need)
+    elements = map(values.mapping, values.items(body.get("elements")))
+    return response, {values.post_urn(one.get("share", one.get("ugcPost"))) for one in elements}, lack
 
 
 def _take(due: list[str]) -> list[str]:

@@ -59,7 +59,7 @@ from connectors.contract import (
     fingerprint,
 )
 from connectors.x_account import SCOPES, Account, XOptions
-from connectors.x_answers import BUDGETS, examine, require, usage_of
+from connectors.x_answers import BUDGETS, OTHERS, examine, require, usage_of
 from connectors.x_fetching import KINDS, SETTLE, pages_of
 from connectors.x_metrics import declared
 from connectors.x_pushes import read_push
@@ -123,12 +123,12 @@ class X(Connector):
     metrics: Sequence[MetricMapping] = tuple(declared())
 
     def cost(self, method: str, path: str) -> tuple[str, float]:
-        """Return the documented limit that a call draws on; lookups by id have one that is never near."""
+        """Return the limit that a call draws on."""
         _ = method
         plain = path.partition("?")[0].rstrip("/")
-        if plain.endswith("/users/me"):
+        if plain.endswith("users/me"):
             return "me", 1.0
-        return ("timeline", 1.0) if plain.endswith("/tweets") and "/users/" in plain else ("", 1.0)
+        return ("timeline", 1.0) if plain.endswith("/tweets") and "users/" in plain else (OTHERS, 1.0)
 
     def usage(self, response: Response) -> Sequence[Usage]:
         return usage_of(response)

@@ -30,6 +30,9 @@ BUDGETS = (
 )
 """The limits per user and endpoint that are documented; those of an app are higher."""
 
+OTHERS = "posts"
+"""The bucket of calls whose limits are documented as far away: lookups by id, days, the account itself."""
+
 _LONGEST_WAIT = 86_400.0
 _CAPPED_WAIT = 86_400.0  # the cap is a month's: a day is the longest that a task waits
 _OUT_OF_CREDITS_WAIT = 6 * 3600.0
@@ -119,14 +122,18 @@ def reset_of(response: Response) -> float | None:
 def usage_of(response: Response) -> Sequence[Usage]:
     """Return what the headers say of a limit, and the wait that a body asks for.
 
-    An answer does not say which call it was for: its limit tells the documented ones apart.
+    An answer does not say which call it was for: its limit tells the documented ones apart. Credits and the month's
+    cap are those of all calls.
     """
     limit, remaining = (_header(response, f"x-rate-limit-{name}") for name in ("limit", "remaining"))
     wait = _asked_wait(response)
     if limit is None and remaining is None and wait is None:
-        return ()
-    bucket = next((one.bucket for one in BUDGETS if one.calls == limit), "")
-    return (Usage(bucket=bucket, limit=limit, remaining=remaining, reset=reset_of(response), wait=wait),)
+        return []
+    named = [one.bucket for one in BUDGETS]
+    if wait is not None and response.status != HTTPStatus.TOO_MANY_REQUESTS:
+        return [Usage(bucket=bucket, wait=wait) for bucket in (*named, OTHERS)]
+    bucket = next((one.bucket for one in BUDGETS if one.calls == limit), OTHERS)
+    return [Usage(bucket=bucket, limit=limit, remaining=remaining, reset=reset_of(response), wait=wait)]
 
 
 def _header(response: Response, name: str) -> float | None:

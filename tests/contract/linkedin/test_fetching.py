@@ -153,11 +153,23 @@ async def test_named_posts_are_asked_for_themselves_and_their_numbers() -> None:
     fake = FakeLinkedIn(posts=[a_post(1), a_post(2, "ugcPost"), a_post(3, gone=True)])
     named = [post(one.urn) for one in fake.posts]
     pages = await fetch(fake, task("posts", *named, named[0], PROFILE, post("uci-1"), post("urn:li:share:../me")))
-    assert of(pages, "page") == ["node"] * 3 + ["share_statistics"] * 2
+    # Only the one that has no numbers is asked for itself: it may be quiet, and is gone.
+    assert of(pages, "page") == ["share_statistics", "share_statistics", "node"]
+    assert of(pages, "post") == ["", "", named[2].external_id]
     items = read(pages)
     assert [item.subject for item in items if isinstance(item, SubjectSeen) and item.removed_at] == [named[2]]
     assert impressions(pages) == {"urn:li:share:1": 240, "urn:li:ugcPost:2": 240}
     assert await fetch(fake, task("posts", PROFILE, SubjectRef("urn:li:share:1", SubjectType.AD))) == []
+
+
+async def test_a_named_post_that_is_refused_or_quiet_is_asked_for_itself() -> None:
+    quiet = a_post(1)
+    quiet.numbers = {}
+    fake = FakeLinkedIn(posts=[quiet, a_post(2, spoils=True)])
+    pages = await fetch(fake, task("posts", *(post(one.urn) for one in fake.posts)))
+    assert of(pages, "page") == ["share_statistics", "share_statistics", "node", "node"]
+    seen = [item for item in read(pages) if isinstance(item, SubjectSeen)]
+    assert [(item.subject.external_id, item.removed_at) for item in seen] == [(one.urn, None) for one in fake.posts]
 
 
 async def test_a_listing_that_does_not_end_is_left() -> None:
@@ -355,4 +367,4 @@ async def test_a_used_up_quota_is_left_alone_until_midnight(body: bytes, wait: f
     with pytest.raises(TryLater):
         _ = [page async for page in CONNECTOR.fetch(client(fake, heard), task("organization"), NOW)]
     assert [one.wait for one in CONNECTOR.usage(heard[-1])] == ([] if wait is None else [wait])
-    assert CONNECTOR.cost("GET", "posts") == ("", 1.0)
+    assert CONNECTOR.cost("GET", "posts") == ("day", 1.0)

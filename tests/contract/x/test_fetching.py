@@ -380,7 +380,7 @@ async def test_limits_are_read_from_every_answer() -> None:
         ("timeline", 900.0, 899.0, 420.0),
     ]
     paths = ("2/users/me", f"2/users/{ACCOUNT}/tweets", "2/tweets", "2/tweets/analytics")
-    assert [CONNECTOR.cost("GET", path)[0] for path in paths] == ["me", "timeline", "", ""]
+    assert [CONNECTOR.cost("GET", path)[0] for path in paths] == ["me", "timeline", "posts", "posts"]
 
 
 @pytest.mark.parametrize(("status", "body", "wait"), [(429, THROTTLED.encode(), 420), (403, CAPPED, 86_400)])
@@ -389,10 +389,12 @@ async def test_a_refusal_says_how_long_to_wait(status: int, body: bytes, wait: f
     fake = FakeX(failures=[Failure(status, body, times=9)])
     with pytest.raises(ConnectorError):
         _ = [page async for page in CONNECTOR.fetch(client(fake, heard), task("profile"), NOW)]
-    assert CONNECTOR.usage(heard[-1])[0].wait == wait
+    told = CONNECTOR.usage(heard[-1])
+    assert {one.wait for one in told} == {wait}
+    assert {one.bucket for one in told} == ({"timeline"} if status == 429 else {"timeline", "me", "posts"})
 
 
 def test_an_answer_without_limits_says_nothing() -> None:
     for headers in ({}, {"x-rate-limit-reset": "never", "x-rate-limit-limit": "-1"}):
         response = Response(status=200, headers=headers, body=b"{}", received_at=NOW)
-        assert CONNECTOR.usage(response) == ()
+        assert not CONNECTOR.usage(response)
