@@ -81,6 +81,7 @@ class Youtube(Connector):
         kind=AuthKind.OAUTH2,
         credentials={
             "access_token": "of a person who owns or manages the channel; read only",
+            "webhook_secret": "the hub signs the pushes with it",
             "callback": "the public https address of the source's webhook; needed for pushes",
         },
         scopes=(READS, REPORTS),
