@@ -1,4 +1,4 @@
-"""A small reader of Atom feeds that cannot be tricked: no document type, no entity, no depth, no other encoding.
+"""A small reader of Atom feeds that cannot be tricked: no document type, no entity, no depth, no codec.
 
 What makes XML dangerous to read (entities that grow or that reach for files) needs a document type, so a document
 with one is refused before anything of it is used. What is left is a tree of names, attributes and text. It knows no
@@ -74,7 +74,8 @@ def _refuse(*_: object) -> None:
 def read(body: bytes) -> Element:
     """Return the root of a document. Raises :class:`BadPayload` for what is none, or holds what a feed does not need.
 
-    The body is UTF-8 whatever it declares: the parser knows other encodings only through codecs of the process.
+    The body is UTF-8 whatever it declares (a byte order mark of UTF-16 apart, which the parser reads by itself): other
+    encodings would be read by whatever codecs the process has.
     """
     builder = _Builder()
     parser = expat.ParserCreate("utf-8", _SEPARATOR)

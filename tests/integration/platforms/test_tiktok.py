@@ -92,13 +92,25 @@ async def test_what_is_missing_of_a_quiet_post_keeps_its_last_value(database_url
         assert await way.totals("watch_time,views") == {"watch_time": 18_432.5, "views": 5208}
 
 
-async def test_a_utc_day_is_the_local_day_of_a_campaign_in_utc(database_url: str) -> None:
+async def test_days_at_the_edge_of_the_flight(database_url: str) -> None:
     fake = platform()
-    fake.days[date(2026, 8, 18)] = {"profile_views": 5}
+    fake.days = {date(2026, 7, 31): {"profile_views": 9}, date(2026, 8, 1): {"profile_views": 5}}
     async with road(database_url, CONNECTOR, NOW, transport=transport(fake), source=SOURCE) as way:
         await way.fetch()
         days = await way.days("profile_views")
-        assert {day: value for day, value in days.items() if value} == {"2026-08-17": 55, "2026-08-18": 5}
+        assert {day: value for day, value in days.items() if value} == {"2026-08-01": 5}
+        assert await way.totals("profile_views") == {"profile_views": 5}
+
+
+async def test_growth_since_publication_lies_on_the_local_day(database_url: str) -> None:
+    # Published half an hour past midnight in Berlin, read at noon.
+    fake = FakeTiktok(now=NOW, posts=[Post(str(FILM), datetime(2026, 8, 19, 22, 30, tzinfo=UTC))])
+    fake.posts[0].numbers = {"video_views": 100}
+    berlin = "Europe/Berlin"
+    async with road(database_url, CONNECTOR, NOW, transport=transport(fake), source=SOURCE, zone=berlin) as way:
+        await way.fetch()
+        days = await way.days("views")
+        assert {day: value for day, value in days.items() if value} == {"2026-08-20": 100}
 
 
 async def test_an_event_leads_to_the_numbers_of_its_video(database_url: str) -> None:

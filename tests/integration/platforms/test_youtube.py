@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+import pytest
+
 from connectors.youtube import CONNECTOR
 from connectors.youtube_hub import topic_of
 from service.app import rounds_of
@@ -82,13 +84,27 @@ async def test_a_restated_day_and_a_corrected_counter_converge_in_one_round(data
         assert await way.totals("views,shares") == {"views": 8100, "shares": 8}
 
 
-async def test_a_pacific_day_is_the_local_day_of_a_campaign_in_california(database_url: str) -> None:
+@pytest.mark.parametrize("zone", ["America/Los_Angeles", "Europe/Berlin"])
+async def test_a_pacific_day_at_the_edge_of_the_flight(database_url: str, zone: str) -> None:
     fake = platform()
-    zone = {"zone": "America/Los_Angeles"}
-    async with road(database_url, CONNECTOR, NOW, transport=transport(fake), source=source(), **zone) as way:
+    fake.videos[0].published = NOW - timedelta(days=25)
+    # The last Pacific day of July ends at seven in the morning of the first of August, UTC.
+    fake.videos[0].days = {date(2026, 7, 31): {"shares": 9}, date(2026, 8, 1): {"shares": 1}}
+    async with road(database_url, CONNECTOR, NOW, transport=transport(fake), source=source(), zone=zone) as way:
         await way.fetch()
         days = await way.days("shares")
-        assert {day: value for day, value in days.items() if value} == {"2026-08-13": 5, "2026-08-14": 2}
+        assert {day: value for day, value in days.items() if value} == {"2026-08-01": 1}
+        assert await way.totals("shares") == {"shares": 1}
+
+
+async def test_growth_since_publication_lies_on_the_local_day(database_url: str) -> None:
+    # Published half an hour past midnight in Berlin, read at noon.
+    fake = FakeYoutube(now=NOW, videos=[Video(FILM, datetime(2026, 8, 19, 22, 30, tzinfo=UTC), views=100)])
+    berlin = "Europe/Berlin"
+    async with road(database_url, CONNECTOR, NOW, transport=transport(fake), source=source(), zone=berlin) as way:
+        await way.fetch()
+        days = await way.days("views")
+        assert {day: value for day, value in days.items() if value} == {"2026-08-20": 100}
 
 
 async def test_a_feed_leads_to_the_numbers_of_the_video(database_url: str) -> None:
