@@ -145,6 +145,12 @@ def test_a_bad_post_is_a_drop_and_its_neighbours_count() -> None:
     ]
 
 
+@pytest.mark.parametrize("name", [0, -5, True, 10**20, 1.5, "٣", "v_pub_url~1", [], "1" * 21])
+def test_an_id_is_digits_or_their_number(name: Any) -> None:
+    items = videos({"item_id": name, "create_time": 1_786_618_906, "likes": 1})
+    assert (drops(items), len(items)) == ([("malformed", "item_id")], 1)
+
+
 def test_only_a_whole_list_tells_by_what_it_leaves_out() -> None:
     gone = SubjectSeen(subject=video(FILM), removed_at=NOW)
     assert videos(ids=FILM) == [gone]
