@@ -115,7 +115,7 @@ async def task_rows(database: Database, source: SourceRow) -> list[Any]:
 async def kept(database: Database, source: SourceRow, pages: int) -> None:
     """Wait until so many pages of the newest task are kept: pages are fetched ahead of that."""
     async with asyncio.timeout(10):
-        while [row.pages for row in await task_rows(database, source)][-1:] != [pages]:
+        while [row.pages for row in await task_rows(database, source)][-1:] != [pages]:  # noqa: ASYNC110 - it is elsewhere
             await asyncio.sleep(0.01)
 
 
