@@ -13,8 +13,7 @@ from uuid import UUID
 
 import numpy as np
 
-from connectors.contract import ADDITIVE
-from service.ledger.sheet import Roster, array_text, picked
+from service.ledger.sheet import Roster, array_text, columns_of, picked
 from service.ledger.tallies import Cell, Sums
 
 _SHIFT = 32
@@ -71,10 +70,7 @@ class TallyRows:
         keys = list(self._rows)
         codes = [ranks[key >> _SHIFT] * len(cells) + cells[key & _MASK] for key in keys]
         ordered = picked(keys, sorted(range(len(keys)), key=codes.__getitem__))
-        rows = [self._rows[key] for key in ordered]
-        names = {key for keys in set(map(tuple, rows)) for key in keys}
-        metrics = tuple(key for key in ADDITIVE if key in names)
-        return Table(self, ordered, metrics, {key: [row.get(key) for row in rows] for key in metrics})
+        return Table(self, ordered, columns_of([self._rows[key] for key in ordered]))
 
     def _cell_ranks(self) -> list[int]:
         ranks = [0] * len(self.cells)
@@ -90,10 +86,9 @@ class Table:
         self,
         source: TallyRows,
         keys: Sequence[int],
-        metrics: tuple[str, ...],
         columns: Mapping[str, Sequence[int | None]],
     ) -> None:
-        self.metrics = metrics
+        self.metrics = tuple(columns)
         self._source = source
         self._keys = keys
         self._columns = columns
@@ -102,7 +97,7 @@ class Table:
         """Yield the parameters of ``statements.put_days`` after the workspace, by whether the rows are all new."""
         filled = self._source.filled
         if not filled:
-            yield True, self._parameters(range(len(self._keys)))
+            yield True, self._parameters(None)
             return
         places: tuple[list[int], list[int]] = ([], [])
         for place, key in enumerate(self._keys):
@@ -111,13 +106,14 @@ class Table:
             if part:
                 yield not known, self._parameters(part)
 
-    def _parameters(self, places: Sequence[int]) -> list[Any]:
-        keys = picked(self._keys, places)
+    def _parameters(self, places: Sequence[int] | None) -> list[Any]:
+        keys = self._keys if places is None else picked(self._keys, places)
+        columns = [one if places is None else picked(one, places) for one in self._columns.values()]
         cells = self._source.cells
         found: list[Any] = [self._source.owners.ids]
         found += [array_text([(key >> _SHIFT) + 1 for key in keys]), array_text([(key & _MASK) + 1 for key in keys])]
         found += [[cell[part] for cell in cells] for part in range(len(Cell._fields))]
-        return found + [array_text(picked(self._columns[metric], places)) for metric in self.metrics]
+        return found + [array_text(column) for column in columns]
 
     def summed(self, group_of: Sequence[int | None]) -> Iterator[tuple[int, Cell, Sums]]:
         """Yield (group, cell, sums) over the owners of each group (None: in no group), by owner's place."""
