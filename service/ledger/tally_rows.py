@@ -138,9 +138,22 @@ class Table:
 
 def _reduced(values: Sequence[int | None], order: Any, starts: Any) -> list[int | None]:
     """Return the null-aware sums of stretches of a column that was put in order."""
-    numbers = [0 if value is None else value for value in values]
-    large = max(map(abs, numbers)) * len(numbers) >= _ROOM
-    column = np.array(numbers, dtype=object if large else np.int64)[order]
+    holes = None in values
+    numbers = [0 if value is None else value for value in values] if holes else values
+    column = _numbers(numbers)[order]
+    sums: list[int | None] = np.add.reduceat(column, starts).tolist()
+    if not holes:
+        return sums
     known = np.array([value is not None for value in values], dtype=np.int64)[order]
-    sums, counts = np.add.reduceat(column, starts).tolist(), np.add.reduceat(known, starts).tolist()
+    counts = np.add.reduceat(known, starts).tolist()
     return [amount if count else None for amount, count in zip(sums, counts, strict=True)]
+
+
+def _numbers(values: Sequence[Any]) -> Any:
+    """Return numbers as a column that can be summed without running over."""
+    try:
+        column = np.array(values, dtype=np.int64)
+    except OverflowError:
+        return np.array(values, dtype=object)
+    largest = max(int(column.max()), -int(column.min()))
+    return column if largest * len(values) < _ROOM else np.array(values, dtype=object)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from itertools import chain
 from typing import Any
 from zoneinfo import available_timezones
 
@@ -84,7 +85,8 @@ def normalise(items: Iterable[Item], received_at: datetime) -> Normal:
         except _Refused as refusal:
             normal.drops.append(Drop(reason=refusal.reason, detail=str(refusal)))
     normal.blocks.clear()
-    normal.readings = [readings for readings in normal.readings if readings.subjects]
+    bounded = [_bounded(normal, readings) for readings in normal.readings]
+    normal.readings = [readings for readings in bounded if readings.subjects]
     return normal
 
 
@@ -110,10 +112,32 @@ def _metrics(metrics: Mapping[str, int], currency: str | None) -> None:
     mistake = _mistake(tuple(metrics), priced=bool(currency))
     if mistake is not None:
         raise _Refused(*mistake)
-    values = metrics.values()
-    if max(values) > INT64_MAX or min(values) < -INT64_MAX:
-        key = next(key for key, value in metrics.items() if abs(value) > INT64_MAX)
-        raise _Refused(DropReason.BAD_NUMBER, f"{key} does not fit in 64 bits")
+
+
+def _fits(metrics: Mapping[str, int]) -> None:
+    for key, value in metrics.items():
+        if not -INT64_MAX <= value <= INT64_MAX:
+            raise _Refused(DropReason.BAD_NUMBER, f"{key} does not fit in 64 bits")
+
+
+def _bounded(normal: Normal, readings: Readings) -> Readings:
+    """Return readings without those that do not fit in 64 bits: looked at all at once, and singly only where one is."""
+    if readings.withdraws or not readings.metrics:
+        return readings
+    values: list[Any] = list(chain.from_iterable(map(dict.values, readings.metrics)))  # type: ignore[arg-type]
+    if max(values) <= INT64_MAX and min(values) >= -INT64_MAX:
+        return readings
+    kept = []
+    for pair in zip(readings.subjects, readings.metrics, strict=True):
+        try:
+            _fits(pair[1])  # type: ignore[arg-type]
+        except _Refused as refusal:
+            normal.drops.append(Drop(reason=refusal.reason, detail=str(refusal)))
+        else:
+            kept.append(pair)
+    return msgspec.structs.replace(
+        readings, subjects=[subject for subject, _ in kept], metrics=[metrics for _, metrics in kept]
+    )
 
 
 @lru_cache(maxsize=4096)
@@ -334,6 +358,7 @@ def _conversion(normal: Normal, item: Conversion, received_at: datetime, latest:
     if item.value is not None:
         metrics["conversion_value"] = -abs(item.value) if item.kind == "refund" else item.value
     _metrics(metrics, item.currency)
+    _fits(metrics)
     subject = _origin(item.subject, item.utm_campaign, item.promo_code, normal)
     key = SeriesKey(kind=Kind.EVENT, currency=_currency(item.currency), goal=item.goal)
     _event(
