@@ -11,6 +11,7 @@ import asyncpg
 
 from connectors.contract import Kind
 from service.ledger import statements
+from service.ledger.crossings import Carried, carry
 from service.ledger.readings import SeriesKey
 from service.ledger.rows import array_text, line_of, present
 from service.ledger.series import Line
@@ -49,15 +50,26 @@ def _in_order(key: tuple[Any, ...]) -> tuple[Any, ...]:
     return (key[0].int, *key[1:])
 
 
-async def add(connection: asyncpg.Connection[Any], workspace_id: UUID, table: str, rows: Mapping[Any, Sums]) -> None:
-    """Add rows of sums to a tally table, in key order: two postings that touch the same rows cannot deadlock."""
+async def add(
+    connection: asyncpg.Connection[Any],
+    workspace_id: UUID,
+    table: str,
+    rows: Mapping[Any, Sums],
+    carried: Mapping[Any, int] | None = None,
+) -> None:
+    """Add rows of sums to a tally table, in key order: two postings that touch the same rows cannot deadlock.
+
+    ``carried`` has the bits of rows whose day begins inside a line.
+    """
     if not rows:
         return
     keys = sorted(rows, key=_in_order)
     metrics = present(rows.values())
     columns: list[Any] = [list(column) for column in zip(*((*key[:-1], *key[-1]) for key in keys), strict=True)]
     columns += [array_text(rows[key].get(metric) for key in keys) for metric in metrics]
-    await connection.execute(statements.add_days(table, metrics), workspace_id, *columns)
+    if carried:
+        columns.append(array_text(carried.get(key, 0) for key in keys))
+    await connection.execute(statements.add_days(table, metrics, carried=bool(carried)), workspace_id, *columns)
 
 
 def net(lines: Iterable[Line]) -> list[Line]:
@@ -113,16 +125,19 @@ async def zones_of(
 
 def subject_days(
     lines: Mapping[tuple[UUID, int], tuple[SeriesKey, Sequence[Line]]], zones: Mapping[UUID, set[str]]
-) -> SubjectDays:
+) -> tuple[SubjectDays, Carried]:
     """Return what the days of subjects must be, from every line of theirs."""
     found: SubjectDays = {}
+    carried: Carried = {}
     for (subject_id, _), (key, series_lines) in lines.items():
         if key.check or key.kind not in TALLIED:
             continue
+        asked = sorted(zones.get(subject_id, ()))
         for line in net(series_lines):
-            for cell, sums in spread(line, sorted(zones.get(subject_id, ())), key.zone, key.currency, key.paid):
+            carry(carried, subject_id, line, key, asked)
+            for cell, sums in spread(line, asked, key.zone, key.currency, key.paid):
                 merge(found, (subject_id, cell), sums)
-    return found
+    return found, carried
 
 
 async def rebuild(
@@ -137,7 +152,7 @@ async def rebuild(
         part = subject_ids[start : start + 500]
         lines = await lines_of(connection, workspace_id, part)
         await connection.execute(statements.CLEAR_SUBJECT_DAYS, workspace_id, part)
-        await add(connection, workspace_id, "subject_days", subject_days(lines, zones))
+        await add(connection, workspace_id, "subject_days", *subject_days(lines, zones))
     await rebuild_campaigns(connection, workspace_id, sorted(touched | set(campaigns)))
 
 

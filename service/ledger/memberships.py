@@ -35,6 +35,11 @@ class Joined(msgspec.Struct, frozen=True, kw_only=True):
     left: frozenset[UUID] = frozenset()
     changed: bool = False
 
+    @property
+    def zones_of(self) -> Mapping[UUID, Sequence[str]]:
+        """Return the zones that each subject is asked in."""
+        return {subject: sorted({self.zones[one] for one in held}) for subject, held in self.campaigns.items()}
+
 
 class Line(msgspec.Struct, frozen=True):
     """One membership line: a subject joins (1) or leaves (-1) a campaign under a version of its rules."""

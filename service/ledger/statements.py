@@ -34,6 +34,19 @@ from unnest($2::uuid[], $3::jsonb[], $4::text[]) as given (subject_id, facts, ty
 where subjects.workspace_id = $1 and subjects.subject_id = given.subject_id
 """
 
+EXTEND_SUBJECTS = """
+update subjects set observed_at = greatest(subjects.observed_at, given.at),
+  longest = greatest(subjects.longest, given.days)
+from (
+  select s.subject_id, g.at, g.days
+  from unnest($2::uuid[], $3::timestamptz[], $4::smallint[]) as g (subject_id, at, days)
+  join subjects s on s.workspace_id = $1 and s.subject_id = g.subject_id
+    and (s.observed_at is null or s.observed_at < g.at or s.longest < g.days)
+  order by s.subject_id for no key update of s
+) given
+where subjects.workspace_id = $1 and subjects.subject_id = given.subject_id
+"""
+
 INSERT_FACTS = """
 insert into subject_facts (workspace_id, subject_id, name, batch, observed_at, value)
 select $1, subject_id, name, $2, observed_at, value
@@ -152,7 +165,7 @@ where workspace_id = $1 and creator_id = any($2::uuid[])
 """
 
 SUBJECTS_AFTER = """
-select subject_id, platform, external_id, type, facts from subjects
+select subject_id, platform, external_id, type, facts, observed_at, longest from subjects
 where workspace_id = $1 and subject_id > $2 order by subject_id limit $3
 """
 
@@ -241,17 +254,27 @@ def write_balances(metrics: tuple[str, ...]) -> str:
 
 
 @lru_cache(maxsize=256)
-def add_days(table: str, metrics: tuple[str, ...]) -> str:
-    """Return the null-aware addition to ``subject_days`` or ``campaign_days``: $1 workspace, then arrays."""
+def add_days(table: str, metrics: tuple[str, ...], *, carried: bool = False) -> str:
+    """Return the null-aware addition to ``subject_days`` or ``campaign_days``: $1 workspace, then arrays.
+
+    With ``carried`` the last array holds the bits of days that begin inside a line.
+    """
     if table == "subject_days":
         owner, owner_types = ["subject_id"], ["uuid"]
     else:
         owner, owner_types = ["campaign_id", "platform"], ["uuid", "text"]
     key = [*owner, "day", "zone", "basis", "days", "currency", "paid"]
     types = [*owner_types, "date", "text", "smallint", "smallint", "text", "smallint"] + [METRIC] * len(metrics)
-    sums = ", ".join(f"{name} = coalesce(t.{name} + excluded.{name}, t.{name}, excluded.{name})" for name in metrics)
+    changes = [f"{name} = coalesce(t.{name} + excluded.{name}, t.{name}, excluded.{name})" for name in metrics]
+    names = [*key, *metrics]
+    if carried:
+        types, names, changes = (
+            [*types, METRIC],
+            [*names, "carried"],
+            [*changes, "carried = t.carried | excluded.carried"],
+        )
     return (
-        f"insert into {table} as t (workspace_id, {', '.join([*key, *metrics])}) "
+        f"insert into {table} as t (workspace_id, {', '.join(names)}) "
         f"select $1, * from unnest({_arrays(types, 2)}) "
-        f"on conflict (workspace_id, {', '.join(key)}) do update set {sums}"
+        f"on conflict (workspace_id, {', '.join(key)}) do update set {', '.join(changes)}"
     )

@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from connectors.contract import Kind
 from service.context import Context
 from service.db.engine import driver
-from service.ledger import days, memberships, statements
+from service.ledger import crossings, days, extents, memberships, statements
 from service.ledger import facts as subject_facts
 from service.ledger.facts import Subject
 from service.ledger.posting import Posting, RetryExclusive
@@ -159,6 +159,10 @@ async def post(
     await _counters(work, said)
     await _windows(work, said)
     await _events(work, said)
+    tallied = {number for number in work.series if work.tallied(number)}
+    for subject_id in crossings.bared(work.placed, tallied, joined.zones_of):
+        work.needs_rebuild(subject_id)
+    await extents.extend(work.connection, work.workspace_id, extents.extents(work.placed, tallied))
     await _insert_series(work)
     await _write_lines(work)
     await _write_tallies(work, joined.campaigns, joined.zones)
@@ -464,6 +468,7 @@ async def _write_lines(work: _Work) -> None:
 async def _write_tallies(work: _Work, campaigns: Mapping[UUID, Sequence[UUID]], zones: Mapping[UUID, str]) -> None:
     """Add the lines of counted series to the days of their subjects and campaigns, rows in key order."""
     by_subject: days.SubjectDays = {}
+    carried: crossings.Carried = {}
     by_crowd: dict[tuple[tuple[UUID, ...], Cell], dict[str, int]] = {}
     tallied = {number: home.key for number, home in work.series.items() if work.tallied(number)}
     crowds = {subject: tuple(members) for subject, members in campaigns.items()}
@@ -473,6 +478,8 @@ async def _write_tallies(work: _Work, campaigns: Mapping[UUID, Sequence[UUID]], 
         if key is None or row.subject_id in work.rebuild:
             continue
         crowd = crowds.get(row.subject_id, ())
+        if row.line.sign > 0:
+            crossings.carry(carried, row.subject_id, row.line, key, zones_of[crowd])
         for cell, sums in spread(row.line, zones_of[crowd], key.zone, key.currency, key.paid):
             days.merge(by_subject, (row.subject_id, cell), sums)
             if crowd:
@@ -482,5 +489,5 @@ async def _write_tallies(work: _Work, campaigns: Mapping[UUID, Sequence[UUID]], 
         for campaign in crowd:
             if cell.basis == 1 or cell.zone == zones[campaign]:
                 days.merge(by_campaign, (campaign, work.source.platform, cell), sums)
-    await days.add(work.connection, work.workspace_id, "subject_days", by_subject)
+    await days.add(work.connection, work.workspace_id, "subject_days", by_subject, carried)
     await days.add(work.connection, work.workspace_id, "campaign_days", by_campaign)
