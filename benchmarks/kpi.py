@@ -26,7 +26,8 @@ from service.api.kpis import platform_notes
 from service.api.state import Services
 from service.app import open_services
 from service.ledger.verify import verify
-from service.reports.campaign import Question, campaign_kpis
+from service.reports.campaign import campaign_kpis
+from service.reports.question import Question
 
 _DAYS = 90
 _METRICS = ("impressions", "clicks_link", "engagements", "ctr", "er_impressions")

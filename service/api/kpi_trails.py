@@ -21,10 +21,10 @@ from service.api.models import MOST, CampaignId
 from service.api.state import Parts
 from service.errors import Invalid
 from service.kpi.catalogue import resolve
-from service.reports.campaign import Question
 from service.reports.explain import ExplanationOut, campaign_explanation
 from service.reports.history import HistoryOut, campaign_history
 from service.reports.provenance import ProvenanceOut, campaign_provenance
+from service.reports.question import Question
 
 router = APIRouter(prefix="/v1/campaigns/{campaign}/kpis/{metric}", tags=["kpis"])
 

@@ -26,7 +26,8 @@ from service.kpi.catalogue import ALIASES, CATALOGUE
 from service.registry import checks
 from service.registry.checks import nearest
 from service.reports.answer import AnswerOut
-from service.reports.campaign import COMPARISONS, DIMENSIONS, PlatformNotes, Question, campaign_kpis
+from service.reports.campaign import campaign_kpis
+from service.reports.question import COMPARISONS, DIMENSIONS, PlatformNotes, Question
 
 router = APIRouter(prefix="/v1/campaigns", tags=["kpis"])
 

@@ -28,7 +28,8 @@ from service.kpi.buckets import Grain
 from service.kpi.catalogue import CATALOGUE
 from service.ledger.verify import Report, verify
 from service.records import Rule
-from service.reports.campaign import PlatformNotes, Question, campaign_kpis
+from service.reports.campaign import campaign_kpis
+from service.reports.question import PlatformNotes, Question
 from tests.bookkeeping import Books, at, counter, seen
 
 POSTS = ("p1", "p2")
