@@ -89,7 +89,7 @@ async def _read_days(raw: asyncpg.Connection[Any], asked: Asked, some: Sequence[
     if not runs.starts:
         return
     ids = [member.subject_id for member in asked.members]
-    cells = await day_sums(raw, asked.workspace_id, ids, runs.starts, asked.columns, asked.zone)
+    cells = await day_sums(raw, asked.workspace_id, ids, runs.starts, asked.columns, asked.zone, asked.longest)
     days = (runs.starts[0], runs.starts[-1])
     long = await windows(raw, asked.workspace_id, ids, days, asked.columns, asked.longest)
     for one in some:

@@ -6,7 +6,8 @@ summed by subject and run of days, so that nothing is done here for a day of a s
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import date, timedelta
 from functools import lru_cache
 from typing import Any
@@ -16,24 +17,25 @@ import asyncpg
 import msgspec
 import numpy as np
 
+from connectors.contract import MONEY
 from service.kpi.members import IntArray
 
 UNKNOWN = -(2**63)
 """Stands for null in a column of sums: no sum of 64-bit amounts that the ledger takes comes to it."""
-_KEY = "d.subject_id, segment, d.basis, d.zone, d.currency"
 
 
 class Cells(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """Sums by run of days and subject, as columns of one length.
 
-    ``places`` are those of the subjects that were asked for; ``zones`` is None where days were cut to the asked zone;
-    ``carried`` has the bits of metrics whose run is cut from a line at its beginning.
+    ``places`` are those of the subjects that were asked for; ``zones`` is None where days were cut to the asked zone,
+    ``currencies`` where no money was asked for. ``carried`` has the bits of metrics whose run is cut from a line at its
+    beginning.
     """
 
     segments: IntArray
     places: IntArray
     zones: Sequence[str | None]
-    currencies: Sequence[str]
+    currencies: Sequence[str | None]
     carried: IntArray
     amounts: Mapping[str, IntArray]
 
@@ -50,19 +52,26 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @lru_cache(maxsize=512)
-def _day_sums(metrics: tuple[str, ...]) -> str:
+def _day_sums(metrics: tuple[str, ...], *, windows: bool) -> str:
+    """Return SQL for one row of columns: $1 workspace, $2 subjects, $3 zone, $4 starts of runs, $5 and $6 their ends.
+
+    A condition on the number of days makes the index skip about for what is nearly always 1: it stands only where
+    there are ``windows`` of several days. A currency is told apart only where there is money.
+    """
+    money = not MONEY.isdisjoint(metrics)
     sums = ", ".join(f"coalesce(sum(d.{metric})::bigint, {UNKNOWN}) as {metric}" for metric in metrics)
-    columns = ", ".join(f"array_agg({name}) as {name}" for name in ("segment", "zone", "currency", "carried", *metrics))
+    key = ("segment", "source_zone", "currency")
+    columns = ", ".join(f"array_agg({name}) as {name}" for name in (*key, "carried", *metrics))
     return f"""
     select array_agg(place) as place, {columns}
     from (
-      select d.subject_id, width_bucket(d.day, $4::date[]) - 1 as segment, d.currency, {sums},
-        case when d.basis = 1 then d.zone end as zone,
-        coalesce(bit_or(d.carried) filter (where d.carried <> 0 and d.day = any($4::date[])), 0) as carried
+      select d.subject_id, width_bucket(d.day, $4::date[]) - 1 as segment,
+        case when d.basis = 1 then d.zone end as source_zone, {"d.currency" if money else "null::text as currency"},
+        coalesce(bit_or(d.carried) filter (where d.carried <> 0 and d.day = any($4::date[])), 0) as carried, {sums}
       from subject_days d
-      where d.workspace_id = $1 and d.subject_id = any($2::uuid[]) and d.days = 1 and (d.basis = 1 or d.zone = $3)
-        and d.day >= $5 and d.day <= $6
-      group by {_KEY}
+      where d.workspace_id = $1 and d.subject_id = any($2::uuid[]) and (d.basis = 1 or d.zone = $3)
+        and d.day >= $5 and d.day <= $6 {"and d.days = 1" if windows else ""}
+      group by d.subject_id, segment, source_zone {", d.currency" if money else ""}
     ) summed
     join unnest($2::uuid[]) with ordinality as asked (subject_id, place) using (subject_id)
     """
@@ -75,22 +84,39 @@ async def day_sums(
     starts: Sequence[date],
     metrics: Sequence[str],
     zone: str,
+    longest: int,
 ) -> Cells | None:
-    """Return the sums of single days in the runs that begin on ``starts`` (the last is one day), None without any."""
+    """Return the sums of single days in the runs that begin on ``starts`` (the last is one day), None without any.
+
+    ``longest`` is how many days a window of the subjects may have.
+    """
     if not subject_ids or not starts or not metrics:
         return None
-    query = _day_sums(tuple(metrics))
-    row = await connection.fetchrow(query, workspace_id, subject_ids, zone, starts, starts[0], starts[-1])
+    query = _day_sums(tuple(metrics), windows=longest > 1)
+    async with _by_page(connection):
+        row = await connection.fetchrow(query, workspace_id, subject_ids, zone, starts, starts[0], starts[-1])
     if row["place"] is None:
         return None
     return Cells(
         segments=np.array(row["segment"], dtype=np.int64),
         places=np.array(row["place"], dtype=np.int64) - 1,
-        zones=row["zone"],
+        zones=row["source_zone"],
         currencies=row["currency"],
         carried=np.array(row["carried"], dtype=np.int64),
         amounts={metric: np.array(row[metric], dtype=np.int64) for metric in metrics},
     )
+
+
+@asynccontextmanager
+async def _by_page(connection: asyncpg.Connection[Any]) -> AsyncIterator[None]:
+    """Let the planner read pages, not rows.
+
+    Days of a subject lie where they came, a page for each. The planner takes them to lie together, by the one workspace
+    that its key begins with, and would go to each page of a month as often as there are subjects.
+    """
+    await connection.execute("set local enable_indexscan = off")
+    yield
+    await connection.execute("set local enable_indexscan = on")
 
 
 @lru_cache(maxsize=512)
