@@ -28,6 +28,12 @@ _COLUMNS = (
 )
 _INDEXES = (
     ("ix_entries_suspected", "entries", "workspace_id, subject_id, valid_from", "flags & 64 <> 0"),
+    (
+        "ix_entries_people",
+        "entries",
+        "workspace_id, subject_id, valid_from",
+        "reach is not null or followers is not null",
+    ),
     ("ix_subject_days_windows", "subject_days", "workspace_id, subject_id, day", "days > 1"),
 )
 _NOT_INDEXED = """

@@ -421,6 +421,13 @@ entries = sa.Table(
         "valid_from",
         postgresql_where=sa.text("(flags & 64) <> 0"),
     ),
+    sa.Index(
+        "ix_entries_people",
+        "workspace_id",
+        "subject_id",
+        "valid_from",
+        postgresql_where=sa.text("reach is not null or followers is not null"),
+    ),
     postgresql_partition_by="RANGE (valid_from)",
 )
 

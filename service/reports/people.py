@@ -9,7 +9,7 @@ from uuid import UUID
 import asyncpg
 
 from service.kpi.members import FOLLOWERS_AT_PUBLISH, FOLLOWERS_START
-from service.ledger.history.people import levels, levels_at, uniques
+from service.ledger.history.people import Level, levels, levels_at, uniques
 from service.ledger.history.spans import Span
 from service.reports.question import Asked
 
@@ -47,15 +47,11 @@ async def _add_reach(raw: asyncpg.Connection[Any], asked: Asked, spans: Sequence
 
 async def _add_levels(raw: asyncpg.Connection[Any], asked: Asked, spans: Sequence[Span], found: People) -> None:
     profiles = [member.subject_id for member in asked.members if member.type == "profile"]
-    place = {member.subject_id: at for at, member in enumerate(asked.members)}
+    read = await levels(raw, asked.workspace_id, profiles, _LEVEL, spans, asked.knowledge.number)
+    nowhere = Level(None, None)
     for span in spans:
-        start = None if span.openings else span.start
-        read = await levels(raw, asked.workspace_id, profiles, _LEVEL, start, span.end, asked.knowledge.number)
-        ends: list[int | None] = [None] * len(place)
-        starts: list[int | None] = [None] * len(place)
-        for subject_id, level in read.items():
-            ends[place[subject_id]], starts[place[subject_id]] = level.end, level.start
-        found[span.number] |= {_LEVEL: ends, FOLLOWERS_START: starts}
+        at = [read.get((span.number, member.subject_id), nowhere) for member in asked.members]
+        found[span.number] |= {_LEVEL: [level.end for level in at], FOLLOWERS_START: [level.start for level in at]}
 
 
 async def at_publication(raw: asyncpg.Connection[Any], asked: Asked) -> Mapping[UUID, int]:

@@ -45,21 +45,30 @@ class Other(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
 async def groups_of(raw: asyncpg.Connection[Any], asked: Asked) -> list[Group]:
     """Return the groups of the asked dimensions; one of all members without dimensions."""
-    if not asked.question.dimensions:
+    names = asked.question.dimensions
+    if not names:
         return [Group(dimensions={}, places=None)]
-    followers = await at_publication(raw, asked) if "tier" in asked.question.dimensions else {}
+    columns = [await _DIMENSIONS[name](raw, asked) for name in names]
     found: dict[tuple[str | None, ...], list[int]] = defaultdict(list)
-    for at, member in enumerate(asked.members):
-        values = {"platform": member.platform, "tier": tier_of(BRIEF_FOUR_TIER, followers.get(member.subject_id))}
-        found[tuple(values[name] for name in asked.question.dimensions)].append(at)
+    for at, key in enumerate(zip(*columns, strict=True)):
+        found[key].append(at)
     ordered = sorted(found.items(), key=lambda group: tuple((name is None, name or "") for name in group[0]))
     return [
-        Group(
-            dimensions=dict(zip(asked.question.dimensions, key, strict=True)),
-            places=places if len(places) < len(asked.members) else None,
-        )
+        Group(dimensions=dict(zip(names, key, strict=True)), places=places if len(found) > 1 else None)
         for key, places in ordered
     ]
+
+
+async def _platforms(_raw: asyncpg.Connection[Any], asked: Asked) -> list[str | None]:
+    return [member.platform for member in asked.members]
+
+
+async def _tiers(raw: asyncpg.Connection[Any], asked: Asked) -> list[str | None]:
+    followers = await at_publication(raw, asked)
+    return [tier_of(BRIEF_FOUR_TIER, followers.get(member.subject_id)) for member in asked.members]
+
+
+_DIMENSIONS = {"platform": _platforms, "tier": _tiers}
 
 
 def rows_of(

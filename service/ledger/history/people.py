@@ -29,32 +29,38 @@ async def levels(
     workspace_id: UUID,
     subject_ids: Sequence[UUID],
     metric: str,
-    start: datetime | None,
-    end: datetime,
+    spans: Sequence[Span],
     number: int | None,
-) -> dict[UUID, Level]:
-    """Return a level metric of subjects at the edges of a range."""
+) -> dict[tuple[int, UUID], Level]:
+    """Return a level metric of subjects at the edges of spans, by number of the span and subject.
+
+    A span with openings has no start.
+    """
+    if not subject_ids or not spans:
+        return {}
     rows = await connection.fetch(
         f"""
-        select e.subject_id,
-          sum(e.{metric}) filter (where e.valid_to <= $3)::bigint as at_end,
-          sum(e.{metric}) filter (where e.valid_to <= $4)::bigint as at_start,
-          sum(e.{metric}) filter (where e.valid_to <= $3 and e.flags & {FIRSTS} <> 0)::bigint as first,
-          coalesce(sum(e.sign) filter (where e.valid_to <= $3), 0) as known_end,
-          coalesce(sum(e.sign) filter (where e.valid_to <= $4), 0) as known_start
-        from entries e join series s on s.workspace_id = $1 and s.series_id = e.series_id
-        where e.workspace_id = $1 and e.subject_id = any($2::uuid[]) and e.{metric} is not null
-          and s.counted and s.kind = 'level' and s.scope = '' and {seen(number, 5)}
-        group by e.subject_id
+        select b.number, e.subject_id,
+          sum(e.{metric}) filter (where e.valid_to <= b.high)::bigint as at_end,
+          sum(e.{metric}) filter (where e.valid_to <= b.low)::bigint as at_start,
+          sum(e.{metric}) filter (where e.valid_to <= b.high and e.flags & {FIRSTS} <> 0)::bigint as first,
+          coalesce(sum(e.sign) filter (where e.valid_to <= b.high), 0) as known_end,
+          coalesce(sum(e.sign) filter (where e.valid_to <= b.low), 0) as known_start
+        from unnest($3::integer[], $4::timestamptz[], $5::timestamptz[]) as b (number, low, high)
+        join entries e on e.workspace_id = $1 and e.subject_id = any($2::uuid[]) and e.{metric} is not null
+        join series s on s.workspace_id = $1 and s.series_id = e.series_id
+        where s.counted and s.kind = 'level' and s.scope = '' and {seen(number, 6)}
+        group by b.number, e.subject_id
         """,
         workspace_id,
         subject_ids,
-        end,
-        start,
+        [span.number for span in spans],
+        [None if span.openings else span.start for span in spans],
+        [span.end for span in spans],
         number,
     )
     return {
-        row["subject_id"]: Level(
+        (row["number"], row["subject_id"]): Level(
             row["at_end"] if row["known_end"] > 0 else None,
             row["at_start"] if row["known_start"] > 0 else row["first"] if row["known_end"] > 0 else None,
         )
