@@ -22,7 +22,7 @@ from benchmarks.pages import AT
 from benchmarks.plan import Sizes
 from benchmarks.worker_process import Statements
 from service import context as contexts
-from service.api.kpis import platform_notes
+from service.api.kpi_answers import platform_notes
 from service.api.state import Services
 from service.app import open_services
 from service.ledger.verify import verify
