@@ -8,7 +8,7 @@ are added by *or*, which cannot take one away: where a reversal does, the subjec
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, time
 from functools import lru_cache
 from uuid import UUID
@@ -16,15 +16,15 @@ from zoneinfo import ZoneInfo
 
 from connectors.contract import ADDITIVE
 from service.ledger.readings import SeriesKey
-from service.ledger.rows import Placed
 from service.ledger.series import Flag, Line, mask_of
+from service.ledger.sheet import Shape, Sheet
 from service.ledger.tallies import Cell, local_days
+from service.ledger.tally_rows import TallyRows
 
-Carried = dict[tuple[UUID, Cell], int]
-"""The bits of cells that have any, by subject and cell."""
 _ADDITIVE = mask_of(ADDITIVE)
 _NEVER_CUT = Flag.OPENING | Flag.SHORT
-Crossing = tuple[UUID, int, str, date]
+Crossing = tuple[int, int, str, date]
+"""A subject's place, a series, a zone and the day that begins inside a line."""
 
 
 @lru_cache(maxsize=4096)
@@ -32,7 +32,7 @@ def _begins(day: date, zone: str) -> datetime:
     return datetime.combine(day, time(), ZoneInfo(zone)).astimezone(UTC)
 
 
-def crossed(line: Line, zone: str) -> Sequence[date]:
+def crossed(line: Line | Shape, zone: str) -> Sequence[date]:
     """Return the days of a zone that begin inside a line."""
     if line.day is not None or line.flags & _NEVER_CUT or line.valid_from == line.valid_to:
         return ()
@@ -41,34 +41,40 @@ def crossed(line: Line, zone: str) -> Sequence[date]:
     return days if goes_on else days[1:]
 
 
-def mask(line: Line) -> int:
-    """Return the bits of the metrics of a line that tallies sum."""
-    return mask_of(line.metrics) & _ADDITIVE
+def mask(metrics: Mapping[str, int]) -> int:
+    """Return the bits of the metrics that tallies sum."""
+    return mask_of(metrics) & _ADDITIVE
 
 
-def carry(found: Carried, subject_id: UUID, line: Line, key: SeriesKey, zones: Iterable[str]) -> None:
-    """Add to ``found`` what a line that stands, or is written, carries into the days of its subject."""
-    for zone in zones:
+def carry(rows: TallyRows, owner: int, line: Line, key: SeriesKey, zones: Sequence[str]) -> None:
+    """Add to the rows of a subject what a line carries into its days: a line that stands, or is being written."""
+    bits = mask(line.metrics)
+    for zone in zones if bits else ():
         for day in crossed(line, zone):
-            bits = mask(line)
-            if bits:
-                cell = (subject_id, Cell(day, zone, 0, 1, key.currency, key.paid))
-                found[cell] = found.get(cell, 0) | bits
+            rows.carry(owner, rows.cell(Cell(day, zone, 0, 1, key.currency, key.paid)), bits)
 
 
-def bared(placed: Sequence[Placed], tallied: Iterable[int], zones: Mapping[UUID, Sequence[str]]) -> set[UUID]:
+def bared(sheet: Sheet, tallied: Callable[[int], bool], zones_of: Callable[[UUID], Sequence[str]]) -> set[UUID]:
     """Return the subjects of which reversals take a crossing that no new line of its series and metric puts back.
 
-    ``placed`` are the lines of a posting, ``tallied`` the series that count, ``zones`` what subjects are asked in.
+    ``sheet`` are the lines of a posting, ``tallied`` tells which series count, ``zones_of`` what a subject is asked in.
     """
-    counted = set(tallied)
-    disturbed = {(row.subject_id, row.series_id) for row in placed if row.line.sign < 0 and row.series_id in counted}
+    disturbed = {shape.series_id for shape in sheet.shapes if shape.sign < 0 and _may_cross(shape)}
+    disturbed = {number for number in disturbed if tallied(number)}
+    if not disturbed:
+        return set()
     taken: dict[Crossing, int] = defaultdict(int)
     given: dict[Crossing, int] = defaultdict(int)
-    for row in placed:
-        if (row.subject_id, row.series_id) in disturbed:
-            side = taken if row.line.sign < 0 else given
-            for zone in zones.get(row.subject_id, ()):
-                for day in crossed(row.line, zone):
-                    side[row.subject_id, row.series_id, zone, day] |= mask(row.line)
-    return {crossing[0] for crossing, bits in taken.items() if bits & ~given.get(crossing, 0)}
+    zones = [zones_of(subject_id) for subject_id in sheet.roster.ids]
+    for place, number, metrics in zip(sheet.subjects, sheet.numbers, sheet.metrics, strict=True):
+        shape = sheet.shapes[number]
+        if shape.series_id in disturbed:
+            side = taken if shape.sign < 0 else given
+            for zone in zones[place]:
+                for day in crossed(shape, zone):
+                    side[place, shape.series_id, zone, day] |= mask(metrics)
+    return {sheet.roster.ids[crossing[0]] for crossing, bits in taken.items() if bits & ~given.get(crossing, 0)}
+
+
+def _may_cross(shape: Shape) -> bool:
+    return shape.day is None and shape.valid_from < shape.valid_to

@@ -35,10 +35,9 @@ class Joined(msgspec.Struct, frozen=True, kw_only=True):
     left: frozenset[UUID] = frozenset()
     changed: bool = False
 
-    @property
-    def zones_of(self) -> Mapping[UUID, Sequence[str]]:
-        """Return the zones that each subject is asked in."""
-        return {subject: sorted({self.zones[one] for one in held}) for subject, held in self.campaigns.items()}
+    def zones_of(self, subject_id: UUID) -> Sequence[str]:
+        """Return the zones that a subject is asked in."""
+        return sorted({self.zones[campaign] for campaign in self.campaigns.get(subject_id, ())})
 
 
 class Line(msgspec.Struct, frozen=True):
