@@ -6,8 +6,7 @@ summed by subject and run of days, so that nothing is done here for a day of a s
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from functools import lru_cache
 from typing import Any
@@ -93,8 +92,7 @@ async def day_sums(
     if not subject_ids or not starts or not metrics:
         return None
     query = _day_sums(tuple(metrics), windows=longest > 1)
-    async with _by_page(connection):
-        row = await connection.fetchrow(query, workspace_id, subject_ids, zone, starts, starts[0], starts[-1])
+    row = await connection.fetchrow(query, workspace_id, subject_ids, zone, starts, starts[0], starts[-1])
     if row["place"] is None:
         return None
     return Cells(
@@ -105,18 +103,6 @@ async def day_sums(
         carried=np.array(row["carried"], dtype=np.int64),
         amounts={metric: np.array(row[metric], dtype=np.int64) for metric in metrics},
     )
-
-
-@asynccontextmanager
-async def _by_page(connection: asyncpg.Connection[Any]) -> AsyncIterator[None]:
-    """Let the planner read pages, not rows.
-
-    Days of a subject lie where they came, a page for each. The planner takes them to lie together, by the one workspace
-    that its key begins with, and would go to each page of a month as often as there are subjects.
-    """
-    await connection.execute("set local enable_indexscan = off")
-    yield
-    await connection.execute("set local enable_indexscan = on")
 
 
 @lru_cache(maxsize=512)
