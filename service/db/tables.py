@@ -240,7 +240,11 @@ delivery_queue = sa.Table(
     sa.Column("attempt", sa.Integer, nullable=False, server_default=sa.text("0"), comment="fences the claim"),
     _at("lease_until", nullable=True),
     _text("error", empty=True),
+    sa.Column(
+        "again", sa.Boolean, nullable=False, server_default=sa.false(), comment="it was posted before: read anew"
+    ),
     _key("source_id", "delivery_id"),
+    sa.Index("ix_delivery_queue_again", "workspace_id", "source_id", postgresql_where=sa.text("again")),
     comment="what is not posted yet; a row is deleted by the transaction that finishes it",
 )
 

@@ -181,6 +181,16 @@ _LAST = (
     .correlate(deliveries)
     .lateral("last")
 )
+_EVER_POSTED = (
+    sa.exists()
+    .where(
+        delivery_outcomes.c.workspace_id == deliveries.c.workspace_id,
+        delivery_outcomes.c.received_at == deliveries.c.received_at,
+        delivery_outcomes.c.delivery_id == deliveries.c.delivery_id,
+        delivery_outcomes.c.outcome == State.POSTED.value,
+    )
+    .correlate(deliveries)
+)
 _TURN = "last_"
 _PLAIN = ("delivery_id", "received_at", "source_id", "channel", "connector", "request", "conflict_of")
 
@@ -236,8 +246,8 @@ def _read(row: sa.RowMapping) -> DeliveryRow:
 async def replay(connection: AsyncConnection, workspace_id: UUID, chosen: Chosen, now: datetime, actor: str) -> int:
     """Queue kept deliveries to be read again; return how many were not queued already.
 
-    A second reading by the same connector version changes nothing in the books. ``actor`` is the public id of who
-    asked, for the log.
+    A second reading by the same connector version changes nothing in the books; what a newer version reads takes the
+    place of the older reading. ``actor`` is the public id of who asked, for the log.
     """
     table = delivery_queue
     found = (
@@ -247,12 +257,13 @@ async def replay(connection: AsyncConnection, workspace_id: UUID, chosen: Chosen
             deliveries.c.delivery_id,
             deliveries.c.received_at,
             sa.literal(now, type_=table.c.ready_at.type),
+            _EVER_POSTED,
         )
         .select_from(deliveries.outerjoin(delivery_queue, _QUEUED).outerjoin(_LAST, sa.true()))
         .where(*_conditions(workspace_id, chosen))
         .order_by(deliveries.c.source_id, deliveries.c.delivery_id)
     )
-    names = ["workspace_id", "source_id", "delivery_id", "received_at", "ready_at"]
+    names = ["workspace_id", "source_id", "delivery_id", "received_at", "ready_at", "again"]
     queued = insert(table).from_select(names, found).on_conflict_do_nothing().returning(table.c.source_id)
     source_ids = list(await connection.scalars(queued))
     await hint(await driver(connection), ((workspace_id, source_id) for source_id in source_ids), now)

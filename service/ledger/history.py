@@ -182,7 +182,8 @@ async def _facts(
     )
     found: dict[UUID, dict[str, Any]] = defaultdict(dict)
     for row in rows:
-        found[row["subject_id"]][row["name"]] = row["value"]
+        if row["value"] is not None:  # without a value nobody said it any more
+            found[row["subject_id"]][row["name"]] = row["value"]
     return found
 
 

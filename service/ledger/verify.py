@@ -210,7 +210,8 @@ async def _check_facts(raw: asyncpg.Connection[Any], workspace_id: UUID, rows: I
     wanted: dict[UUID, dict[str, Any]] = defaultdict(dict)
     ids = [row["subject_id"] for row in rows]
     for fact in await raw.fetch(_NEWEST_FACTS, workspace_id, ids):
-        wanted[fact["subject_id"]][fact["name"]] = fact["value"]
+        if fact["value"] is not None:  # without a value nobody says it any more
+            wanted[fact["subject_id"]][fact["name"]] = fact["value"]
     for row in rows:
         found = {name: value for name, (_, value) in row["facts"].items()}
         if wanted[row["subject_id"]] != found:

@@ -25,9 +25,10 @@ from service.db.engine import Database
 from service.db.faults import DATABASE_ERRORS, is_passing, sqlstate
 from service.errors import Misconfigured
 from service.ledger.posting import RetryExclusive
-from service.pipeline import claim
+from service.pipeline import claim, reread
 from service.pipeline.claim import Lease, LeaseLost
-from service.pipeline.run import post_deliveries
+from service.pipeline.pile import Task
+from service.pipeline.run import Read, post_deliveries, read
 from service.records import ClaimedDelivery, Fate, Outcome, SourceRow
 from service.registry import sources, workspaces
 from service.settings import Settings
@@ -198,6 +199,7 @@ class Worker:
         """Post batches of a leased source until nothing is ready, or it is another source's turn."""
         beat = asyncio.create_task(self._beat(lease))
         try:
+            await self._reread(lease)
             for _ in range(BATCHES):
                 if not await self._post_batch(lease):
                     return
@@ -224,6 +226,25 @@ class Worker:
             with suppress(*DATABASE_ERRORS):
                 if not await claim.extend(self._db, lease, until):
                     return
+
+    async def _reread(self, lease: Lease) -> None:
+        """Replace the older readings of what is queued to be read again."""
+        async with self._db.workspace(lease.workspace_id) as connection:
+            if not await reread.is_due(connection, lease, self._connector, self._context.now()):
+                return
+            source = await self._load(connection, lease.workspace_id, lease.source_id)
+        task = Task(source=source, connector_of=self._connector, context=self._context, read=self._read)
+        try:
+            async for outcomes in reread.replace_readings(self._db, lease, task):
+                self._count(outcomes)
+        except _Poisoned as poisoned:
+            await self._split(lease, poisoned)
+
+    def _read(self, delivery: ClaimedDelivery, connector: Connector) -> Read | Outcome:
+        try:
+            return read(delivery, connector)
+        except Exception as error:
+            raise _Poisoned([delivery], error) from error
 
     async def _post_batch(self, lease: Lease, only: Sequence[UUID] | None = None) -> bool:
         """Post one batch, splitting it where it fails; False when nothing was ready, and then the lease has ended."""
