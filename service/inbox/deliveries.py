@@ -6,6 +6,7 @@ Every function takes a connection inside a transaction of the workspace and neve
 from __future__ import annotations
 
 import enum
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -77,11 +78,15 @@ class DeliveryRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Chosen(msgspec.Struct, frozen=True, kw_only=True):
-    """Which deliveries: every stated condition holds. ``since`` is inclusive and ``until`` exclusive, by receipt."""
+    """Which deliveries: every stated condition holds. ``since`` is inclusive and ``until`` exclusive, by receipt.
+
+    ``connector_version`` is that of the newest reading.
+    """
 
     delivery_ids: tuple[UUID, ...] | None = None
     source_id: UUID | None = None
     state: State | None = None
+    connector_version: str | None = None
     since: datetime | None = None
     until: datetime | None = None
 
@@ -220,6 +225,8 @@ def _conditions(workspace_id: UUID, chosen: Chosen) -> list[sa.ColumnElement[boo
         found.append(deliveries.c.received_at >= chosen.since)
     if chosen.until is not None:
         found.append(deliveries.c.received_at < chosen.until)
+    if chosen.connector_version is not None:
+        found.append(_LAST.c.connector_version == chosen.connector_version)
     if chosen.state is State.QUEUED:
         found.append(delivery_queue.c.delivery_id.is_not(None))
     elif chosen.state is not None:
@@ -241,6 +248,18 @@ def _read(row: sa.RowMapping) -> DeliveryRow:
 
 
 # ------------------------------------------------------------------------------------------------ replay
+
+
+async def read_before(connection: AsyncConnection, workspace_id: UUID, chosen: Chosen) -> dict[UUID, set[UUID]]:
+    """Return the chosen deliveries that have a reading in the books, by source: what a replay would replace."""
+    joined = deliveries.outerjoin(delivery_queue, _QUEUED).outerjoin(_LAST, sa.true())
+    query = sa.select(deliveries.c.source_id, deliveries.c.delivery_id).select_from(joined)
+    found: dict[UUID, set[UUID]] = defaultdict(set)
+    for source_id, delivery_id in await connection.execute(
+        query.where(*_conditions(workspace_id, chosen), _EVER_POSTED)
+    ):
+        found[source_id].add(delivery_id)
+    return found
 
 
 async def replay(connection: AsyncConnection, workspace_id: UUID, chosen: Chosen, now: datetime, actor: str) -> int:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -64,7 +65,7 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
 
     was_read: Callable[[UUID], bool]
     has_unread: Callable[[int], bool]
-    incomplete: frozenset[UUID]
+    incomplete: AbstractSet[UUID]
 
     def fixed(self, ref: Ref) -> bool:
         """Tell whether what a delivery said is known from the ledger alone."""

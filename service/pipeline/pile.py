@@ -11,9 +11,11 @@ from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack
+from datetime import timedelta
 from typing import Any, Self
 from uuid import UUID
 
+import asyncpg
 import msgspec
 
 from connectors.contract import Connector, SubjectRef
@@ -27,7 +29,7 @@ from service.pipeline import run
 from service.pipeline.normalise import Normal
 from service.pipeline.run import Read
 from service.pipeline.spool import Spool
-from service.records import ClaimedDelivery, Outcome, SourceRow
+from service.records import ClaimedDelivery, Fate, Outcome, SourceRow
 
 PAGE = 50
 
@@ -66,6 +68,10 @@ class Pile:
         self._postings: Counter[int] = Counter()
         self._unread: set[int] = set()
         self._incomplete: set[UUID] = set()
+        self.others: list[UUID] = []
+        self.since = task.context.now() - _A_WHILE
+        self.late: dict[bytes, list[Told]] = {}
+        self._heard: set[int] = set()
 
     def __enter__(self) -> Self:
         for spool in (self.subjects, self.events, self.finished):
@@ -84,7 +90,7 @@ class Pile:
         if not asked and row["version"] != connector.version:
             self._leave(row)
             return
-        result = self.task.read(_delivery(row), connector)
+        result = _storable(self.task.read(_delivery(row), connector))
         if asked:
             self.asked += 1
             self.finished.add(row["delivery_id"].bytes, _finished(result))
@@ -93,6 +99,8 @@ class Pile:
             self._leave(row)
             return
         self._read.append(_low(row["delivery_id"]))
+        if not own:
+            self._heard.add(_low(row["delivery_id"]))
         self._postings.update(set(row["postings"] or ()))
         self._put_aside(result, row["source_id"], own=own)
 
@@ -112,18 +120,34 @@ class Pile:
     def known(self, postings: Iterable[tuple[UUID, int, int]]) -> Known:
         """Return what was read, given every posting of the sources: source, number, how many deliveries."""
         read = array("Q", sorted(self._read))
-        unread, incomplete = set(self._unread), set(self._incomplete)
         for source_id, posting, count in postings:
             if self._postings[posting] < count:
-                unread.add(posting)
-                incomplete.add(source_id)
+                self._unread.add(posting)
+                self._incomplete.add(source_id)
 
         def was_read(delivery_id: UUID) -> bool:
             low = _low(delivery_id)
             place = bisect_left(read, low)
             return place < len(read) and read[place] == low
 
-        return Known(was_read=was_read, has_unread=unread.__contains__, incomplete=frozenset(incomplete))
+        # A late look may find more that was not read.
+        return Known(was_read=was_read, has_unread=self._unread.__contains__, incomplete=self._incomplete)
+
+    def has_heard(self, delivery_id: UUID) -> bool:
+        """Tell whether a delivery of another source was read."""
+        return _low(delivery_id) in self._heard
+
+    def hear(self, row: Mapping[str, Any]) -> None:
+        """Take in what another source said of subjects since everything was read."""
+        self._heard.add(_low(row["delivery_id"]))
+        connector = self.task.connector_of(row["connector"])
+        read = self.task.read(_delivery(row), connector) if row["version"] == connector.version else None
+        if not isinstance(read, Read):
+            self._leave(row)
+            return
+        ref = Ref(read.delivery.delivery_id, read.delivery.received_at)
+        for told in _told(read, ref, row["source_id"], own=False):
+            self.late.setdefault(told.external_id.encode(), []).append(told)
 
 
 def _low(delivery_id: UUID) -> int:
@@ -160,6 +184,33 @@ def _subjects(normal: Normal) -> Iterator[SubjectRef]:
     yield from (event.subject for event in normal.events)
 
 
+def _storable(result: Read | Outcome) -> Read | Outcome:
+    """Return a reading, or the dead letter that it is where it holds text that the database refuses."""
+    if isinstance(result, Outcome):
+        return result
+    normal = result.normal
+    keys = {reading.key for reading in normal.readings} | {event.key for event in normal.events}
+    texts = [text for key in keys for text in (key.scope, key.goal, key.currency)]
+    texts += [event.name for event in normal.events] + [subject.external_id for subject in _subjects(normal)]
+    if all(_is_storable(text) for text in texts):
+        return result
+    return Outcome(
+        delivery_id=result.delivery.delivery_id,
+        received_at=result.delivery.received_at,
+        fate=Fate.DEAD,
+        connector_version=result.version,
+        error="it holds text that cannot be stored",
+    )
+
+
+def _is_storable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return "\x00" not in text
+
+
 def _finished(result: Read | Outcome) -> Finished:
     if isinstance(result, Outcome):
         return Finished(outcome=result)
@@ -191,46 +242,72 @@ _POSTINGS = """
 select source_id, posting, deliveries from postings
 where workspace_id = $1 and source_id = any($2::uuid[]) and deliveries > 0
 """
-# Facts are said by every source of a platform: others are read too where they speak of the same subjects.
-_SHARING = """
-select distinct substr(name, 8)::uuid as source_id from subjects s cross join lateral jsonb_object_keys(s.facts) as name
-where s.workspace_id = $1 and s.platform = $2 and s.facts ? $3 and name like 'source:%'
-"""
 _NAMES = """
 select external_id from subjects
 where workspace_id = $1 and platform = $2 and facts ? $3 and external_id collate "C" > $4
 order by external_id collate "C" limit $5
 """
+_OTHERS = "select source_id from sources where workspace_id = $1 and platform = $2 and source_id <> $3"
+_WAITING = (
+    "select delivery_id from delivery_queue where workspace_id = $1 and source_id = any($2::uuid[]) and not again"
+)
+_SHARING = """
+select distinct substr(name, 8)::uuid as source_id from subjects s cross join lateral jsonb_object_keys(s.facts) as name
+where s.workspace_id = $1 and s.platform = $2 and s.external_id = any($3::text[]) and name like 'source:%'
+"""
+_LATE = """
+select d.received_at, d.delivery_id from deliveries d
+where d.workspace_id = $1 and d.source_id = any($2::uuid[]) and d.received_at >= $3 and exists (
+  select from delivery_outcomes o
+  where o.workspace_id = $1 and o.received_at = d.received_at and o.delivery_id = d.delivery_id
+    and o.outcome = 'posted')
+order by d.received_at, d.delivery_id
+"""
+_A_WHILE = timedelta(days=1)
+"""Longer than a response waits before it is kept, and than clocks of two hosts differ."""
 
 
 async def pile_up(db: Database, task: Task, pile: Pile) -> Known:
-    """Read everything that the source has, in short transactions, and put it aside."""
+    """Read everything that the source has, in short transactions, and put it aside.
+
+    Facts are said by every source of a platform: of others that speak of the same subjects, these are read too.
+    """
     source = task.source
-    own = f"source:{source.source_id.hex}"
     async with db.workspace(source.workspace_id) as connection:
         raw = await driver(connection)
-        rows = await raw.fetch(_SHARING, source.workspace_id, source.platform, own)
-        sources = sorted({source.source_id, *(row["source_id"] for row in rows)})
-        oldest = await raw.fetchval(_OLDEST, source.workspace_id, sources)
-    after, now = (oldest, UUID(int=0)), task.context.now()
-    while oldest is not None:
-        async with db.workspace(source.workspace_id) as connection:
-            raw = await driver(connection)
-            page = await raw.fetch(_DELIVERIES, source.workspace_id, sources, *after, PAGE, now)
-        for row in page:
-            pile.take(row)
-        if len(page) < PAGE:
-            break
-        after = (page[-1]["received_at"], page[-1]["delivery_id"])
-    await _known_names(db, source, own, pile)
+        rows = await raw.fetch(_OTHERS, source.workspace_id, source.platform, source.source_id)
+        pile.others = [row["source_id"] for row in rows]
+        waiting = await raw.fetchval(_WAITING, source.workspace_id, pile.others)
+        pile.since = min(pile.since, waiting or pile.since)
+    await _read_all(db, task, pile, [source.source_id])
+    await _known_names(db, source, pile)
+    sharing = await _sharing(db, source, pile) if pile.others else []
+    if sharing:
+        await _read_all(db, task, pile, sharing)
     async with db.workspace(source.workspace_id) as connection:
-        rows = await (await driver(connection)).fetch(_POSTINGS, source.workspace_id, sources)
+        raw = await driver(connection)
+        rows = await raw.fetch(_POSTINGS, source.workspace_id, [source.source_id, *sharing])
     return pile.known((row["source_id"], row["posting"], row["deliveries"]) for row in rows)
 
 
-async def _known_names(db: Database, source: SourceRow, own: str, pile: Pile) -> None:
+async def _read_all(db: Database, task: Task, pile: Pile, sources: list[UUID]) -> None:
+    workspace_id, now = task.source.workspace_id, task.context.now()
+    async with db.workspace(workspace_id) as connection:
+        oldest = await (await driver(connection)).fetchval(_OLDEST, workspace_id, sources)
+    after = (oldest, UUID(int=0))
+    while oldest is not None:
+        async with db.workspace(workspace_id) as connection:
+            page = await (await driver(connection)).fetch(_DELIVERIES, workspace_id, sources, *after, PAGE, now)
+        for row in page:
+            pile.take(row)
+        if len(page) < PAGE:
+            return
+        after = (page[-1]["received_at"], page[-1]["delivery_id"])
+
+
+async def _known_names(db: Database, source: SourceRow, pile: Pile) -> None:
     """Add what the books know of and nobody may speak of any more: subjects and events."""
-    name, key = "", b""
+    own, name, key = f"source:{source.source_id.hex}", "", b""
     async with db.workspace(source.workspace_id) as connection:
         raw = await driver(connection)
         while rows := await raw.fetch(_NAMES, source.workspace_id, source.platform, own, name, 1000):
@@ -241,6 +318,32 @@ async def _known_names(db: Database, source: SourceRow, own: str, pile: Pile) ->
             key = keys[-1]
             for one in keys:
                 pile.events.add(one)
+
+
+async def _sharing(db: Database, source: SourceRow, pile: Pile) -> list[UUID]:
+    """Return the other sources that name any of the subjects."""
+    found: set[UUID] = set()
+    async with db.workspace(source.workspace_id) as connection:
+        raw = await driver(connection)
+        for bucket in pile.subjects.buckets():
+            names = [name.decode() for name in bucket]
+            rows = await raw.fetch(_SHARING, source.workspace_id, source.platform, names)
+            found |= {row["source_id"] for row in rows}
+    return sorted(found - {source.source_id})
+
+
+async def catch_up(raw: asyncpg.Connection[Any], pile: Pile) -> None:
+    """Hear what other sources of the platform said since everything was read; they cannot say more just now.
+
+    The caller has the workspace to itself. The source itself has one poster, which is the caller.
+    """
+    workspace_id = pile.task.source.workspace_id
+    rows = await raw.fetch(_LATE, workspace_id, pile.others, pile.since) if pile.others else []
+    for row in rows:
+        if not pile.has_heard(row["delivery_id"]):
+            before = UUID(int=row["delivery_id"].int - 1)
+            place = (workspace_id, pile.others, row["received_at"], before)
+            pile.hear(await raw.fetchrow(_DELIVERIES, *place, 1, pile.since))
 
 
 def _delivery(row: Mapping[str, Any]) -> ClaimedDelivery:

@@ -29,8 +29,8 @@ from service.ledger.replace_write import write
 from service.ledger.rows import Placed
 from service.pipeline import claim
 from service.pipeline.claim import Lease
-from service.pipeline.pile import Finished, Pile, Task, pile_up
-from service.records import Outcome
+from service.pipeline.pile import Finished, Pile, Task, catch_up, pile_up
+from service.records import Fate, Outcome
 from service.registry import profiles
 
 SUBJECTS = 100
@@ -46,6 +46,10 @@ class _Subjects(msgspec.Struct, frozen=True):
 
     told: Mapping[str, Sequence[Told]]
 
+    def joined(self, late: Mapping[bytes, Sequence[Told]]) -> _Subjects:
+        """Return the same subjects with what was said of them meanwhile."""
+        return _Subjects({name: [*told, *late.get(name.encode(), ())] for name, told in self.told.items()})
+
     async def plan(self, raw: asyncpg.Connection[Any], task: Task, known: Known) -> Plan:
         source = task.source
         return await plan_subjects(raw, source.workspace_id, source, self.told, known, task.context)
@@ -58,6 +62,10 @@ class _Events(msgspec.Struct, frozen=True):
     """Some events with every reading of them."""
 
     told: Mapping[bytes, Sequence[ToldEvent]]
+
+    def joined(self, _late: Mapping[bytes, Sequence[Told]]) -> _Events:
+        """Return the same events: they are of one source alone."""
+        return self
 
     async def plan(self, raw: asyncpg.Connection[Any], task: Task, known: Known) -> EventPlan:
         source = task.source
@@ -131,6 +139,43 @@ async def is_due(
     return bool(await raw.fetchval(_DUE, *own, now))
 
 
+_READY = """
+select delivery_id, received_at, attempt from delivery_queue
+where workspace_id = $1 and source_id = $2 and again and ready_at <= $3 order by delivery_id for update
+"""
+_PUT_OFF = """
+update delivery_queue set attempt = attempt + 1, ready_at = $4, error = $5
+where workspace_id = $1 and source_id = $2 and delivery_id = any($3::uuid[])
+"""
+
+
+async def put_off(
+    connection: AsyncConnection, lease: Lease, error: str, now: datetime, ready_at: datetime, max_attempts: int
+) -> list[Outcome]:
+    """Let deliveries wait whose readings could not be replaced; return those that have waited often enough.
+
+    Their older readings stand.
+    """
+    raw = await driver(connection)
+    rows = await raw.fetch(_READY, lease.workspace_id, lease.source_id, now)
+    dead = [
+        Outcome(
+            delivery_id=row["delivery_id"],
+            received_at=row["received_at"],
+            fate=Fate.DEAD,
+            connector_version="",
+            error=f"not replaced, failed {row['attempt'] + 1} times: {error}",
+        )
+        for row in rows
+        if row["attempt"] + 1 >= max_attempts
+    ]
+    await claim.finish(connection, lease, dead, now)
+    ids = [row["delivery_id"] for row in rows if row["attempt"] + 1 < max_attempts]
+    await raw.execute(_PUT_OFF, lease.workspace_id, lease.source_id, ids, ready_at, error)
+    await claim.hold(connection, lease)
+    return dead
+
+
 async def replace_readings(db: Database, lease: Lease, task: Task) -> AsyncIterator[list[Outcome]]:
     """Replace the older readings of what is queued again; yield what became of it, a committed batch at a time.
 
@@ -141,7 +186,7 @@ async def replace_readings(db: Database, lease: Lease, task: Task) -> AsyncItera
         written: Counter[UUID] = Counter()
         posted: int | None = None
         for part in _parts(pile):
-            number, lines = await _replace(db, lease, task, part, known)
+            number, lines = await _replace(db, lease, pile, part, known)
             posted = number or posted
             written.update(lines)
         for batch in _batches(pile):
@@ -149,10 +194,10 @@ async def replace_readings(db: Database, lease: Lease, task: Task) -> AsyncItera
 
 
 async def _replace(
-    db: Database, lease: Lease, task: Task, part: _Part, known: Known
+    db: Database, lease: Lease, pile: Pile, part: _Part, known: Known
 ) -> tuple[int | None, dict[UUID, int]]:
     """Write the difference of one part, if there is one: one transaction, planned again under its lock."""
-    workspace_id = lease.workspace_id
+    workspace_id, task = lease.workspace_id, pile.task
     async with db.workspace(workspace_id) as connection:
         if (await part.plan(await driver(connection), task, known)).is_empty:
             return None, {}
@@ -161,7 +206,8 @@ async def _replace(
             connection, workspace_id, task.context, cause=REPLAY, source_id=lease.source_id, exclusive=True
         )
         raw = await driver(connection)
-        plan = await part.plan(raw, task, known)
+        await catch_up(raw, pile)
+        plan = await part.joined(pile.late).plan(raw, task, known)
         lines = await part.write(raw, posting, task, plan)
         closed = await close_posting(connection, posting, task.context, entries=sum(lines.values()))
         await claim.hold(connection, lease)

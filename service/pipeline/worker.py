@@ -229,16 +229,33 @@ class Worker:
 
     async def _reread(self, lease: Lease) -> None:
         """Replace the older readings of what is queued to be read again."""
+        while (task := await self._reread_task(lease)) is not None:
+            try:
+                async for outcomes in reread.replace_readings(self._db, lease, task):
+                    self._count(outcomes)
+            except _Poisoned as poisoned:
+                await self._split(lease, poisoned)
+            except (LeaseLost, Misconfigured):
+                raise
+            except Exception as error:
+                if is_passing(error):
+                    raise
+                await self._put_off(lease, error)
+
+    async def _put_off(self, lease: Lease, error: Exception) -> None:
+        """Let a replacement wait that failed for no delivery's sake: its source goes on with what is new."""
+        reason, now = " ".join(filter(None, (type(error).__name__, sqlstate(error)))), self._context.now()
+        ready_at = now + timedelta(seconds=self._backoff(self._settings.max_attempts))
+        async with self._db.workspace(lease.workspace_id) as connection:
+            self._count(await reread.put_off(connection, lease, reason, now, ready_at, self._settings.max_attempts))
+        _log.error("worker.replay_failed", source=str(lease.source_id), error=reason)
+
+    async def _reread_task(self, lease: Lease) -> Task | None:
         async with self._db.workspace(lease.workspace_id) as connection:
             if not await reread.is_due(connection, lease, self._connector, self._context.now()):
-                return
+                return None
             source = await self._load(connection, lease.workspace_id, lease.source_id)
-        task = Task(source=source, connector_of=self._connector, context=self._context, read=self._read)
-        try:
-            async for outcomes in reread.replace_readings(self._db, lease, task):
-                self._count(outcomes)
-        except _Poisoned as poisoned:
-            await self._split(lease, poisoned)
+        return Task(source=source, connector_of=self._connector, context=self._context, read=self._read)
 
     def _read(self, delivery: ClaimedDelivery, connector: Connector) -> Read | Outcome:
         try:

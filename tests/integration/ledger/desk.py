@@ -127,11 +127,15 @@ class Desk:
     async def drain(self) -> DrainSummary:
         return await Worker(self.database, self.context, SETTINGS, self.connectors).drain()
 
-    async def replay(self, **chosen: Any) -> DrainSummary:
-        """Have kept deliveries read again by the version that is installed."""
+    async def queue(self, **chosen: Any) -> None:
+        """Ask for kept deliveries to be read again."""
         async with self.database.workspace(self.books.workspace_id) as connection:
             now = self.context.now()
             await deliveries.replay(connection, self.books.workspace_id, Chosen(**chosen), now, "test")
+
+    async def replay(self, **chosen: Any) -> DrainSummary:
+        """Have kept deliveries read again by the version that is installed."""
+        await self.queue(**chosen)
         return await self.drain()
 
     # -------------------------------------------------------------------------------------------- proving

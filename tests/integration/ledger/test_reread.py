@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random  # noqa: TID251 - seeded, so that a failing case comes back
 from datetime import date, timedelta
 from typing import Any
@@ -10,9 +11,10 @@ import pytest
 
 from connectors.contract import Item, Kind, Observation, SubjectRef, Touchpoint, day_window
 from service.db.engine import Database
+from service.pipeline import reread
 from service.records import Rule
 from tests.bookkeeping import at, counter, seen
-from tests.integration.ledger.desk import Desk, Script, mutated
+from tests.integration.ledger.desk import SETTINGS, Desk, Script, mutated
 from tests.integration.ledger.test_order import made_up
 
 COUNT = 40
@@ -46,7 +48,7 @@ async def postings(desk: Desk) -> int:
     return int(found["n"])
 
 
-@pytest.mark.parametrize("seed", range(24))
+@pytest.mark.parametrize("seed", range(10))
 async def test_the_books_are_those_of_the_newer_version(database: Database, seed: int) -> None:
     first = dict(enumerate(made_up(seed, COUNT + LATE)))
     newer = mutated(first, seed, dict(enumerate(made_up(seed + 1000, COUNT + LATE))))
@@ -80,7 +82,7 @@ async def test_the_books_are_those_of_the_newer_version(database: Database, seed
     await assert_sound(desk)
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(4))
 async def test_in_two_steps_and_with_the_same_points_from_two_sources(database: Database, seed: int) -> None:
     first = dict(enumerate(made_up(seed, COUNT)))
     newer = mutated(first, seed, dict(enumerate(made_up(seed + 1000, COUNT))))
@@ -103,7 +105,7 @@ async def test_in_two_steps_and_with_the_same_points_from_two_sources(database: 
     await assert_same(desk, other)
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(4))
 async def test_by_a_third_version_and_what_the_second_could_not_read(database: Database, seed: int) -> None:
     first: Any = dict(enumerate(made_up(seed, COUNT)))
     third = mutated(first, seed + 1, dict(enumerate(made_up(seed + 2000, COUNT))))
@@ -152,22 +154,21 @@ def impressions(value: int, when: float) -> Observation:
 
 
 async def test_a_chain_is_closed_over_the_gap(database: Database) -> None:
-    first: dict[int, list[Item]] = {
-        day: [counter("p", at(day), likes=value)] for day, value in ((1, 100), (2, 390), (4, 400))
-    }
+    said = ((1, 100), (2, 390), (4, 400))
+    first: dict[int, list[Item]] = {day: [counter("p", at(day), likes=value)] for day, value in said}
     desk = await two_versions(database, first, first | {2: [counter("p", at(2), comments=390)]})
-    assert (
-        await desk.books.tally("campaign_days", "likes")
-        == {
-            date.min: 100,
-            date(2026, 6, 2): None,
-            date(2026, 6, 3): 150,
-            date(2026, 6, 4): 150,
-        }
-        or True
-    )
-    rows = await desk.books.rows("select sum(likes)::int as n from campaign_days")
-    assert rows[0]["n"] == 400
+    assert await desk.books.tally("campaign_days", "likes") == {
+        date.min: 100,
+        date(2026, 6, 2): 100,
+        date(2026, 6, 3): 100,
+        date(2026, 6, 4): 100,
+    }
+    assert await desk.books.tally("campaign_days", "comments") == {
+        date.min: 390,
+        date(2026, 6, 2): None,
+        date(2026, 6, 3): None,
+        date(2026, 6, 4): None,
+    }
 
 
 async def test_a_day_that_one_delivery_no_longer_says_is_that_of_another_that_was_stale(database: Database) -> None:
@@ -183,7 +184,7 @@ async def test_a_day_that_one_delivery_no_longer_says_is_that_of_another_that_wa
 
 async def test_what_nobody_says_any_more_is_null_and_its_subject_counts_nowhere(database: Database) -> None:
     desk = await two_versions(database, {1: [impressions(130, 7)]}, {1: [counter("q", at(1), likes=3)]})
-    assert await desk.books.tally("campaign_days", "impressions") == {date.min: None}
+    assert await desk.books.tally("campaign_days", "impressions") == {date.min: None}  # the likes of another post
     assert await desk.books.rows("select external_id from subjects where facts = '{}'") == [{"external_id": "p"}]
     causes = await desk.books.rows("select distinct cause from entries where sign < 0")
     assert causes == [{"cause": 6}]
@@ -206,3 +207,75 @@ async def test_a_publication_read_otherwise_makes_an_opening_growth(database: Da
         database, {1: [seen("p", published_at=at(-30)), *said]}, {1: [seen("p", published_at=at(1)), *said]}
     )
     assert await desk.books.tally("campaign_days", "likes") == {date(2026, 6, 2): 7}
+
+
+# ------------------------------------------------------------------------------------------------ what goes wrong
+
+
+async def half_way(database: Database, seed: int) -> tuple[Desk, dict[int, list[Item]]]:
+    """Return a desk that has read everything by a first version, with a newer one installed."""
+    first = dict(enumerate(made_up(seed, COUNT)))
+    newer = mutated(first, seed, dict(enumerate(made_up(seed + 1000, COUNT))))
+    desk = Desk(database, seed)
+    await desk.open()
+    desk.reads("1", first)
+    await desk.land(range(COUNT))
+    await desk.drain()
+    desk.reads("2", newer)
+    return desk, newer
+
+
+async def test_a_crash_between_two_postings_leaves_proven_books_and_is_made_up_for(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk, newer = await half_way(database, 3)
+    monkeypatch.setattr(reread, "SUBJECTS", 1)
+    sound, calls = reread.claim.hold, []
+
+    async def hold(*given: Any) -> None:
+        calls.append(given)
+        if len(calls) == 3:
+            raise OSError("the machine stops")
+        await sound(*given)
+
+    monkeypatch.setattr(reread.claim, "hold", hold)
+    with pytest.raises(OSError, match="stops"):
+        await desk.replay()
+    await assert_sound(desk)
+    desk.time += timedelta(seconds=SETTINGS.lease_seconds + 1)
+    assert (await desk.drain()).posted == COUNT
+    await assert_sound(desk)
+    assert (await desk.proof()).replay_would_change == 0
+    await assert_same(desk, await read_from_the_start(database, newer, 5003, range(COUNT)))
+
+
+async def test_a_delivery_that_breaks_the_connector_keeps_its_reading_and_holds_up_nobody(database: Database) -> None:
+    desk, newer = await half_way(database, 4)
+    broken: Any = dict(newer) | {7: "this is no list of items"}
+    desk.reads("2", broken)
+    done = await desk.replay()
+    assert (done.posted, done.dead) == (COUNT - 1, 1)
+    report = await desk.proof()
+    assert report.differences == []
+    assert report.checked["deliveries"] == COUNT - 1
+    desk.reads("3", newer)
+    await desk.replay()
+    await assert_same(desk, await read_from_the_start(database, newer, 5004, range(COUNT)))
+
+
+async def test_others_post_while_readings_are_replaced(database: Database) -> None:
+    first = dict(enumerate(made_up(5, COUNT)))
+    newer = mutated(first, 5, dict(enumerate(made_up(1005, COUNT))))
+    half = COUNT // 2
+    desk = Desk(database, 5)
+    await desk.open(2)
+    desk.reads("1", first)
+    await desk.land(range(half))
+    await desk.drain()
+    desk.reads("2", newer)
+    await desk.queue(source_id=desk.sources[0].source_id)
+    await desk.land(range(half, COUNT), 1)
+    await asyncio.gather(*(desk.drain() for _ in range(3)))
+    await assert_sound(desk)
+    other = await read_from_the_start(database, newer, 5005, range(half), range(half, COUNT), sources=2)
+    await assert_same(desk, other)
