@@ -22,6 +22,7 @@ from connectors.contract import STORED, Kind, Window
 from service.context import Context
 from service.ledger import days, statements
 from service.ledger.facts import TIMELESS, Stored, Subject, learn, rank, sources_of
+from service.ledger.horizon import is_kept
 from service.ledger.readings import Fact, SeriesKey, SeriesReading, series_id
 from service.ledger.rows import Placed, SeriesOf, balance_of, line_of
 from service.ledger.series import (
@@ -100,6 +101,7 @@ class Plan(msgspec.Struct, kw_only=True):
 # ------------------------------------------------------------------------------------------------ what is known
 
 
+EDGE = "select kept_from from workspaces where workspace_id = $1"
 _SUBJECTS = """
 select subject_id, external_id, type, facts from subjects
 where workspace_id = $1 and platform = $2 and external_id = any($3::text[])
@@ -174,10 +176,11 @@ async def plan_subjects(
 ) -> Plan:
     """Return what the books of subjects must become; ``told`` names each of them, with nothing said or much."""
     plan = Plan(platform=source.platform)
+    edge = await connection.fetchval(EDGE, workspace_id)
     rows = await connection.fetch(_SUBJECTS, workspace_id, source.platform, sorted(told))
     found = {row["external_id"]: row for row in rows}
     books = await _load(connection, workspace_id, source.source_id, [row["subject_id"] for row in rows])
-    planner = _Planner(plan, source, books, known)
+    planner = _Planner(plan, source, books, known, edge)
     for name in sorted(told):
         row = found.get(name)
         if row is not None:
@@ -191,11 +194,13 @@ async def plan_subjects(
 class _Planner:
     """Plans the books of one subject after the other."""
 
-    def __init__(self, plan: Plan, source: SourceRow, books: _Books, known: Known) -> None:
+    def __init__(self, plan: Plan, source: SourceRow, books: _Books, known: Known, edge: datetime | None) -> None:
         self.result = plan
         self.source = source
         self.books = books
         self.known = known
+        self.edge = edge
+        self.tracks_from = max(source.tracks_from, edge) if edge is not None else source.tracks_from
         self.own = f"source:{source.source_id.hex}"
         self.numbers: dict[SeriesKey, int] = {}
         self.series_of: dict[UUID, set[int]] = defaultdict(set)
@@ -213,12 +218,14 @@ class _Planner:
             self.result.subjects[name] = subject
             self.result.old_facts[name] = facts or {}
         published = subject.published_at()
-        if published is not None and published < self.source.tracks_from:
+        if published is not None and published < self.tracks_from:
             published = None
         counted: dict[int, list[Reading]] = defaultdict(list)
         windows: dict[int, dict[Place, list[WindowReading]]] = defaultdict(lambda: defaultdict(list))
         for part in told:
             for reading in part.readings:
+                if not is_kept(reading, self.edge):
+                    continue
                 number = self._number(reading.key)
                 if reading.window is None:
                     metrics = {metric: value for metric, value in reading.metrics.items() if value is not None}
@@ -227,7 +234,9 @@ class _Planner:
                     windows[number][_place(reading.window)].append(WindowReading(reading.at, reading.metrics, part.ref))
         for number in sorted(self.series_of[subject_id] | counted.keys() | windows.keys()):
             key = (subject_id, number)
-            lines = self.books.lines.get(key, [])
+            lines = [
+                line for line in self.books.lines.get(key, ()) if self.edge is None or line.valid_from >= self.edge
+            ]
             if self.books.series[number].kind in _COUNTERS:
                 self._counter(key, [line for line in lines if not _is_window(line)], counted[number], published)
             self._windows(key, [line for line in lines if _is_window(line)], windows[number])
@@ -321,7 +330,8 @@ class _Planner:
             self._speak((*key, place.valid_from, place.valid_to), [*own, *written], said)
         spans = {(place.valid_from, place.valid_to) for place in by_place}
         for start, end in self.confirmed[key] - spans:
-            self._speak((*key, start, end), (), {})
+            if self.edge is None or start >= self.edge:
+                self._speak((*key, start, end), (), {})
 
     def _speak(self, key: WindowOf, lines: Sequence[Line], said: Mapping[str, datetime]) -> None:
         """Plan when a window was last spoken of, where the confirmations say otherwise."""

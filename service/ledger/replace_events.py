@@ -16,11 +16,12 @@ import msgspec
 
 from service.context import Context
 from service.ledger import statements
+from service.ledger.horizon import is_kept
 from service.ledger.posting import Posting
 from service.ledger.readings import EventReading, SeriesKey, series_id
 from service.ledger.recount import NOTHING as NO_STRETCH
 from service.ledger.recount import Moved, Stretch, campaigns_of, recount
-from service.ledger.replace import Known
+from service.ledger.replace import EDGE, Known
 from service.ledger.replace_write import lines_per_delivery, write_lines, write_series
 from service.ledger.rows import Placed, line_of
 from service.ledger.series import Line, Ref
@@ -107,6 +108,7 @@ async def plan_events(
 ) -> EventPlan:
     """Return what must stand of events; ``told`` names each of them, with no reading or many."""
     plan = EventPlan(platform=source.platform)
+    edge = await connection.fetchval(EDGE, workspace_id)
     rows = {row["event_key"]: row for row in await connection.fetch(_ROWS, workspace_id, sorted(told))}
     lines = await _lines(connection, workspace_id, list(rows.values()))
     names = sorted({part.reading.subject.external_id for parts in told.values() for part in parts})
@@ -116,7 +118,9 @@ async def plan_events(
     }
     ids |= {name: context.new_id() for name in names if name not in ids}
     for key in sorted(told):
-        happenings = [_happening(source, plan, part, ids) for part in told[key]]
+        if edge is not None and key in rows and rows[key]["at"] < edge:
+            continue
+        happenings = [_happening(source, plan, part, ids) for part in told[key] if is_kept(part.reading, edge)]
         complete = source.source_id not in known.incomplete
         _plan(plan, key, rows.get(key), lines.get(key, []), happenings, known.fixed, complete=complete)
     return plan

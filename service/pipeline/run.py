@@ -20,6 +20,7 @@ from service.context import Context
 from service.ledger.posting import Posted, close_posting, open_posting
 from service.ledger.series import Ref
 from service.ledger.write import Said, post
+from service.pipeline import edge
 from service.pipeline.normalise import Normal, normalise
 from service.records import ClaimedDelivery, Fate, Outcome, SourceRow
 from service.registry import profiles
@@ -88,6 +89,7 @@ async def post_deliveries(
         posting = await open_posting(
             connection, workspace_id, context, cause="deliveries", source_id=source.source_id, exclusive=exclusive
         )
+        source = await edge.hold(connection, posting, source, [part.normal for part in reads])
         await profiles.ensure(connection, workspace_id, source.platform, profiles_of(reads), context)
         written = await post(connection, posting, source, [_said(part) for part in reads], context, exclusive=exclusive)
         entries = written.entries

@@ -29,8 +29,9 @@ from service.kpi.periods import Flight, Period, local_day, of_days, of_instants,
 from service.kpi.periods import resolve as resolve_range
 from service.kpi.profiles import BROAD, MICRO
 from service.kpi.tiers import BRIEF_FOUR_TIER, tier_of
-from service.ledger import history
+from service.ledger import history, kept
 from service.ledger.history import Knowledge, Marks, Member, Span
+from service.ledger.kept import Kept
 from service.records import CampaignKind, CampaignVersion
 from service.reports import queries
 from service.reports.answer import (
@@ -103,6 +104,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     members: tuple[Member, ...]
     question: Question
     version: CampaignVersion
+    kept: Kept | None = None
 
 
 async def campaign_kpis(
@@ -115,7 +117,8 @@ async def campaign_kpis(
 ) -> AnswerOut:
     """Answer a question about one campaign, inside one read-only snapshot.
 
-    Raises NotFound, Invalid (with a pointer), Busy for an ``as_of`` that is not settled, Gone for one before the books.
+    Raises NotFound, Invalid (with a pointer), Busy for an ``as_of`` that is not settled, Gone for one before the books
+    and for what needs what retention took.
     """
     raw = await driver(connection)
     asked = await understand(raw, workspace_id, campaign_id, question, now)
@@ -164,7 +167,7 @@ async def understand(
     period = _period(question, zone, version, knowledge.clock)
     members = await history.members(raw, workspace_id, campaign_id, knowledge.number)
     needed = dict.fromkeys(key for kpi in kpis for key in kpi.needs)
-    return Asked(
+    found = Asked(
         workspace_id=workspace_id,
         zone=zone,
         home=zone == row["zone"] and knowledge.number is None,
@@ -176,6 +179,17 @@ async def understand(
         members=tuple(members),
         question=question,
         version=version,
+        kept=await kept.load(raw, workspace_id),
+    )
+    kept.refuse(found.kept, period.start, knowledge, people=asks_people(found))
+    return found
+
+
+def asks_people(asked: Asked) -> bool:
+    """Tell whether a question needs levels or distinct people: what is read at instants, not summed."""
+    people = {_UNIQUE, "followers", FOLLOWERS_AT_PUBLISH}
+    return "tier" in asked.question.dimensions or any(
+        people & {*kpi.needs, kpi.numerator, kpi.denominator} for kpi in asked.kpis
     )
 
 
@@ -251,11 +265,14 @@ async def sums_of(raw: asyncpg.Connection[Any], asked: Asked, period: Period, sp
     ids = [member.subject_id for member in asked.members]
     number = asked.knowledge.number
     days_are_kept = asked.home and (period.whole_days or period.start is None) and asked.question.granularity != "hour"
+    # The days before the edge went with their months; what was carried over it stands in the entries.
+    days_are_kept = days_are_kept and (asked.kept is None or period.start is not None)
     if days_are_kept and all(span.end == period.end or span.number >= 0 for span in spans):
         rows = await queries.day_sums(raw, asked.workspace_id, ids, spans, asked.columns, asked.zone)
     else:
         rows = await history.cut_sums(raw, asked.workspace_id, ids, spans, asked.columns, number)
     marks = await history.marks(raw, asked.workspace_id, ids, spans, asked.columns, number)
+    kept.refuse_freshness(asked.kept, asked.knowledge, marks.freshness, {member.platform for member in asked.members})
     place = {subject_id: at for at, subject_id in enumerate(ids)}
     tables: dict[int, dict[str, list[int | None]]] = {
         span.number: {key: [None] * len(ids) for key in asked.columns} for span in spans
@@ -347,6 +364,7 @@ async def _at_publication(raw: asyncpg.Connection[Any], asked: Asked) -> dict[UU
         if member.subject_id not in stated and "creator" in member.facts and published_at is not None:
             asks[member.subject_id] = (member.platform, member.facts["creator"], published_at)
     keys = list(dict.fromkeys(asks.values()))
+    kept.refuse_instants(asked.kept, [at for _, _, at in keys])
     levels = await history.levels_at(raw, asked.workspace_id, keys, asked.knowledge.number)
     return stated | {
         subject_id: levels[platform, creator, at]
@@ -479,6 +497,7 @@ async def _compared(raw: asyncpg.Connection[Any], asked: Asked) -> tuple[Period,
     period = previous(asked.period)
     if period is None:
         raise Invalid("the range lifetime has no previous period", pointer="?compare", code="no_previous")
+    kept.refuse(asked.kept, period.start, asked.knowledge, people=asks_people(asked))
     spans = [span for span, _ in _spans(asked, period, asked.question.granularity)]
     total = total_span(period, elapsed=True)
     sums = await sums_of(raw, asked, period, [*spans, total])

@@ -17,12 +17,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import ids
 from service.db.engine import driver
-from service.ledger import restatements
+from service.ledger import kept, restatements
 from service.ledger.restatements import Reasons
 from service.reports.answer import MetaOut, MetricOut, PageOut, metric_out
 from service.reports.campaign import (
     PlatformNotes,
     Question,
+    asks_people,
     instant,
     meta_of,
     sums_of,
@@ -84,6 +85,7 @@ async def campaign_history(
     raw = await driver(connection)
     asked = await understand(raw, workspace_id, campaign_id, question, now)
     (kpi,) = asked.kpis
+    kept.refuse_history(asked.kept, asked.period.start, after, people=asks_people(asked))
     total = total_span(asked.period)
     sums = await sums_of(raw, asked, asked.period, [total])
     replay = await Replay.begin(raw, asked, campaign_id, after)
