@@ -7,13 +7,23 @@ once. A point before the edge would be lost with the months, or counted beside w
 from __future__ import annotations
 
 from datetime import datetime, time
+from typing import Protocol
 from zoneinfo import ZoneInfo
 
-from service.ledger.readings import EventReading, SeriesReading
+from connectors.contract import Window
+from service.ledger.readings import EventReading
 from service.ledger.tallies import OPENING_DAY, Cell
 
 
-def is_kept(reading: SeriesReading | EventReading, kept_from: datetime | None) -> bool:
+class _Reading(Protocol):
+    @property
+    def at(self) -> datetime: ...
+
+    @property
+    def window(self) -> Window | None: ...
+
+
+def is_kept(reading: EventReading | _Reading, kept_from: datetime | None) -> bool:
     """Tell whether a reading lies after the edge: its window's start, else its instant."""
     if kept_from is None:
         return True

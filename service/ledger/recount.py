@@ -25,7 +25,9 @@ from service.ledger import days, statements
 from service.ledger.edges import FIRST_MONTH, month_start
 from service.ledger.rows import line_of
 from service.ledger.series import Flag, Line
+from service.ledger.sheet import Roster
 from service.ledger.tallies import OPENING_DAY, Cell, Sums
+from service.ledger.tally_rows import TallyRows
 
 _EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)
 _LATEST = datetime(9000, 1, 1, tzinfo=UTC)
@@ -147,7 +149,9 @@ async def _counted(
         lines[key][1].append(line_of(row))
     zones = {subject: set(campaigns.get(subject, {}).values()) for subject in stretches}
     found = days.subject_days(lines, zones)
-    return {key: sums for key, sums in found.items() if _within(stretches[key[0]], key[1].day)}
+    return {
+        (subject, cell): dict(sums) for subject, cell, sums in found.items() if _within(stretches[subject], cell.day)
+    }
 
 
 def _instants(stretch: Stretch) -> tuple[datetime, datetime]:
@@ -180,7 +184,11 @@ async def _replace(
     if keys:
         columns = [list(column) for column in zip(*((subject, *cell) for subject, cell in keys), strict=True)]
         await connection.execute(_FORGET_SUBJECT_DAYS, workspace_id, *columns)
-        await days.add(connection, workspace_id, "subject_days", {key: new[key] for key in keys if key in new})
+        rows = TallyRows(Roster())
+        for subject, cell in keys:
+            if (subject, cell) in new:
+                rows.add(rows.owners.place(subject), rows.cell(cell), new[subject, cell], blank=True)
+        await days.add_subjects(connection, workspace_id, rows)
 
 
 # ------------------------------------------------------------------------------------------------ campaigns
@@ -190,7 +198,7 @@ async def _move_campaigns(
     connection: asyncpg.Connection[Any], workspace_id: UUID, moved: Moved, old: Rows, new: Rows
 ) -> None:
     """Move campaigns by what their members' cells were and are."""
-    deltas: dict[_CampaignCell, dict[str, int]] = {}
+    deltas = TallyRows(Roster())
     lost: dict[_CampaignCell, set[str]] = defaultdict(set)
     for subject, cell in old.keys() | new.keys():
         was, now = old.get((subject, cell), {}), new.get((subject, cell), {})
@@ -200,9 +208,9 @@ async def _move_campaigns(
             key = (campaign, moved.platform, cell)
             before, after = (was if campaign in counted else {}), (now if campaign in counts else {})
             if before != after:
-                days.merge(deltas, key, _step(before, after))
+                deltas.add(deltas.owners.place(campaign), deltas.cell(cell), _step(before, after))
                 lost[key] |= before.keys() - after.keys()
-    await days.add(connection, workspace_id, "campaign_days", deltas)
+    await days.add_campaigns(connection, workspace_id, moved.platform, deltas)
     await _forget_lost(connection, workspace_id, {key: metrics for key, metrics in lost.items() if metrics})
 
 

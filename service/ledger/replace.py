@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import asyncpg
@@ -23,8 +23,8 @@ from service.context import Context
 from service.ledger import days, statements
 from service.ledger.facts import TIMELESS, Stored, Subject, learn, rank, sources_of
 from service.ledger.horizon import is_kept
-from service.ledger.readings import Fact, SeriesKey, SeriesReading, series_id
-from service.ledger.rows import Placed, SeriesOf, balance_of, line_of
+from service.ledger.readings import Fact, SeriesKey, series_id
+from service.ledger.rows import SeriesOf, balance_of, line_of
 from service.ledger.series import (
     Balance,
     Flag,
@@ -36,7 +36,7 @@ from service.ledger.series import (
     pack,
     window_state,
 )
-from service.ledger.wanted import Heard, Place, counters, difference, stood, unsaid, window
+from service.ledger.wanted import Heard, Place, counters, difference, place_of, stood, unsaid, window
 from service.records import SourceRow
 
 REPLAY = "replay"
@@ -47,6 +47,24 @@ _COUNTERS = frozenset({Kind.LIFETIME, Kind.LEVEL, Kind.UNIQUE})
 WindowOf = tuple[UUID, int, datetime, datetime]
 
 
+class Placed(NamedTuple):
+    """A line with its subject and series."""
+
+    subject_id: UUID
+    series_id: int
+    line: Line
+
+
+class SubjectReading(msgspec.Struct, frozen=True, kw_only=True):
+    """One observation of one series of one subject; a metric of None withdraws it from a window."""
+
+    key: SeriesKey
+    at: datetime
+    window: Window | None
+    quality: int
+    metrics: Mapping[str, int | None]
+
+
 class Told(msgspec.Struct, frozen=True, kw_only=True):
     """What one delivery says of one subject today. ``readings`` only of the source that is read anew."""
 
@@ -55,7 +73,7 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     source_id: UUID
     types: tuple[str, ...] = ()
     facts: tuple[Fact, ...] = ()
-    readings: tuple[SeriesReading, ...] = ()
+    readings: tuple[SubjectReading, ...] = ()
 
 
 class Known(msgspec.Struct, frozen=True, kw_only=True):
@@ -231,7 +249,7 @@ class _Planner:
                     metrics = {metric: value for metric, value in reading.metrics.items() if value is not None}
                     counted[number].append(Reading(reading.at, metrics, part.ref))
                 else:
-                    windows[number][_place(reading.window)].append(WindowReading(reading.at, reading.metrics, part.ref))
+                    windows[number][_place(reading.window)].append(_window_reading(reading, part.ref))
         for number in sorted(self.series_of[subject_id] | counted.keys() | windows.keys()):
             key = (subject_id, number)
             lines = [
@@ -320,8 +338,7 @@ class _Planner:
     def _windows(self, key: SeriesOf, lines: Sequence[Line], readings: Mapping[Place, list[WindowReading]]) -> None:
         by_place: dict[Place, list[Line]] = {place: [] for place in readings}
         for line in lines:
-            place = Place(line.valid_from, line.valid_to, line.flags, line.day, line.days)
-            by_place.setdefault(place, []).append(line)
+            by_place.setdefault(place_of(line), []).append(line)
         for place, own in by_place.items():
             heard = Heard(self.known.fixed, set())
             wanted, said = window(place, own, readings.get(place, ()), heard)
@@ -351,6 +368,10 @@ def _said(told: Iterable[Told]) -> str:
 
 def _value(facts: Stored, name: str) -> Any:
     return facts[name][1] if name in facts else None
+
+
+def _window_reading(reading: SubjectReading, ref: Ref) -> WindowReading:
+    return WindowReading(reading.at, reading.metrics, ref, reading.quality)
 
 
 def _place(stated: Window) -> Place:

@@ -21,9 +21,9 @@ from service.ledger.posting import Posting
 from service.ledger.readings import EventReading, SeriesKey, series_id
 from service.ledger.recount import NOTHING as NO_STRETCH
 from service.ledger.recount import Moved, Stretch, campaigns_of, recount
-from service.ledger.replace import EDGE, Known
+from service.ledger.replace import EDGE, Known, Placed
 from service.ledger.replace_write import lines_per_delivery, write_lines, write_series
-from service.ledger.rows import Placed, line_of
+from service.ledger.rows import line_of
 from service.ledger.series import Line, Ref
 from service.ledger.wanted import Amount, Fixed, Heard, Place, Wanted, Wish, difference, stood
 from service.records import SourceRow

@@ -19,9 +19,10 @@ from service.ledger import memberships, recount, statements
 from service.ledger.posting import Posting
 from service.ledger.readings import SeriesKey
 from service.ledger.recount import Moved, Stretch
-from service.ledger.replace import Plan, Spoken, WindowOf
-from service.ledger.rows import Placed, SeriesOf, array_text, entry_columns
+from service.ledger.replace import Placed, Plan, Spoken, WindowOf
+from service.ledger.rows import SeriesOf
 from service.ledger.series import mask_of
+from service.ledger.sheet import Roster, Sheet, array_text
 from service.records import SourceRow
 
 
@@ -126,7 +127,10 @@ async def write_series(
 async def write_lines(connection: asyncpg.Connection[Any], posting: Posting, placed: Sequence[Placed]) -> None:
     """Write lines of a posting."""
     if placed:
-        metrics, columns = entry_columns(placed)
+        sheet = Sheet(Roster())
+        for row in placed:
+            sheet.add(*row)
+        metrics, columns = sheet.columns()
         await connection.execute(statements.insert_entries(metrics), posting.workspace_id, posting.batch, *columns)
 
 
@@ -159,7 +163,7 @@ async def _write_balances(connection: asyncpg.Connection[Any], workspace_id: UUI
         earlier = {metric: when.isoformat() for metric, when in sorted(since.items()) if when != at}
         columns[2].append(at)
         columns[3].append(_json(earlier) if earlier else None)
-    columns += [array_text(plan.balances[key].values.get(metric) for key in kept) for metric in metrics]
+    columns += [array_text([plan.balances[key].values.get(metric) for key in kept]) for metric in metrics]
     await connection.execute(statements.write_balances(metrics), workspace_id, *columns)
 
 

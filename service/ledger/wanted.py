@@ -14,6 +14,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from service.ledger.series import (
+    SAID,
     Balance,
     Cause,
     Flag,
@@ -48,11 +49,12 @@ class Place(NamedTuple):
 
 
 class Amount(NamedTuple):
-    """What stands at a place: the movement, and the observation that caused it."""
+    """What stands at a place: the movement, the observation that caused it, and what its platform says against it."""
 
     delta: int
     observed_at: datetime
     ref: Ref
+    quality: int = 0
 
 
 class Wish(NamedTuple):
@@ -66,6 +68,10 @@ Stood = dict[tuple[Place, str], Amount]
 Wanted = dict[tuple[Place, str], Wish]
 Saying = tuple[str, datetime, int, UUID]
 """A metric, the instant of the observation, the value and the delivery."""
+
+
+_Said = tuple[datetime, Ref, int]
+"""The instant of an observation, its delivery, and what its platform says against it."""
 
 
 class Heard(NamedTuple):
@@ -84,18 +90,23 @@ class Heard(NamedTuple):
 
 def stood(lines: Iterable[Line]) -> Stood:
     """Return what stands: lines less the reversals that took them back, per metric."""
-    sums: dict[tuple[Place, str, datetime, Ref], list[int]] = {}
+    sums: dict[tuple[Place, str, datetime, Ref, int], list[int]] = {}
     for line in lines:
-        place = Place(line.valid_from, line.valid_to, line.flags, line.day, line.days, line.event_key)
+        place, quality = place_of(line), line.flags & SAID
         for metric, amount in line.metrics.items():
-            kept = sums.setdefault((place, metric, line.observed_at, line.ref), [0, 0])
+            kept = sums.setdefault((place, metric, line.observed_at, line.ref, quality), [0, 0])
             kept[0] += line.sign
             kept[1] += amount
     return {
-        (place, metric): Amount(kept[1], observed_at, ref)
-        for (place, metric, observed_at, ref), kept in sums.items()
+        (place, metric): Amount(kept[1], observed_at, ref, quality)
+        for (place, metric, observed_at, ref, quality), kept in sums.items()
         if kept[0]
     }
+
+
+def place_of(line: Line) -> Place:
+    """Return where a line lies, whatever its platform says against it."""
+    return Place(line.valid_from, line.valid_to, line.flags & ~SAID, line.day, line.days, line.event_key)
 
 
 # ------------------------------------------------------------------------------------------------ counters
@@ -155,35 +166,43 @@ def window(
     place: Place, lines: Sequence[Line], readings: Sequence[WindowReading], heard: Heard
 ) -> tuple[Wanted, dict[str, datetime]]:
     """Return what must stand of a window, and when each of its metrics was last spoken of."""
-    newest: dict[str, tuple[datetime, bool, int, Ref]] = {}
-    for at, metrics, ref in (*readings, *_fixed_readings(lines, heard.fixed)):
+    newest: dict[str, tuple[datetime, bool, int, Ref, int]] = {}
+    for at, metrics, ref, quality in (*readings, *_fixed_readings(lines, heard.fixed)):
         for metric, value in metrics.items():
-            said = (at, value is not None, value or 0, ref)
+            said = (at, value is not None, value or 0, ref, quality)
             if metric not in newest or said[:3] > newest[metric][:3]:
                 newest[metric] = said
             if value is not None:
                 heard.sayings.add((metric, at, value, ref.delivery_id))
     wanted: Wanted = {
-        (place, metric): Wish(Amount(value, at, ref), value)
-        for metric, (at, known, value, ref) in newest.items()
+        (place, metric): Wish(Amount(value, at, ref, quality), value)
+        for metric, (at, known, value, ref, quality) in newest.items()
         if known
     }
     return wanted, {metric: said[0] for metric, said in newest.items()}
 
 
-def spoken(lines: Iterable[Line]) -> dict[tuple[str, datetime, Ref], int]:
+Spoken = dict[tuple[str, datetime, Ref, int], int]
+"""Values by metric, instant, delivery and quality."""
+
+
+def spoken(lines: Iterable[Line]) -> Spoken:
     """Return every value that lines say a delivery said, also where a newer one took its place."""
-    said: dict[tuple[str, datetime, Ref, int], int] = {}
+    said: dict[tuple[str, datetime, Ref, int, int], int] = {}
     for line in lines:
         if count := spoke(line):
             for metric, amount in line.metrics.items():
-                key = (metric, line.observed_at, line.ref, amount * line.sign)
+                key = (metric, line.observed_at, line.ref, line.flags & SAID, amount * line.sign)
                 said[key] = said.get(key, 0) + count
-    return {(metric, at, ref): value for (metric, at, ref, value), count in said.items() if count > 0}
+    return {key[:4]: key[4] for key, count in said.items() if count > 0}
 
 
 def _fixed_readings(lines: Iterable[Line], fixed: Fixed) -> list[WindowReading]:
-    return [WindowReading(at, {metric: value}, ref) for (metric, at, ref), value in spoken(lines).items() if fixed(ref)]
+    return [
+        WindowReading(at, {metric: value}, ref, quality)
+        for (metric, at, ref, quality), value in spoken(lines).items()
+        if fixed(ref)
+    ]
 
 
 def unsaid(place: Place, lines: Sequence[Line], heard: Heard) -> list[Line]:
@@ -193,11 +212,11 @@ def unsaid(place: Place, lines: Sequence[Line], heard: Heard) -> list[Line]:
     """
     standing_now = {(metric, amount.observed_at, amount.ref) for (_, metric), amount in stood(lines).items()}
     found = []
-    for (metric, at, ref), value in spoken(lines).items():
+    for (metric, at, ref, quality), value in spoken(lines).items():
         said = heard.fixed(ref) or (metric, at, value, ref.delivery_id) in heard.sayings
         if not said and (metric, at, ref) not in standing_now:
             for sign, cause in ((1, Cause.REVERSAL), (-1, Cause.MAPPING_CHANGED)):
-                found.append(_line(place, sign, cause, at, ref, {metric: value * sign}))
+                found.append(_line(place, sign, cause, (at, ref, quality), {metric: value * sign}))
     return found
 
 
@@ -207,16 +226,16 @@ def unsaid(place: Place, lines: Sequence[Line], heard: Heard) -> list[Line]:
 def difference(stood_now: Stood, wanted: Wanted, heard: Heard) -> list[Line]:
     """Return the lines to write: reversals of what is not wanted, and what is wanted and does not stand."""
     wanted = _as_stored(stood_now, wanted)
-    gone: dict[tuple[Place, datetime, Ref], dict[str, int]] = {}
-    new: dict[tuple[Place, datetime, Ref], dict[str, int]] = {}
+    gone: dict[tuple[Place, _Said], dict[str, int]] = {}
+    new: dict[tuple[Place, _Said], dict[str, int]] = {}
     for (place, metric), old in stood_now.items():
         wish = wanted.get((place, metric))
         if wish is None or not heard.holds(metric, wish, old):
-            gone.setdefault((place, old.observed_at, old.ref), {})[metric] = -old.delta
+            gone.setdefault((place, old[1:]), {})[metric] = -old.delta
     for (place, metric), wish in wanted.items():
         known = stood_now.get((place, metric))
         if known is None or not heard.holds(metric, wish, known):
-            new.setdefault((place, wish.amount.observed_at, wish.amount.ref), {})[metric] = wish.amount.delta
+            new.setdefault((place, wish.amount[1:]), {})[metric] = wish.amount.delta
     return _lines(gone, -1) + _lines(new, 1)
 
 
@@ -230,10 +249,11 @@ def _as_stored(stood_now: Stood, wanted: Wanted) -> Wanted:
     return {(marked.get(key, key[0]), key[1]): wish for key, wish in wanted.items()}
 
 
-def _lines(rows: Mapping[tuple[Place, datetime, Ref], dict[str, int]], sign: int) -> list[Line]:
-    return [_line(place, sign, Cause.MAPPING_CHANGED, at, ref, metrics) for (place, at, ref), metrics in rows.items()]
+def _lines(rows: Mapping[tuple[Place, _Said], dict[str, int]], sign: int) -> list[Line]:
+    return [_line(place, sign, Cause.MAPPING_CHANGED, said, metrics) for (place, said), metrics in rows.items()]
 
 
-def _line(place: Place, sign: int, cause: int, at: datetime, ref: Ref, metrics: Mapping[str, int]) -> Line:
+def _line(place: Place, sign: int, cause: int, said: _Said, metrics: Mapping[str, int]) -> Line:
     start, end, flags, day, count, event_key = place
-    return Line(start, end, sign, cause, flags, at, ref, metrics, day, count, event_key)
+    at, ref, quality = said
+    return Line(start, end, sign, cause, flags | quality, at, ref, metrics, day, count, event_key)

@@ -6,7 +6,7 @@ as they are: their lines went too, and cannot be taken back.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -15,7 +15,7 @@ from connectors.contract import Drop, DropReason
 from service.db.engine import driver
 from service.ledger.horizon import is_kept
 from service.ledger.posting import Posting
-from service.ledger.readings import event_key
+from service.ledger.readings import Readings, event_key
 from service.pipeline.normalise import Normal
 from service.records import SourceRow
 
@@ -44,7 +44,11 @@ async def hold(
             for event in normal.events
             if is_kept(event, edge) and event_key(source.source_id.bytes, event.name) not in gone
         ]
-        dropped = len(normal.readings) - len(readings) + len(normal.events) - len(events)
+        dropped = _count(normal.readings) - _count(readings) + len(normal.events) - len(events)
         normal.drops += [Drop(reason=DropReason.OUT_OF_RANGE, detail=_DETAIL)] * dropped
         normal.readings, normal.events = readings, events
     return msgspec.structs.replace(source, tracks_from=max(source.tracks_from, edge))
+
+
+def _count(blocks: Iterable[Readings]) -> int:
+    return sum(len(block.subjects) for block in blocks)

@@ -22,7 +22,7 @@ from connectors.contract import Connector, SubjectRef
 from service.context import Context
 from service.db.engine import Database, driver
 from service.ledger.readings import event_key
-from service.ledger.replace import Known, Told
+from service.ledger.replace import Known, SubjectReading, Told
 from service.ledger.replace_events import ToldEvent, known_keys
 from service.ledger.series import Ref
 from service.pipeline import run
@@ -165,8 +165,11 @@ def _told(read: Read, ref: Ref, source_id: UUID, *, own: bool) -> Iterator[Told]
         types[subject.external_id].add(str(subject.type))
     for fact in normal.facts:
         facts[fact.subject.external_id].append(fact)
-    for reading in normal.readings if own else ():
-        readings[reading.subject.external_id].append(reading)
+    for block in normal.readings if own else ():
+        for subject, metrics in zip(block.subjects, block.metrics, strict=True):
+            readings[subject.external_id].append(
+                SubjectReading(key=block.key, at=block.at, window=block.window, quality=block.quality, metrics=metrics)
+            )
     for name, kinds in types.items():
         yield Told(
             external_id=name,
@@ -180,7 +183,8 @@ def _told(read: Read, ref: Ref, source_id: UUID, *, own: bool) -> Iterator[Told]
 
 def _subjects(normal: Normal) -> Iterator[SubjectRef]:
     yield from (fact.subject for fact in normal.facts)
-    yield from (reading.subject for reading in normal.readings)
+    for block in normal.readings:
+        yield from block.subjects
     yield from (event.subject for event in normal.events)
 
 

@@ -23,10 +23,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from connectors.contract import Connector
 from service.db.engine import Database, driver
 from service.ledger.posting import Posting, close_posting, open_posting
-from service.ledger.replace import REPLAY, Known, Plan, Told, plan_subjects
+from service.ledger.replace import REPLAY, Known, Placed, Plan, Told, plan_subjects
 from service.ledger.replace_events import EventPlan, ToldEvent, plan_events, write_events
 from service.ledger.replace_write import write
-from service.ledger.rows import Placed
 from service.pipeline import claim
 from service.pipeline.claim import Lease
 from service.pipeline.pile import Finished, Pile, Task, catch_up, pile_up

@@ -18,7 +18,7 @@ from service.db.engine import Database, driver
 from service.db.partitions import make_partitions
 from service.inbox import deliveries
 from service.inbox.deliveries import Chosen
-from service.inbox.land import land_page
+from service.inbox.land import land_pages
 from service.ledger.rows import line_of
 from service.ledger.series import Line, Ref, window_state
 from service.ledger.verify import Report, verify
@@ -122,7 +122,7 @@ class Desk:
             self.time += timedelta(seconds=1)
             page = Page(body=str(number).encode(), request={}, cursor={}, received_at=self.time)
             async with self.database.workspace(self.books.workspace_id) as connection:
-                await land_page(connection, self.sources[source], page, [str(number)], self.context)
+                await land_pages(connection, self.sources[source], [page], [str(number)], self.context)
 
     async def drain(self) -> DrainSummary:
         return await Worker(self.database, self.context, SETTINGS, self.connectors).drain()
