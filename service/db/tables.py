@@ -74,6 +74,7 @@ workspaces = sa.Table(
     _text("currency"),
     sa.Column("data_key", BYTEA, nullable=False, comment="the workspace's data key, wrapped by the master key"),
     _at("created_at"),
+    sa.Column("kept_from", INSTANT, comment="nothing is written before it: retention takes or took it"),
     _key(),
 )
 
@@ -240,7 +241,11 @@ delivery_queue = sa.Table(
     sa.Column("attempt", sa.Integer, nullable=False, server_default=sa.text("0"), comment="fences the claim"),
     _at("lease_until", nullable=True),
     _text("error", empty=True),
+    sa.Column(
+        "again", sa.Boolean, nullable=False, server_default=sa.false(), comment="it was posted before: read anew"
+    ),
     _key("source_id", "delivery_id"),
+    sa.Index("ix_delivery_queue_again", "workspace_id", "source_id", postgresql_where=sa.text("again")),
     comment="what is not posted yet; a row is deleted by the transaction that finishes it",
 )
 
@@ -444,6 +449,18 @@ balances = sa.Table(
     comment="the newest value of lifetime and level series, per metric",
 )
 
+retentions = sa.Table(
+    "retentions",
+    metadata,
+    _workspace(),
+    _at("kept_from"),
+    _batch(),
+    sa.Column("since", INSTANT, nullable=False, comment="what begins here or later lost nothing"),
+    _json("observed"),
+    _key("kept_from"),
+    comment="append-only: what was carried before months of validity went; observed: newest of them per platform",
+)
+
 confirmations = sa.Table(
     "confirmations",
     metadata,
@@ -566,7 +583,7 @@ TENANT = frozenset(
         workspaces, api_keys, strategies, campaigns, campaign_versions, sources, creators, creator_profiles,
         deliveries, delivery_keys, delivery_queue, delivery_outcomes, refresh_hints, fetch_tasks,
         subjects, subject_facts, memberships,
-        books, postings, series, entries, balances, confirmations, events, subject_days, campaign_days,
+        books, postings, series, entries, balances, retentions, confirmations, events, subject_days, campaign_days,
     }
 )  # fmt: skip
 CONTROL = frozenset({tenants, key_routes, webhook_routes, pending_work})

@@ -38,7 +38,12 @@ Profiles = Mapping[UUID, frozenset[tuple[str, str]]]
 
 
 def campaigns_of(candidate: Candidate, campaigns: Iterable[Ruled], profiles: Profiles) -> set[UUID]:
-    """Return the campaigns whose rules the subject meets. An archived campaign keeps its rules."""
+    """Return the campaigns whose rules the subject meets. An archived campaign keeps its rules.
+
+    A subject that no source names any more (its deliveries were read anew and speak of others) counts nowhere.
+    """
+    if not candidate.sources:
+        return set()
     return {
         campaign.campaign_id
         for campaign in campaigns

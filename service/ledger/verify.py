@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -22,10 +22,12 @@ from service.db.engine import driver
 from service.ledger import days, statements
 from service.ledger.assign import Candidate, campaigns_of
 from service.ledger.facts import sources_of
+from service.ledger.horizon import is_kept, is_whole
 from service.ledger.memberships import load_profiles, load_rules
 from service.ledger.readings import Readings, SeriesKey, event_key, series_id
 from service.ledger.rows import balance_of
-from service.ledger.series import Flag, Line, Step, standing, unwind, window_state
+from service.ledger.series import Cause, Flag, Line, Step, standing, unwind, window_state
+from service.ledger.tallies import Cell
 from service.ledger.write import Said
 from service.records import ClaimedDelivery
 
@@ -74,14 +76,15 @@ async def verify(
     """Prove the books of a workspace inside one read-only snapshot; ``progress`` hears (check, things checked)."""
     raw = await driver(connection)
     report = Report()
+    edge = await raw.fetchval("select kept_from from workspaces where workspace_id = $1", workspace_id)
     tell = progress or (lambda _check, _count: None)
     async for rows in _subject_chunks(raw, workspace_id):
         ids = [row["subject_id"] for row in rows]
         lines = await days.lines_of(raw, workspace_id, ids)
-        await _check_days(raw, workspace_id, ids, lines, report)
-        _check_extents(rows, lines, report)
+        await _check_days(raw, workspace_id, ids, lines, edge, report)
+        _check_extents(rows, lines, edge, report)
         await _check_balances(raw, workspace_id, ids, lines, report)
-        await _check_events(raw, workspace_id, ids, lines, report)
+        await _check_events(raw, workspace_id, ids, lines, edge, report)
         await _check_members(raw, workspace_id, rows, report)
         await _check_facts(raw, workspace_id, rows, report)
         report.count("subjects", len(ids))
@@ -89,7 +92,7 @@ async def verify(
     await _check_campaigns(raw, workspace_id, report)
     await _check_postings(raw, workspace_id, report)
     async for part in _delivery_chunks(raw, workspace_id):
-        await _check_deliveries(raw, workspace_id, part, reread, report)
+        await _check_deliveries(raw, workspace_id, part, reread, edge, report)
         tell("deliveries", len(part))
     kept, total = await raw.fetchrow(_EVIDENCE, workspace_id)
     report.evidence = kept / total if total else None
@@ -123,28 +126,38 @@ from subject_facts f join postings p using (workspace_id, batch)
 where f.workspace_id = $1 and f.subject_id = any($2::uuid[])
 order by f.subject_id, f.name, p.posting desc
 """
-_EVIDENCE = """
+_EVIDENCE = f"""
 select count(*) filter (where exists (select from deliveries d where d.workspace_id = $1
   and d.received_at = e.received_at and d.delivery_id = e.delivery_id)), count(*)
-from entries e where e.workspace_id = $1
+from entries e where e.workspace_id = $1 and e.cause <> {Cause.CARRIED}
 """
 
 
 async def _check_days(
-    raw: asyncpg.Connection[Any], workspace_id: UUID, ids: Sequence[UUID], lines: Lines, report: Report
+    raw: asyncpg.Connection[Any],
+    workspace_id: UUID,
+    ids: Sequence[UUID],
+    lines: Lines,
+    edge: datetime | None,
+    report: Report,
 ) -> None:
     zones, _ = await days.zones_of(raw, workspace_id, ids)
     wanted = {
         (subject, *cell): (*map(sums.get, ADDITIVE), carried)
         for subject, cell, sums, carried in days.subject_days(lines, zones).items()
+        if is_whole(cell, edge)
     }
-    found = {tuple(row)[:7]: tuple(row)[7:] for row in await raw.fetch(_DAYS, workspace_id, ids)}
+    found = {
+        tuple(row)[:7]: tuple(row)[7:]
+        for row in await raw.fetch(_DAYS, workspace_id, ids)
+        if is_whole(Cell(*tuple(row)[1:7]), edge)
+    }
     _compare("subject_days", wanted, found, report)
     report.count("subject_days", len(found))
 
 
-def _check_extents(rows: Iterable[Any], lines: Lines, report: Report) -> None:
-    """Hold the newest reading and the longest window of subjects to their lines."""
+def _check_extents(rows: Iterable[Any], lines: Lines, edge: datetime | None, report: Report) -> None:
+    """Hold the newest reading and the longest window of subjects to their lines; both only grow, whatever is taken."""
     wanted: dict[UUID, tuple[Any, int]] = {}
     for (subject, _), (key, series_lines) in lines.items():
         at, longest = wanted.get(subject, (series_lines[0].observed_at, 1))
@@ -154,8 +167,9 @@ def _check_extents(rows: Iterable[Any], lines: Lines, report: Report) -> None:
             max(longest, *(line.days for line in series_lines)) if counted else longest,
         )
     for row in rows:
-        found = (row["observed_at"], row["longest"])
-        if found != wanted.get(row["subject_id"], (None, 1)):
+        found, least = (row["observed_at"], row["longest"]), wanted.get(row["subject_id"], (None, 1))
+        reaches = edge is not None and found[1] >= least[1] and (least[0] is None or found[0] >= least[0])
+        if found != least and not reaches:
             report.differs("extents", row["subject_id"], wanted.get(row["subject_id"]), found)
 
 
@@ -186,17 +200,24 @@ async def _check_balances(
 
 
 async def _check_events(
-    raw: asyncpg.Connection[Any], workspace_id: UUID, ids: Sequence[UUID], lines: Lines, report: Report
+    raw: asyncpg.Connection[Any],
+    workspace_id: UUID,
+    ids: Sequence[UUID],
+    lines: Lines,
+    edge: datetime | None,
+    report: Report,
 ) -> None:
     wanted = {
         line.event_key: (subject, series, line.valid_from, dict(line.metrics))
         for (subject, series), (key, series_lines) in lines.items()
         if key.kind is Kind.EVENT
         for line in days.net(series_lines)
+        if line.event_key is not None and is_after(line.valid_from, edge)
     }
     found = {
         row["event_key"]: (row["subject_id"], row["series_id"], row["at"], row["metrics"])
         for row in await raw.fetch(_EVENTS, workspace_id, ids)
+        if is_after(row["at"], edge)
     }
     _compare("events", wanted, found, report)
     report.count("events", len(found))
@@ -228,7 +249,8 @@ async def _check_facts(raw: asyncpg.Connection[Any], workspace_id: UUID, rows: I
     wanted: dict[UUID, dict[str, Any]] = defaultdict(dict)
     ids = [row["subject_id"] for row in rows]
     for fact in await raw.fetch(_NEWEST_FACTS, workspace_id, ids):
-        wanted[fact["subject_id"]][fact["name"]] = fact["value"]
+        if fact["value"] is not None:  # without a value nobody says it any more
+            wanted[fact["subject_id"]][fact["name"]] = fact["value"]
     for row in rows:
         found = {name: value for name, (_, value) in row["facts"].items()}
         if wanted[row["subject_id"]] != found:
@@ -294,7 +316,12 @@ async def _delivery_chunks(raw: asyncpg.Connection[Any], workspace_id: UUID) -> 
 
 
 async def _check_deliveries(
-    raw: asyncpg.Connection[Any], workspace_id: UUID, rows: Sequence[Any], reread: Reread, report: Report
+    raw: asyncpg.Connection[Any],
+    workspace_id: UUID,
+    rows: Sequence[Any],
+    reread: Reread,
+    edge: datetime | None,
+    report: Report,
 ) -> None:
     by_source: dict[tuple[UUID, str], list[Said]] = defaultdict(list)
     for row in rows:
@@ -302,10 +329,27 @@ async def _check_deliveries(
         if said is None:
             report.replay_would_change += 1
         else:
-            by_source[row["source_id"], row["platform"]].append(said)
+            by_source[row["source_id"], row["platform"]].append(_kept(said, edge))
     for (source_id, platform), parts in by_source.items():
-        await _check_points(raw, workspace_id, source_id, platform, parts, report)
+        await _check_points(raw, workspace_id, source_id, platform, parts, edge, report)
     report.count("deliveries", len(rows))
+
+
+_EVER = datetime.max.replace(tzinfo=UTC)
+
+
+def is_after(at: datetime, edge: datetime | None) -> bool:
+    """Tell whether an instant lies after the edge of the books."""
+    return edge is None or at >= edge
+
+
+def _kept(said: Said, edge: datetime | None) -> Said:
+    """Return what a delivery says of the time after the edge of the books: retention took the rest."""
+    if edge is None:
+        return said
+    readings = [reading for reading in said.readings if is_kept(reading, edge)]
+    events = [event for event in said.events if is_kept(event, edge)]
+    return Said(ref=said.ref, facts=said.facts, readings=readings, events=events)
 
 
 def _delivery_of(row: Any) -> ClaimedDelivery:
@@ -327,6 +371,7 @@ async def _check_points(
     source_id: UUID,
     platform: str,
     parts: Sequence[Said],
+    edge: datetime | None,
     report: Report,
 ) -> None:
     names = sorted({ref.external_id for part in parts for block in part.readings for ref in block.subjects})
@@ -346,7 +391,9 @@ async def _check_points(
                     report.count("points")
     keys = [event_key(source_id.bytes, event.name) for part in parts for event in part.events]
     if keys:
-        said = {row["event_key"]: row["observed_at"] for row in await raw.fetch(statements.EVENTS, workspace_id, keys)}
+        rows = await raw.fetch(statements.EVENTS, workspace_id, keys)
+        # One that happened before the edge stays as it was.
+        said = {row["event_key"]: row["observed_at"] if is_after(row["at"], edge) else _EVER for row in rows}
         for event, key in zip((event for part in parts for event in part.events), keys, strict=True):
             if key not in said or said[key] < event.observed_at:
                 report.differs("points", event.name, event.observed_at, said.get(key))

@@ -20,6 +20,7 @@ from service.context import Context
 from service.ledger.posting import Posted, close_posting, open_posting
 from service.ledger.series import Ref
 from service.ledger.write import Said, post
+from service.pipeline import edge
 from service.pipeline.normalise import Normal, normalise
 from service.records import ClaimedDelivery, Fate, Outcome, SourceRow
 from service.registry import profiles
@@ -88,7 +89,8 @@ async def post_deliveries(
         posting = await open_posting(
             connection, workspace_id, context, cause="deliveries", source_id=source.source_id, exclusive=exclusive
         )
-        await profiles.ensure(connection, workspace_id, source.platform, _profiles(reads), context)
+        source = await edge.hold(connection, posting, source, [part.normal for part in reads])
+        await profiles.ensure(connection, workspace_id, source.platform, profiles_of(reads), context)
         written = await post(connection, posting, source, [_said(part) for part in reads], context, exclusive=exclusive)
         entries = written.entries
         await _hint(connection, workspace_id, source, reads, context.now())
@@ -96,7 +98,7 @@ async def post_deliveries(
             total = sum(entries.values())
             posted = await close_posting(connection, posting, context, deliveries=len(reads), entries=total)
     return [
-        result if isinstance(result, Outcome) else _outcome(result, entries, posted.number if posted else None)
+        result if isinstance(result, Outcome) else outcome_of(result, entries, posted.number if posted else None)
         for result in results
     ]
 
@@ -107,7 +109,7 @@ def _said(part: Read) -> Said:
     return Said(ref=ref, facts=normal.facts, readings=normal.readings, events=normal.events)
 
 
-def _profiles(reads: Sequence[Read]) -> dict[str, str]:
+def profiles_of(reads: Sequence[Read]) -> dict[str, str]:
     """Return the profiles that deliveries name, with the best name said of each."""
     names = {name: "" for part in reads for name in part.normal.profiles}
     for part in reads:
@@ -127,7 +129,8 @@ async def _hint(
         await connection.execute(_HINT, values | lists)
 
 
-def _outcome(part: Read, entries: Mapping[UUID, int], posting: int | None) -> Outcome:
+def outcome_of(part: Read, entries: Mapping[UUID, int], posting: int | None) -> Outcome:
+    """Return what became of a delivery that was read, given its entries and the posting that holds them."""
     return Outcome(
         delivery_id=part.delivery.delivery_id,
         received_at=part.delivery.received_at,

@@ -13,6 +13,7 @@ from service.errors import Invalid
 from service.kpi.buckets import Grain
 from service.kpi.measure import Reason, Value
 from service.kpi.periods import previous
+from service.ledger import kept
 from service.reports.answer import AnswerOut, ComparisonOut, PageOut
 from service.reports.meta import meta_of, range_out
 from service.reports.question import Asked, PlatformNotes, Question, understand
@@ -65,6 +66,7 @@ def _stretches(asked: Asked) -> list[Stretch]:
         period = previous(asked.period)
         if period is None:
             raise Invalid("the range lifetime has no previous period", pointer="?compare", code="no_previous")
+        kept.refuse(asked.kept, period.start, asked.knowledge, people=asked.asks_people)
         found.append(stretch(period, question.granularity, len(asked.kpis), elapsed=True))
     return found
 

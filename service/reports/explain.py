@@ -41,6 +41,7 @@ _CLUSTERED = "; events of one post are taken as independent, which makes it too 
 _DETAILS: Mapping[str, str] = {
     "counted_elsewhere": "reported a second time: reconciled with what counts, never added to it",
     "history_before_tracking": "first values whose growth was not tracked: only the range lifetime holds them",
+    "before_what_is_kept": "what was before retention: only the range lifetime holds it",
     "coarser_source": "windows of whole days that reach over an edge of the range",
     "not_reported": "members that report nothing of it inside the range",
     "missing_numerator": "members that report what is below the line and not what is above it",

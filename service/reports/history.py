@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import ids
 from service.db.engine import driver
-from service.ledger import restatements
+from service.ledger import kept, restatements
 from service.ledger.restatements import Reasons
 from service.reports.answer import MetaOut, MetricOut, PageOut, metric_out
 from service.reports.meta import meta_of
@@ -79,6 +79,7 @@ async def campaign_history(
     raw = await driver(connection)
     asked = await understand(raw, workspace_id, campaign_id, question, now)
     (kpi,) = asked.kpis
+    kept.refuse_history(asked.kept, asked.period.start, after, people=asked.asks_people)
     sums = await total_of(raw, asked)
     replay = await Replay.begin(raw, asked, campaign_id, after)
     changes, page = await _page(raw, replay, limit)

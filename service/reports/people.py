@@ -9,6 +9,7 @@ from uuid import UUID
 import asyncpg
 
 from service.kpi.members import FOLLOWERS_AT_PUBLISH, FOLLOWERS_START
+from service.ledger import kept
 from service.ledger.history.people import Level, levels, levels_at, uniques
 from service.ledger.history.spans import Span
 from service.reports.question import Asked
@@ -64,5 +65,6 @@ async def at_publication(raw: asyncpg.Connection[Any], asked: Asked) -> Mapping[
         elif member.creator is not None and member.published_at is not None:
             asks[member.subject_id] = (member.platform, member.creator, member.published_at)
     keys = list(dict.fromkeys(asks.values()))
+    kept.refuse_instants(asked.kept, [at for _, _, at in keys])
     read = await levels_at(raw, asked.workspace_id, keys, asked.knowledge.number)
     return found | {subject_id: read[key] for subject_id, key in asks.items() if key in read}

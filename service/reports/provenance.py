@@ -158,7 +158,12 @@ async def campaign_provenance(
     waiting = [part for part in parts if behind is None or part.order > behind]
     page, more = waiting[:limit], len(waiting) > limit
     entries = await _entries(raw, asked, page)
-    named = {row["delivery_id"]: (row["received_at"], row["source_id"]) for rows in entries.values() for row in rows}
+    named = {
+        row["delivery_id"]: (row["received_at"], row["source_id"])
+        for rows in entries.values()
+        for row in rows
+        if row["delivery_id"].int  # a carried sum is of many, which retention took
+    }
     deliveries = await evidence.deliveries(raw, workspace_id, named, asked.knowledge.posting)
     return ProvenanceOut(
         metric=kpi.slug,

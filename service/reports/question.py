@@ -14,11 +14,14 @@ from connectors.contract import ADDITIVE, METRICS
 from service.errors import Invalid
 from service.kpi.buckets import Grain
 from service.kpi.catalogue import Kpi, resolve
+from service.kpi.members import FOLLOWERS_AT_PUBLISH
 from service.kpi.periods import Flight, Period, of_days, of_instants
 from service.kpi.periods import resolve as resolve_range
 from service.kpi.profiles import BROAD, MICRO
+from service.ledger import kept
 from service.ledger.history.campaigns import Member, campaign_at, freshness
 from service.ledger.history.knowledge import Knowledge
+from service.ledger.kept import Kept
 from service.records import CampaignKind, CampaignVersion
 
 DIMENSIONS = ("platform", "tier")
@@ -57,6 +60,9 @@ class PlatformNotes(msgspec.Struct, frozen=True, kw_only=True):
     simulated: frozenset[str]
 
 
+_PEOPLE = frozenset({"reach", "followers", FOLLOWERS_AT_PUBLISH})
+
+
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """A question that has been understood: everything resolved, nothing computed.
 
@@ -75,6 +81,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     freshness: Mapping[str, datetime]
     question: Question
     version: CampaignVersion
+    kept: Kept | None = None
 
     @property
     def needed(self) -> frozenset[str]:
@@ -85,6 +92,11 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     def longest(self) -> int:
         """Return how many days a window of the members may have."""
         return max((member.longest for member in self.members), default=1)
+
+    @property
+    def asks_people(self) -> bool:
+        """Tell whether levels or distinct people are needed: what is read at instants, not summed."""
+        return "tier" in self.question.dimensions or not _PEOPLE.isdisjoint(self.needed)
 
 
 async def understand(
@@ -97,7 +109,7 @@ async def understand(
     kpis = _kpis(question.metrics, campaign.version.kind)
     zone = question.timezone or campaign.zone
     needs = {key for kpi in kpis for key in kpi.needs}
-    return Asked(
+    found = Asked(
         workspace_id=workspace_id,
         zone=zone,
         home=zone == campaign.zone and knowledge.number is None,
@@ -110,7 +122,11 @@ async def understand(
         freshness=await freshness(raw, workspace_id, campaign.members, knowledge.number),
         question=question,
         version=campaign.version,
+        kept=await kept.load(raw, workspace_id),
     )
+    kept.refuse(found.kept, found.period.start, knowledge, people=found.asks_people)
+    kept.refuse_freshness(found.kept, knowledge, found.freshness, {member.platform for member in found.members})
+    return found
 
 
 def _kpis(metrics: Sequence[str], kind: CampaignKind) -> tuple[Kpi, ...]:

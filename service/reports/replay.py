@@ -176,7 +176,10 @@ class Replay:
     def _learn(self, lines: Iterable[Any]) -> set[UUID]:
         told = set()
         for line in lines:
-            self.facts[line["subject_id"]][line["name"]] = line["value"]
+            facts = self.facts[line["subject_id"]]
+            facts[line["name"]] = line["value"]
+            if line["value"] is None:  # nobody says it any more
+                del facts[line["name"]]
             told.add(line["subject_id"])
         return told
 
@@ -287,7 +290,9 @@ async def _people_ids(
     found = set(rows)
     if FOLLOWERS_AT_PUBLISH in asked.needed:
         creators = {
-            (rows[line["subject_id"]]["platform"], line["value"]) for line in facts if line["name"] == "creator"
+            (rows[line["subject_id"]]["platform"], line["value"])
+            for line in facts
+            if line["name"] == "creator" and line["value"] is not None
         }
         found |= set((await restatements.subjects_named(raw, asked.workspace_id, sorted(creators))).values())
     return sorted(found)

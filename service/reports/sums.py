@@ -54,7 +54,9 @@ async def total_of(raw: asyncpg.Connection[Any], asked: Asked) -> Sums:
 
 
 def _is_kept(asked: Asked, one: Stretch) -> bool:
-    """Tell whether tallies hold the days of a range."""
+    """Tell whether tallies hold the days of a range; what retention carried over the edge stands in the entries."""
+    if asked.kept is not None and one.period.start is None:
+        return False
     whole = one.period.whole_days or one.period.start is None
     return asked.home and whole and asked.question.granularity is not Grain.HOUR
 
