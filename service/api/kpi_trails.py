@@ -23,7 +23,8 @@ from service.errors import Invalid
 from service.kpi.catalogue import resolve
 from service.reports.explain import ExplanationOut, campaign_explanation
 from service.reports.history import HistoryOut, campaign_history
-from service.reports.provenance import ProvenanceOut, campaign_provenance
+from service.reports.provenance import campaign_provenance
+from service.reports.provenance_answer import ProvenanceOut
 from service.reports.question import Question
 
 router = APIRouter(prefix="/v1/campaigns/{campaign}/kpis/{metric}", tags=["kpis"])

@@ -20,7 +20,8 @@ from service.kpi.question import is_money, shown
 from service.ledger import evidence
 from service.reports.answer import MetaOut, MetricOut, metric_out
 from service.reports.meta import meta_of
-from service.reports.provenance import InputOut, inputs_of
+from service.reports.provenance import inputs_of
+from service.reports.provenance_answer import InputOut
 from service.reports.question import Asked, PlatformNotes, Question, understand
 from service.reports.rows import values_of
 from service.reports.stretches import TOTAL, total_span

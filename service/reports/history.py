@@ -21,8 +21,9 @@ from service.ledger import kept, restatements
 from service.ledger.restatements import Reasons
 from service.reports.answer import MetaOut, MetricOut, PageOut, metric_out
 from service.reports.meta import meta_of
+from service.reports.points import PointOut
 from service.reports.question import PlatformNotes, Question, instant, understand
-from service.reports.replay import Change, PointOut, Replay
+from service.reports.replay import Change, Replay
 from service.reports.rows import values_of
 from service.reports.stretches import TOTAL
 from service.reports.sums import total_of

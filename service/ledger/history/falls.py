@@ -19,12 +19,12 @@ from service.ledger.series import Flag
 
 Range = tuple[datetime, datetime]
 
-# The second condition on flags says nothing new: the planner can tell from it how few lines there are.
 _FLAGGED = f"""
-e.workspace_id = $1 and e.subject_id = any($2::uuid[]) and e.flags & {Flag.SUSPECT} <> 0 and e.flags >= {Flag.SUSPECT}
+e.workspace_id = $1 and e.subject_id = any($2::uuid[]) and e.flags & {Flag.SUSPECT} <> 0
 and e.valid_to > $3 and e.valid_from < $4 and e.valid_from >= $5
 """
-_ANY = f"select exists (select from entries e where {_FLAGGED})"
+# The planner takes nearly every line to be flagged. Asked whether there is one, it would look for it in the heap.
+_ANY = f"select count(*) from entries e where {_FLAGGED}"
 
 
 @lru_cache(maxsize=512)
