@@ -6,7 +6,6 @@ the same signature check, and then one INSERT for each request, committed by its
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -17,12 +16,12 @@ import msgspec
 from fastapi import FastAPI
 
 from benchmarks.office import CONNECTORS
+from connectors.contract import Delivery
 from service import serve, settings, telemetry
 from service.app import build
 from service.commands.running import drive
-from service.inbox.land import Lander, kept_headers
-from service.inbox.store import Kept, Landed, key_hash
-from service.records import SourceRow
+from service.inbox.land import NOTHING, Lander, landing
+from service.inbox.store import Kept, Landed, Origin
 from service.serve_protocol import Limits
 
 TABLE = """
@@ -53,26 +52,23 @@ class OneInsert(Lander):
 
     pool: asyncpg.Pool[Any]
 
-    async def land(
+    async def land_from(
         self,
-        source: SourceRow,
+        origin: Origin,
         *,
         key: str,
         body: bytes,
-        channel: str = "webhook",
-        headers: Mapping[str, str] | None = None,
-        request: Mapping[str, str] | None = None,
-        options: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str],
+        request: Mapping[str, str] = NOTHING,
     ) -> Landed:
         """Insert one row and return once that is committed."""
-        delivery_id = self._context.new_id()
-        texts = (
-            msgspec.json.encode(part).decode() for part in (source.options, kept_headers(headers or {}), request or {})
-        )
-        hashes = (hashlib.sha256(body).digest(), key_hash(f"{channel}:{key}"))
-        place = (source.workspace_id, self._context.now(), delivery_id, source.source_id, channel, source.connector)
-        await self.pool.execute(_INSERT, *place, *texts, body, *hashes)
-        return Landed(delivery_id=delivery_id, outcome=Kept.STORED)
+        now = self._context.now()
+        delivery = Delivery(channel=origin.channel, body=body, received_at=now, headers=headers, request=request)
+        new = landing(origin, delivery, key, self._context)
+        place = (origin.workspace_id, new.received_at, new.delivery_id, origin.source_id, origin.channel)
+        texts = (origin.connector, origin.options, new.headers, new.request)
+        await self.pool.execute(_INSERT, *place, *texts, body, new.body_hash, new.slot)
+        return Landed(delivery_id=new.delivery_id, outcome=Kept.STORED)
 
 
 def insert() -> FastAPI:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import re
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
 
 import msgspec
 import structlog
-from starlette.datastructures import MutableHeaders
+from prometheus_client import Counter, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service import telemetry
@@ -26,12 +27,14 @@ _UPLOAD = re.compile(r"/v1/sources/[^/]+/uploads")
 _OWN_LIMITS = "/v1/webhooks/"
 """Routes below it bound their bodies themselves, by connector."""
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-_HEADERS = {
-    "x-content-type-options": "nosniff",
-    "cache-control": "no-store",
-    "referrer-policy": "no-referrer",
-    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
-}
+_ID_HEADER = b"x-request-id"
+_HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"cache-control", b"no-store"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+)
+"""Of every answer that does not say otherwise."""
 _QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
 """Asked every few seconds by machines: logged only when they fail."""
 
@@ -58,8 +61,8 @@ class Edge:
             await self._app(scope, receive, send)
             return
         scope[REQUEST_ID] = str(self._context.new_id())
-        exchange = _Exchange(scope, receive, send, self._limit(scope["path"]))
         began = self._context.monotonic()
+        exchange = _Exchange(scope, receive, send, self._limit(scope["path"]))
         try:
             if not await exchange.refused_at_once():
                 await self._app(scope, exchange.receive, exchange.send)
@@ -131,10 +134,10 @@ class _Exchange:
 
     def _start(self, message: Message) -> None:
         self.status = message["status"]
-        headers = MutableHeaders(scope=message)
-        headers["x-request-id"] = self._scope[REQUEST_ID]
-        for name, value in _HEADERS.items():
-            headers.setdefault(name, value)
+        headers = [pair for pair in message.get("headers", ()) if pair[0] != _ID_HEADER]
+        chosen = {name for name, _ in headers}
+        headers.append((_ID_HEADER, self._scope[REQUEST_ID].encode("ascii")))
+        message["headers"] = headers + [pair for pair in _HEADERS if pair[0] not in chosen]
 
     async def _answer_refusal(self) -> None:
         code, detail = self._refusal or ("internal", "")
@@ -152,8 +155,8 @@ class _Exchange:
 def _record(scope: Scope, status: int, seconds: float) -> None:
     route = template(scope)
     method = scope["method"] if scope["method"] in _METHODS else "other"
-    telemetry.HTTP_REQUESTS.labels(method, route, str(status)).inc()
-    telemetry.HTTP_SECONDS.labels(route).observe(seconds)
+    _requests(method, route, status).inc()
+    _seconds(route).observe(seconds)
     if route in _QUIET and status < HTTPStatus.BAD_REQUEST:
         return
     _log.info(
@@ -164,6 +167,16 @@ def _record(scope: Scope, status: int, seconds: float) -> None:
         milliseconds=round(seconds * 1000, 1),
         request_id=scope[REQUEST_ID],
     )
+
+
+@lru_cache(maxsize=1024)
+def _requests(method: str, route: str, status: int) -> Counter:
+    return telemetry.HTTP_REQUESTS.labels(method, route, str(status))
+
+
+@lru_cache(maxsize=256)
+def _seconds(route: str) -> Histogram:
+    return telemetry.HTTP_SECONDS.labels(route)
 
 
 def template(scope: Any) -> str:
