@@ -19,7 +19,7 @@ from uvicorn.loops.auto import auto_loop_factory
 from benchmarks import children
 from benchmarks.office import CONNECTORS
 from service import context as contexts
-from service import telemetry
+from service import memory, telemetry
 from service.api.state import Services
 from service.app import open_services, rounds_of
 from service.fetch.plan import TaskState
@@ -85,6 +85,7 @@ async def _main(orders: Orders) -> None:
     settings = Settings.model_validate(orders.settings)
     telemetry.configure_logging("error")
     async with open_services(settings, contexts.real(), CONNECTORS) as parts:
+        memory.settle()
         statements, stop = Statements(parts), asyncio.Event()
         worker = Worker(parts.db, parts.context, parts.settings, parts.connectors, wake=parts.lander.landed)
         posting = [asyncio.create_task(worker.run(stop))] if orders.posts else []

@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 import hmac
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -27,11 +27,13 @@ from connectors.contract import (
     TryLater,
     WebhookRequest,
 )
+from connectors.contract import Usage as BudgetUsage
 from connectors.graph_values import document, items, mapping, text
 
 _WORD = re.compile(r"[a-z0-9_]+")
 _THROTTLED_WAIT = 3600.0  # the windows of Meta's limits are hours, and calls made meanwhile count too
 _LARGEST_FIGURE = 10**9
+_SHARES = ("call_count", "total_time", "total_cputime")  # of its limit, in percent
 _MOST_PAGES = 500
 _LONGEST_CURSOR = 4096
 _LONGEST_CHALLENGE = 256
@@ -50,6 +52,8 @@ class Refusal(enum.StrEnum):
     GONE = "gone"  # the object does not exist, or this token does not see it
     TOO_FEW_VIEWERS = "too_few_viewers"
     BEFORE_BUSINESS = "before_business"  # posted before the account became a professional one: for ever
+    OTHER_TOKEN = "other_token"  # noqa: S105 - a person's token where the page's own is asked for
+    NEEDS_PROOF = "needs_proof"  # the app takes calls with a proof of its secret only
     BAD_METRIC = "bad_metric"
     BAD_REQUEST = "bad_request"
 
@@ -77,6 +81,8 @@ _TOKEN_CODES = frozenset({102, 190})
 _PERMISSION_CODES = frozenset({3, 10, *range(200, 300)})
 _TEMPORARY_CODES = frozenset({1, 2})
 _TOO_FEW = "not enough viewers"
+_PAGE_TOKEN = "page access token"  # noqa: S105 - words of the platform
+_PROOF = "appsecret_proof"
 _STATUSES: Mapping[int, Refusal] = {
     HTTPStatus.UNAUTHORIZED: Refusal.DEAD_TOKEN,
     HTTPStatus.FORBIDDEN: Refusal.PERMISSION,
@@ -109,6 +115,9 @@ def _fault_without_envelope(status: int) -> Fault:
 def _refusal(code: int, subcode: int | None, told: str, *, transient: bool) -> Refusal:
     ordered = (
         (code in _THROTTLE_CODES, Refusal.THROTTLED),
+        # Before the codes of dead tokens and of permissions, under which both are told.
+        (_PAGE_TOKEN in told, Refusal.OTHER_TOKEN),
+        (_PROOF in told, Refusal.NEEDS_PROOF),
         (code in _TOKEN_CODES or "session has been invalidated" in told, Refusal.DEAD_TOKEN),
         (transient or code in _TEMPORARY_CODES, Refusal.TEMPORARY),
         # Code 10 has two meanings: a story with fewer than five viewers is no missing permission.
@@ -133,6 +142,10 @@ def raise_fault(fault: Fault, headers: Mapping[str, str], needs: str = "") -> No
         raise NeedsReauth(f"the access token is no longer valid ({fault.label}): connect the account again")
     if fault.refusal is Refusal.PERMISSION:
         raise NotPermitted(f"the token lacks a permission: {needs or 'unknown'} ({fault.label})")
+    if fault.refusal is Refusal.OTHER_TOKEN:
+        raise NotPermitted(f"the token is a person's, the page's own is asked for: {needs} ({fault.label})")
+    if fault.refusal is Refusal.NEEDS_PROOF:
+        raise NotPermitted(f"the app demands a proof of its secret: switch that off in its settings ({fault.label})")
     raise ConnectorError(f"the Graph API refuses a request: {fault.refusal.value} ({fault.label})")
 
 
@@ -195,11 +208,28 @@ def usage(headers: Mapping[str, str]) -> Usage | None:
     tallies = [mapping(entry) for entry in (app, *business) if entry]
     if not tallies:
         return None
-    percent = max(
-        _number(tally.get(name)) for tally in tallies for name in ("call_count", "total_time", "total_cputime")
-    )
+    percent = max(_number(tally.get(name)) for tally in tallies for name in _SHARES)
     minutes = max(_number(tally.get("estimated_time_to_regain_access")) for tally in tallies)
     return Usage(percent=percent, regain_seconds=minutes * 60)
+
+
+def usages(headers: Mapping[str, str]) -> tuple[BudgetUsage, ...]:
+    """Return the same per budget: ``app`` and each kind of business use (``pages``, ``instagram``, ...)."""
+    business = [items(entries) for entries in _header(headers, "x-business-use-case-usage").values()]
+    kinds = [(text(mapping(entry).get("type"), 40), mapping(entry)) for entries in business for entry in entries]
+    app = _header(headers, "x-app-usage")
+    found: dict[str, BudgetUsage] = {}
+    for bucket, tally in [*([("app", app)] if app else []), *kinds]:
+        if bucket:
+            one = _budget_usage(bucket, tally)
+            found[bucket] = max(found.get(bucket, one), one, key=lambda told: (told.wait or 0.0, told.used or 0.0))
+    return tuple(found.values())
+
+
+def _budget_usage(bucket: str, tally: Mapping[str, Any]) -> BudgetUsage:
+    percent = max(_number(tally.get(name)) for name in _SHARES)
+    regain = _number(tally.get("estimated_time_to_regain_access")) * 60
+    return BudgetUsage(bucket=bucket, used=min(percent / 100, 1.0), reset=regain or None, wait=regain or None)
 
 
 def _header(headers: Mapping[str, str], name: str) -> dict[str, Any]:
@@ -217,11 +247,15 @@ def _number(value: Any) -> float:
 
 
 class Sheet(msgspec.Struct, frozen=True, kw_only=True):
-    """One page of a listing and the cursor after it (empty: it was the last)."""
+    """One page of a listing and the cursor after it (empty: it was the last).
+
+    ``fault`` is the error of a listing that was not to be had and may be missing.
+    """
 
     response: Response
     body: dict[str, Any]
     cursor: dict[str, str]
+    fault: Fault | None = None
 
 
 _CURSOR_KEYS = ("after", "until", "__paging_token")
@@ -250,25 +284,45 @@ def next_cursor(body: Mapping[str, Any]) -> dict[str, str]:
     return found
 
 
+def next_after(body: Mapping[str, Any]) -> dict[str, str]:
+    """Return the same of a platform that names no next page: it goes on while there is something and a place after."""
+    after = mapping(mapping(body.get("paging")).get("cursors")).get("after")
+    if not items(body.get("data")) or not isinstance(after, str) or not after:
+        return {}
+    if len(after) > _LONGEST_CURSOR:
+        raise ConnectorError("a listing goes on without saying where")
+    return {"after": after}
+
+
 def _in_link(link: str) -> dict[str, str]:
     from_query = dict(parse_qsl(urlsplit(link).query))
     return only_cursor(from_query)
 
 
 async def listing(
-    http: Http, path: str, params: Mapping[str, str], cursor: Mapping[str, str], needs: str = ""
+    http: Http,
+    path: str,
+    params: Mapping[str, str],
+    cursor: Mapping[str, str],
+    needs: str = "",
+    *,
+    optional: bool = False,
+    following: Callable[[Mapping[str, Any]], dict[str, str]] = next_cursor,
 ) -> AsyncIterator[Sheet]:
     """Yield the pages of a cursor edge from ``cursor`` on. Not for insights: their paging never ends.
 
-    Raises :class:`ConnectorError` for a listing that comes back to a page or does not end after 500.
+    An ``optional`` one that the account does not have is one page with the fault. Raises :class:`ConnectorError` for a
+    listing that comes back to a page or does not end after 500.
     """
     at = only_cursor(cursor)
     seen = [at]
     for _ in range(_MOST_PAGES):
         response = await http.get(path, {**params, **at})
-        body = require(response, needs)
-        at = next_cursor(body)
-        yield Sheet(response=response, body=body, cursor=at)
+        body, fault = examine(response, needs)
+        if fault is not None and not optional:
+            raise_fault(fault, response.headers, needs)
+        at = following(body)
+        yield Sheet(response=response, body=body, cursor=at, fault=fault)
         if not at:
             return
         if at in seen:

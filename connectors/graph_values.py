@@ -10,6 +10,7 @@ import re
 import unicodedata
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -107,6 +108,19 @@ def _moment(value: Any) -> datetime | None:
     found = datetime.fromisoformat(value)
     return found.astimezone(UTC) if found.tzinfo is not None else None
 
+
+def link_marks(url: Any) -> dict[str, str]:
+    """Return what a link says of its campaign: its ``utm_*`` parameters; empty for anything else."""
+    try:
+        query = parse_qsl(urlsplit(url).query, max_num_fields=_MOST_PARAMETERS) if isinstance(url, str) else []
+    except ValueError:
+        return {}
+    found = {name: (text(value, 200) or "").strip() for name, value in query if name in _MARKS}
+    return {name: value for name, value in found.items() if value and value.isprintable()}
+
+
+_MARKS = frozenset({"utm_campaign", "utm_source", "utm_medium"})
+_MOST_PARAMETERS = 100
 
 _TAG_CATEGORIES = frozenset({"Ll", "Lu", "Lt", "Lm", "Lo", "Mn", "Mc", "Me", "Nd", "Nl", "No", "Pc", "So"})
 _JOINERS = "\u200c\u200d\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff"  # inside scripts and emoji

@@ -1,23 +1,22 @@
 """Fetches Instagram: which calls each kind of task makes, in which order, and what its cursor remembers.
 
-Pages are handed on as they came, errors about one media included. Every cursor names the work that is left, so that a
-task resumed from any page makes the calls that an unbroken one would have made. Nothing is read here beyond what the
-next call needs.
+Pages are handed on as they came, errors about one media included. Listings, what is due of them and days are fetched
+as on every Graph platform: see ``connectors.graph_listings``.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-import msgspec
-
 from connectors import graph
+from connectors import graph_listings as listings
 from connectors import graph_values as values
 from connectors import instagram_metrics as metrics
-from connectors.contract import DropReason, FetchKind, NotSupported, Page, SubjectRef, SubjectType, Task, day_window
+from connectors.contract import FetchKind, NotSupported, Page, SubjectRef, SubjectType, Task
 from connectors.graph import Refusal
+from connectors.graph_listings import DueObject, Edge, Looked, Step
 from connectors.instagram_account import Account
 
 LOOK_BACK = timedelta(days=7)
@@ -34,7 +33,9 @@ KINDS = (
 _STORY_FIELDS = "id,media_type,media_product_type,permalink,timestamp"
 _MEDIA_FIELDS = f"{_STORY_FIELDS},caption,like_count,comments_count,shortcode"
 _PROFILE_FIELDS = "id,username,followers_count,follows_count,media_count"
-_LIMIT = "100"
+_MEDIA = Edge(name="media", page="media", fields=_MEDIA_FIELDS)
+_SHORT = Edge(name="media", page="media", fields=_STORY_FIELDS)
+_STORIES = Edge(name="stories", page="stories", fields=_STORY_FIELDS)
 _PRODUCTS = {
     SubjectType.POST: "FEED",
     SubjectType.VIDEO: "FEED",
@@ -43,106 +44,79 @@ _PRODUCTS = {
     SubjectType.STORY: "STORY",
     SubjectType.AD: "AD",
 }
-_NAME_LETTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ_")
-_PARTS_OF_DUE = 3
-
-
-class _Due(msgspec.Struct, frozen=True):
-    """A media whose insights are due, with what is known of it."""
-
-    id: str
-    product: str = ""
-    media_type: str = ""
-
-
-# ------------------------------------------------------------------------------------------------ media
 
 
 async def _media(account: Account, task: Task) -> AsyncIterator[Page]:
-    params = {"fields": _MEDIA_FIELDS, "limit": _LIMIT}
-    path = account.path(account.id, "media")
-    async for sheet in graph.listing(account.http, path, params, task.cursor, account.basic):
-        last = not sheet.cursor or _is_past(sheet, task.start)
-        yield account.page(sheet.response, sheet.cursor, last=last, kind=task.kind, page="media")
-        if last:
-            return
-
-
-def _is_past(sheet: graph.Sheet, start: datetime | None) -> bool:
-    """Whether a listing, newest first, has left the window of interest with a whole page."""
-    published = [_published(item, sheet) for item in values.items(sheet.body.get("data"))]
-    return start is not None and bool(published) and all(at is not None and at < start for at in published)
-
-
-def _published(item: Any, sheet: graph.Sheet) -> datetime | None:
-    at = values.instant(values.mapping(item).get("timestamp"), sheet.response.received_at)
-    return None if isinstance(at, DropReason) else at
+    async for page in listings.listed(account, task, [_MEDIA]):
+        yield page
 
 
 # ------------------------------------------------------------------------------------------------ insights
 
 
 async def _media_insights(account: Account, task: Task) -> AsyncIterator[Page]:
-    pages = _of_subjects(account, task) if task.subjects else _of_listing(account, task, "media")
+    pages = _of_subjects(account, task) if task.subjects else _of_listing(account, task, _SHORT)
     async for page in pages:
         yield page
 
 
 async def _stories(account: Account, task: Task) -> AsyncIterator[Page]:
-    async for page in _of_listing(account, task, "stories"):
+    async for page in _of_listing(account, task, _STORIES):
         yield page
 
 
-async def _of_subjects(account: Account, task: Task) -> AsyncIterator[Page]:
-    """Yield the node, which has the counting likes and comments, and the insights of each due media.
+def _of_listing(account: Account, task: Task, edge: Edge) -> AsyncIterator[Page]:
+    """Return the insights of every media of a listing, and of stories the listing itself."""
+    return listings.due_pages(account, task, [edge], _due, _asking(account, task), show=edge is _STORIES)
 
-    Of a story there are insights alone. The cursor is the last media done (``media``) and, between its two calls,
-    the one at hand with what its node said.
+
+def _due(edge: Edge, fields: Mapping[str, Any], media: str) -> Iterable[DueObject]:
+    product = "STORY" if edge is _STORIES else listings.name_in(fields, "media_product_type")
+    return [DueObject(media, product, listings.name_in(fields, "media_type"))]
+
+
+def _of_subjects(account: Account, task: Task) -> AsyncIterator[Page]:
+    """Return the node, which has the counting likes and comments, and the insights of each due media.
+
+    Of a story there are insights alone.
     """
-    named = {ref.external_id: _Due(ref.external_id, _PRODUCTS[ref.type]) for ref in task.subjects if _is_media(ref)}
-    ids = list(named)
-    done = task.cursor.get("media")
-    for index in range(ids.index(done) + 1 if done in named else 0, len(ids)):
-        media, last = named[ids[index]], index == len(ids) - 1
-        if task.cursor.get("at") == media.id:
-            media = _Due(media.id, task.cursor.get("product", ""), task.cursor.get("media_type", ""))
-        elif media.product != "STORY":
-            before = ids[index - 1] if index else ""
-            page, found = await _node(account, task, media, before, last=last)
-            yield page
-            if found is None:
-                continue
-            media = found
-        yield await _insights(account, task, media, {"media": media.id}, last=last)
+    named = {
+        ref.external_id: DueObject(ref.external_id, _PRODUCTS[ref.type]) for ref in task.subjects if _is_media(ref)
+    }
+
+    async def look(media: str) -> Looked:
+        due = named[media]
+        return Looked(due=[due]) if due.product == "STORY" else await _node(account, task, due)
+
+    return listings.subject_pages(account, task, list(named), look, _asking(account, task))
+
+
+def _asking(account: Account, task: Task) -> listings.InsightsOf:
+    async def insights(media: DueObject, cursor: Mapping[str, str], last: bool) -> Page:  # noqa: FBT001 - a value
+        return await _insights(account, task, media, cursor, last=last)
+
+    return insights
 
 
 def _is_media(ref: SubjectRef) -> bool:
-    # Ids of other makers (a row of an imported file) mean nothing to Instagram, and "not found" would remove them.
     return ref.type in _PRODUCTS and ref.external_id.isascii() and ref.external_id.isdigit()
 
 
-async def _node(account: Account, task: Task, media: _Due, before: str, *, last: bool) -> tuple[Page, _Due | None]:
-    """Return the page of a media's node and what it says of the media; None when there is no node."""
+async def _node(account: Account, task: Task, media: DueObject) -> Looked:
+    """Return the page of a media's node, and the media to be asked for its insights if there is one."""
     response = await account.get(media.id, fields=_MEDIA_FIELDS)
     body, fault = graph.examine(response, account.basic)
     request = {"kind": task.kind, "page": "media_node", "media_id": media.id, "media_product_type": media.product}
     if fault is not None:
         if fault.refusal is Refusal.GONE:
             await account.require_visible()
-        request["refusal"] = fault.refusal.value
-        return account.page(response, {"media": media.id}, last=last, **request), None
-    found = _Due(media.id, _name(body, "media_product_type") or media.product, _name(body, "media_type"))
-    cursor = {"media": before, "at": media.id, "product": found.product, "media_type": found.media_type}
-    return account.page(response, cursor, last=False, **request), found
+        return Looked(response=response, request={**request, "refusal": fault.refusal.value})
+    product = listings.name_in(body, "media_product_type") or media.product
+    found = DueObject(media.id, product, listings.name_in(body, "media_type"))
+    return Looked(response=response, request=request, due=[found])
 
 
-def _name(fields: Mapping[str, Any], key: str) -> str:
-    """Return an upper-case name of the platform, which may stand in a cursor; empty for anything else."""
-    name = values.text(fields.get(key), 32) or ""
-    return name if set(name) <= _NAME_LETTERS else ""
-
-
-async def _insights(account: Account, task: Task, media: _Due, cursor: Mapping[str, str], *, last: bool) -> Page:
+async def _insights(account: Account, task: Task, media: DueObject, cursor: Mapping[str, str], *, last: bool) -> Page:
     wanted = metrics.metric_set(media.media_type, media.product)
     answer = await account.ask(account.path(media.id, "insights"), wanted, {})
     if answer.fault is not None and answer.fault.refusal is Refusal.GONE:
@@ -160,109 +134,35 @@ async def _insights(account: Account, task: Task, media: _Due, cursor: Mapping[s
     )
 
 
-# ------------------------------------------------------------------------------------------------ listings
-
-
-async def _of_listing(account: Account, task: Task, edge: str) -> AsyncIterator[Page]:
-    """Yield the insights of every media of a listing, and of stories the listing itself.
-
-    The cursor holds what is still due of the pages read and where the listing goes on (or that it has ended). The next
-    page is asked for before the last media of this one: only then is it known whether that was the last.
-    """
-    params = {"fields": _STORY_FIELDS, "limit": _LIMIT}
-    sheets = graph.listing(account.http, account.path(account.id, edge), params, task.cursor, account.basic)
-    queue = _unpack(task.cursor)
-    cursor, ended = graph.only_cursor(task.cursor), "ended" in task.cursor
-    while queue or not ended:
-        while len(queue) <= 1 and not ended:
-            sheet = await anext(sheets)
-            queue += _all_due(sheet, task.start, edge)
-            cursor, ended = sheet.cursor, not sheet.cursor or _is_past(sheet, task.start)
-            if edge == "stories":
-                after = _pack(queue, cursor, ended=ended)
-                last = ended and not queue
-                yield account.page(sheet.response, after, last=last, kind=task.kind, page="stories")
-        if queue:
-            media = queue.pop(0)
-            after = _pack(queue, cursor, ended=ended)
-            yield await _insights(account, task, media, after, last=ended and not queue)
-
-
-def _all_due(sheet: graph.Sheet, start: datetime | None, edge: str) -> list[_Due]:
-    due = []
-    for item in values.items(sheet.body.get("data")):
-        fields = values.mapping(item)
-        media, at = values.identifier(fields.get("id")), _published(item, sheet)
-        if not isinstance(media, DropReason) and (start is None or at is None or at >= start):
-            product = "STORY" if edge == "stories" else _name(fields, "media_product_type")
-            due.append(_Due(media, product, _name(fields, "media_type")))
-    return due
-
-
-def _pack(queue: Iterable[_Due], cursor: Mapping[str, str], *, ended: bool) -> dict[str, str]:
-    due = ",".join(f"{media.id}:{media.product}:{media.media_type}" for media in queue)
-    return {**cursor, "due": due, "ended": "1"} if ended else {**cursor, "due": due}
-
-
-def _unpack(cursor: Mapping[str, str]) -> list[_Due]:
-    parts = [text.rsplit(":", _PARTS_OF_DUE - 1) for text in cursor.get("due", "").split(",")]
-    return [_Due(*part) for part in parts if len(part) == _PARTS_OF_DUE]
-
-
 # ------------------------------------------------------------------------------------------------ the account
 
 
-class _Step(msgspec.Struct, frozen=True):
-    """One call about the account: a page and its first and last Pacific day."""
-
-    page: str
-    first: date
-    last: date
-
-    @property
-    def name(self) -> str:
-        """What a cursor remembers of it."""
-        return f"{self.page}:{self.first}:{self.last}"
-
-
 async def _account_day(account: Account, task: Task, now: datetime) -> AsyncIterator[Page]:
-    steps = _plan(task, now)
-    names = [step.name for step in steps]
-    done = task.cursor.get("done")
-    for index in range(names.index(done) + 1 if done in names else 0, len(steps)):
-        yield await _account_page(account, task, steps[index], now, last=index == len(steps) - 1)
+    async def call(step: Step, last: bool) -> Page:  # noqa: FBT001 - a value
+        return await _account_page(account, task, step, now, last=last)
+
+    async for page in listings.step_pages(_plan(task, now), task, call):
+        yield page
 
 
-def _plan(task: Task, now: datetime) -> list[_Step]:
+def _plan(task: Task, now: datetime) -> list[Step]:
     """Return the calls for the complete Pacific days of the window: series in months, totals one day per call."""
-    first = values.pacific_date(task.start or now - LOOK_BACK)
-    end = min(values.pacific_date(task.end or now), values.pacific_date(now))
-    days = [first + timedelta(days=index) for index in range((end - first).days)]
-    months = [days[index : index + metrics.SERIES_DAYS] for index in range(0, len(days), metrics.SERIES_DAYS)]
-    series = [_Step("account_series", month[0], month[-1]) for month in months]
-    return series + [_Step(page, day, day) for day in days for page in ("account_totals", "account_follows")]
+    days = listings.complete_days(task, now, LOOK_BACK)
+    series = listings.spans("account_series", days, metrics.SERIES_DAYS)
+    return series + [Step(page, day, day) for day in days for page in ("account_totals", "account_follows")]
 
 
-async def _account_page(account: Account, task: Task, step: _Step, now: datetime, *, last: bool) -> Page:
+async def _account_page(account: Account, task: Task, step: Step, now: datetime, *, last: bool) -> Page:
     wanted, more = _account_call(step, now)
-    start, end = day_window(step.first, values.PACIFIC).start, day_window(step.last, values.PACIFIC).end
-    window = {"period": "day", "since": str(int(start.timestamp())), "until": str(int(end.timestamp()))}
-    answer = await account.ask(account.path(account.id, "insights"), wanted, {**window, **more})
+    path, params = account.path(account.id, "insights"), {"period": "day", **step.window, **more}
+    answer = await account.ask(path, wanted, params)
     if answer.fault is not None and answer.fault.refusal is Refusal.GONE:
         graph.raise_fault(answer.fault, answer.response.headers, account.insights)
-    return account.page(
-        answer.response,
-        {"done": step.name},
-        last=last,
-        kind=task.kind,
-        page=step.page,
-        day=step.first.isoformat(),
-        last_day=step.last.isoformat(),
-        **answer.described(),
-    )
+    request = {"kind": task.kind, **step.described, **answer.described()}
+    return account.page(answer.response, {"done": step.name}, last=last, **request)
 
 
-def _account_call(step: _Step, now: datetime) -> tuple[tuple[str, ...], dict[str, str]]:
+def _account_call(step: Step, now: datetime) -> tuple[tuple[str, ...], dict[str, str]]:
     """Return the metrics of a step and the parameters that they need."""
     if step.page == "account_totals":
         return metrics.TOTALS_SET, {"metric_type": "total_value"}
@@ -288,6 +188,7 @@ _FETCHERS: Mapping[str, Callable[[Account, Task], AsyncIterator[Page]]] = {
 
 def pages_of(account: Account, task: Task, now: datetime) -> AsyncIterator[Page]:
     """Return the pages of a task from its cursor on. Raises :class:`NotSupported` for an unknown kind."""
+    account.resume(task.cursor)
     if task.kind == "account_day":
         return _account_day(account, task, now)
     if task.kind not in _FETCHERS:

@@ -5,77 +5,58 @@ Reading and asking both go by these tables; the decisions behind them are in ``c
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from datetime import timedelta
 
-import msgspec
+from connectors.contract import Kind, Quality, SubjectType
+from connectors.graph_rules import META_VIEWS, VIEWS, Answers, Rule, Rules, checked, left_out
 
-from connectors.contract import Kind, MetricMapping, SubjectType
-
-
-class Rule(msgspec.Struct, frozen=True, kw_only=True):
-    """What becomes of one wire metric of one answer: the keys it is booked under, none with the reason in ``note``.
-
-    ``only`` names the subject types that have it where not all of the answer's have.
-    """
-
-    keys: tuple[str, ...] = ()
-    kind: Kind = Kind.LIFETIME
-    scope: str = ""
-    check: bool = False
-    mapping: str = ""
-    only: tuple[SubjectType, ...] = ()
-    note: str = ""
-
-
-Rules = Mapping[str, Rule]
-_VIEWS = ("views", "impressions")
-_META_VIEWS = "meta_views@1"
 _RETIRED = "retired, and other than its successor"
-
-
-def _left_out(note: str) -> Rule:
-    return Rule(note=note)
-
-
-def _checked(*keys: str, scope: str, kind: Kind = Kind.LIFETIME, mapping: str = "") -> Rule:
-    return Rule(keys=keys, kind=kind, scope=scope, check=True, mapping=mapping)
+_WHO = "who the followers are, no measure of a campaign"
+_ESTIMATED = (Quality.ESTIMATED,)
 
 
 NODE: Rules = {
     "like_count": Rule(keys=("likes",), note="missing when the owner hides likes"),
     "comments_count": Rule(keys=("comments",)),
-    "view_count": _left_out("the insights' views count"),
-    "saved_count": _left_out("the insights' saved counts"),
-    "shares_count": _left_out("the insights' shares count"),
-    "reposts_count": _left_out("a newer metric beside shares"),
+    "view_count": left_out("the insights' views count"),
+    "saved_count": left_out("the insights' saved counts"),
+    "shares_count": left_out("the insights' shares count"),
+    "reposts_count": left_out("a newer metric beside shares"),
 }
 INSIGHTS: Rules = {
-    "views": Rule(keys=_VIEWS, mapping=_META_VIEWS),
+    "views": Rule(keys=VIEWS, mapping=META_VIEWS),
     "impressions": Rule(keys=("impressions",), note="retired 2025-04, in older answers only"),
-    "reach": Rule(keys=("reach",), kind=Kind.UNIQUE, note="estimated"),
+    "reach": Rule(keys=("reach",), kind=Kind.UNIQUE, quality=_ESTIMATED),
     "shares": Rule(keys=("shares",)),
     "saved": Rule(keys=("saves",)),
     "replies": Rule(keys=("comments",), only=(SubjectType.STORY,), note="0 for creators in the EU and Japan"),
     "total_interactions": Rule(keys=("engagements_platform",)),
     "ig_reels_video_view_total_time": Rule(keys=("watch_time",), only=(SubjectType.REEL,), note="milliseconds"),
-    "likes": _checked("likes", scope="insights"),
-    "comments": _checked("comments", scope="insights"),
-    "ig_reels_avg_watch_time": _left_out("a mean, which no sum can be made of"),
-    "navigation": _left_out("taps inside the story player are no clicks"),
-    "follows": _left_out("the account's day series counts new followers"),
-    "profile_visits": _left_out("not offered for reels, so a sum over posts would miss them"),
-    "profile_activity": _left_out("mixes taps of many kinds"),
-    "reposts": _left_out("a newer metric beside shares"),
-    "reels_skip_rate": _left_out("a rate, which no sum can be made of"),
-    "crossposted_views": _left_out("holds views on another platform"),
-    "facebook_views": _left_out("views on another platform"),
-    "total_views": _left_out("holds views on another platform"),
-    "plays": _left_out(_RETIRED),
-    "video_views": _left_out(_RETIRED),
-    "clips_replays_count": _left_out(_RETIRED),
-    "ig_reels_aggregated_all_plays_count": _left_out(_RETIRED),
-    "engagement": _left_out(_RETIRED),
+    "likes": checked("likes", scope="insights"),
+    "comments": checked("comments", scope="insights"),
+    "ig_reels_avg_watch_time": left_out("a mean, which no sum can be made of"),
+    "navigation": left_out("taps inside the story player are no clicks"),
+    "follows": left_out("the account's day series counts new followers"),
+    "profile_visits": left_out("not offered for reels, so a sum over posts would miss them"),
+    "profile_activity": left_out("taps of many kinds; those on links count with the profile"),
+    "reposts": left_out("a newer metric beside shares"),
+    "reels_skip_rate": left_out("a rate, which no sum can be made of"),
+    "crossposted_views": left_out("holds views on another platform"),
+    "facebook_views": left_out("views on another platform"),
+    "total_views": left_out("holds views on another platform"),
+    "plays": left_out(_RETIRED),
+    "video_views": left_out(_RETIRED),
+    "clips_replays_count": left_out(_RETIRED),
+    "ig_reels_aggregated_all_plays_count": left_out(_RETIRED),
+    "engagement": left_out(_RETIRED),
+    "taps_forward": left_out(_RETIRED),
+    "taps_back": left_out(_RETIRED),
+    "exits": left_out(_RETIRED),
+    "carousel_album_engagement": left_out(_RETIRED),
+    "carousel_album_impressions": left_out(_RETIRED),
+    "carousel_album_reach": left_out(_RETIRED),
+    "carousel_album_saved": left_out(_RETIRED),
+    "carousel_album_video_views": left_out(_RETIRED),
 }
 STORY_PUSH: Rules = {
     "views": INSIGHTS["views"],
@@ -89,38 +70,46 @@ STORY_PUSH: Rules = {
 }
 PROFILE: Rules = {
     "followers_count": Rule(keys=("followers",), kind=Kind.LEVEL),
-    "follows_count": _left_out("whom the account follows"),
-    "media_count": _left_out("no measure of a campaign"),
+    "follows_count": left_out("whom the account follows"),
+    "media_count": left_out("no measure of a campaign"),
 }
 SERIES: Rules = {
-    "reach": Rule(keys=("reach",), kind=Kind.UNIQUE, scope="account", note="estimated, includes ads"),
+    "reach": Rule(keys=("reach",), kind=Kind.UNIQUE, scope="account", quality=_ESTIMATED, note="includes ads"),
     "follower_count": Rule(keys=("followers_gained",), kind=Kind.PERIOD, note="absent under 100 followers"),
-    "impressions": _checked("impressions", scope="account", kind=Kind.PERIOD),
+    "impressions": checked("impressions", scope="account", kind=Kind.PERIOD),
     "profile_views": Rule(keys=("profile_views",), kind=Kind.PERIOD, note="retired 2025-01, in older answers only"),
+    "email_contacts": left_out(_RETIRED),
+    "get_direction_links": left_out(_RETIRED),
+    "phone_call_clicks": left_out(_RETIRED),
+    "text_message_clicks": left_out(_RETIRED),
+    "website_clicks": left_out(_RETIRED),
+    "online_followers": left_out("when followers are online, no measure of a campaign"),
 }
 TOTALS: Rules = {
-    "views": _checked(*_VIEWS, scope="account", kind=Kind.PERIOD, mapping=_META_VIEWS),
-    "likes": _checked("likes", scope="account", kind=Kind.PERIOD),
-    "comments": _checked("comments", scope="account", kind=Kind.PERIOD),
-    "shares": _checked("shares", scope="account", kind=Kind.PERIOD),
-    "saves": _checked("saves", scope="account", kind=Kind.PERIOD),
-    "total_interactions": _checked("engagements_platform", scope="account", kind=Kind.PERIOD),
+    "views": checked(*VIEWS, scope="account", kind=Kind.PERIOD, mapping=META_VIEWS),
+    "likes": checked("likes", scope="account", kind=Kind.PERIOD),
+    "comments": checked("comments", scope="account", kind=Kind.PERIOD),
+    "shares": checked("shares", scope="account", kind=Kind.PERIOD),
+    "saves": checked("saves", scope="account", kind=Kind.PERIOD),
+    "total_interactions": checked("engagements_platform", scope="account", kind=Kind.PERIOD),
     "profile_links_taps": Rule(keys=("clicks_all",), kind=Kind.PERIOD, note="taps on any link of the profile"),
     "reach": SERIES["reach"],
-    "replies": _left_out("the stories' own replies count as comments"),
-    "accounts_engaged": _left_out("distinct accounts, with no key of their own"),
-    "profile_views": _left_out(_RETIRED),
-    "website_clicks": _left_out(_RETIRED),
-    "follower_demographics": _left_out("who the followers are, no measure of a campaign"),
+    "replies": left_out("the stories' own replies count as comments"),
+    "accounts_engaged": left_out("distinct accounts, with no key of their own"),
+    "profile_views": left_out(_RETIRED),
+    "website_clicks": left_out(_RETIRED),
+    "follower_demographics": left_out(_WHO),
+    "engaged_audience_demographics": left_out(_WHO),
+    "reached_audience_demographics": left_out(_WHO),
 }
 FOLLOWS: Rules = {
-    "follows_and_unfollows.FOLLOWER": _checked("followers_gained", scope="follows_and_unfollows", kind=Kind.PERIOD),
+    "follows_and_unfollows.FOLLOWER": checked("followers_gained", scope="follows_and_unfollows", kind=Kind.PERIOD),
     "follows_and_unfollows.NON_FOLLOWER": Rule(keys=("followers_lost",), kind=Kind.PERIOD),
 }
 
 _MEDIA_TYPES = (SubjectType.POST, SubjectType.REEL, SubjectType.AD)
 _ALL_MEDIA = (*_MEDIA_TYPES, SubjectType.STORY)
-_ANSWERS: tuple[tuple[str, Rules, tuple[SubjectType, ...]], ...] = (
+ANSWERS: Answers = (
     ("media", NODE, _MEDIA_TYPES),
     ("insights", INSIGHTS, _ALL_MEDIA),
     ("story_insights", STORY_PUSH, (SubjectType.STORY,)),
@@ -129,26 +118,6 @@ _ANSWERS: tuple[tuple[str, Rules, tuple[SubjectType, ...]], ...] = (
     ("account_totals", TOTALS, (SubjectType.PROFILE,)),
     ("account_follows", FOLLOWS, (SubjectType.PROFILE,)),
 )
-
-
-def declared() -> Iterator[MetricMapping]:
-    """Yield what each wire metric becomes, named ``answer/metric``."""
-    for answer, rules, types in _ANSWERS:
-        for name, rule in rules.items():
-            wire = f"{answer}/{name}"
-            if not rule.keys:
-                yield MetricMapping(wire=wire, metric=None, counting=False, note=rule.note)
-            for key in rule.keys:
-                yield MetricMapping(
-                    wire=wire,
-                    metric=key,
-                    kind=rule.kind,
-                    subject_types=rule.only or types,
-                    counting=not rule.check,
-                    mapping=rule.mapping,
-                    note=rule.note,
-                )
-
 
 # Safe sets: one metric that a media does not know fails the whole call.
 _FEED_SET = ("views", "reach", "saved", "shares", "total_interactions", "likes", "comments")

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from service import memory
 from service import serve as server
 from service.app import build, newest_revision, place_of
 from service.commands import running
@@ -39,6 +40,7 @@ def serve(
         app = build(settings, roles=[name.strip() for name in role.split(",")])
         limits = Limits(announce=_ANNOUNCE if settings.env == "prod" else 0.0)
         place = (host or settings.host, settings.port if port is None else port)
+        memory.settle()
         running.drive(server.serve(app, *place, limits))
 
 

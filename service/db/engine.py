@@ -46,17 +46,26 @@ def asyncpg_url(url: str) -> sa.URL:
 
 def make_engine(url: str, pool_size: int = 10, **server_settings: str) -> AsyncEngine:
     """Return an engine with ``pool_size`` connections, none beyond, and the time-outs every session has."""
-    return create_async_engine(
+    engine = create_async_engine(
         asyncpg_url(url),
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=10,
-        pool_pre_ping=True,
+        # Every transaction here ends before its connection is given back: another rollback would be a trip for nothing.
+        pool_reset_on_return=None,
         hide_parameters=True,
         json_serializer=lambda value: msgspec.json.encode(value).decode(),
         json_deserializer=msgspec.json.decode,
         connect_args={"server_settings": _SERVER_SETTINGS | server_settings},
     )
+    sa.event.listen(engine.sync_engine, "checkout", _require_open)
+    return engine
+
+
+def _require_open(connection: Any, _record: Any, _proxy: Any) -> None:
+    """Let the pool replace a connection whose server has gone: the driver has heard of it, so nobody needs to ask."""
+    if connection.driver_connection.is_closed():
+        raise sa.exc.DisconnectionError
 
 
 class Database:

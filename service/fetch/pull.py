@@ -1,15 +1,16 @@
-"""One task of pulling, from its beginning to its end: pages from the connector, each into the inbox with its cursor.
+"""One task of pulling, from its beginning to its end: pages from the connector, into the inbox with their cursor.
 
-No transaction is open while the network is. A page and the cursor after it are one transaction, so a crash repeats one
-page at most, and only where its answer is another is the repeat a delivery of its own. Who lost a task to another
-replica lands nothing more.
+The network and the database work side by side: while pages are being kept the connector fetches the next ones, and
+those that came meanwhile are kept together with the cursor after them, in one transaction. A crash repeats the pages of
+one such group at most, and only where an answer is another is the repeat a delivery of its own. Who lost a task to
+another replica lands nothing more.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import aclosing, asynccontextmanager, suppress
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -35,10 +36,11 @@ from service.db.engine import Database
 from service.db.faults import DATABASE_ERRORS
 from service.errors import TallybookError
 from service.fetch import tasks
+from service.fetch.ahead import Ahead
 from service.fetch.plan import Due, TaskRow, TaskState
 from service.fetch.tasks import TaskLost
 from service.inbox.commit import count_landed
-from service.inbox.land import land_page
+from service.inbox.land import land_pages
 from service.inbox.store import Kept
 from service.records import SourceRow, SourceState
 from service.registry import sources, workspaces
@@ -88,7 +90,6 @@ class _Run(msgspec.Struct):
     task: TaskRow
     pages: int = 0
     stored: int = 0
-    seen: set[str] = msgspec.field(default_factory=set)
 
 
 class Puller:
@@ -162,34 +163,28 @@ class Puller:
             cursor=run.task.cursor,
         )
         pages = run.connector.fetch(self._http_for(known, run.connector), task, self._context.now())
-        async with _closing(pages):
-            async for page in pages:
-                await self._land(run, page)
-                if page.last:
-                    return
+        ahead = Ahead(_without_circles(pages, MOST_PAGES - run.task.pages))
+        try:
+            async with aclosing(ahead.groups()) as groups:
+                async for group in groups:
+                    await self._land(run, group)
+        finally:
+            await ahead.close()
 
-    async def _land(self, run: _Run, page: Page) -> None:
-        """Keep a page and move the cursor past it, or neither."""
-        self._look_for_circles(run, page)
+    async def _land(self, run: _Run, pages: Sequence[Page]) -> None:
+        """Keep pages and move the cursor past them, or neither."""
         workspace_id = run.source.workspace_id
         async with self._db.workspace(workspace_id) as connection:
-            moved = await tasks.advance(connection, workspace_id, run.task, page.cursor, self._until())
+            moved = await tasks.advance(connection, workspace_id, run.task, pages[-1].cursor, len(pages), self._until())
             unit = (moved.kind, moved.slot.isoformat())
-            landed = await land_page(connection, run.source, page, unit, self._context)
+            landed = await land_pages(connection, run.source, pages, unit, self._context)
         run.task = moved
-        run.pages += 1
-        run.stored += landed.outcome is Kept.STORED
-        count_landed("fetch", landed)
-        telemetry.FETCH_PAGES.labels(run.connector.name).inc()
+        run.pages += len(pages)
+        for one in landed:
+            run.stored += one.outcome is Kept.STORED
+            count_landed("fetch", one)
+        telemetry.FETCH_PAGES.labels(run.connector.name).inc(len(pages))
         self._landed.set()
-
-    def _look_for_circles(self, run: _Run, page: Page) -> None:
-        mark = fingerprint(*(msgspec.json.encode(part, order="sorted") for part in (page.request, page.cursor)))
-        if mark in run.seen:
-            raise _Circle("the platform repeats a page")
-        if run.task.pages >= MOST_PAGES:
-            raise _Circle(f"more than {MOST_PAGES} pages")
-        run.seen.add(mark)
 
     # -------------------------------------------------------------------------------------------- leases
 
@@ -274,6 +269,20 @@ def _short(error: str) -> str:
     """Return a message that is fit to keep: one bounded line that every text column takes."""
     line = "".join(letter if letter.isprintable() else " " for letter in error)
     return line[:_LONGEST_ERROR]
+
+
+async def _without_circles(pages: AsyncIterator[Page], most: int) -> AsyncGenerator[Page, None]:
+    """Yield pages until one comes again or there are more than ``most``: then the platform turns in circles."""
+    seen: set[str] = set()
+    async with _closing(pages):
+        async for page in pages:
+            mark = fingerprint(*(msgspec.json.encode(part, order="sorted") for part in (page.request, page.cursor)))
+            if mark in seen:
+                raise _Circle("the platform repeats a page")
+            if len(seen) >= most:
+                raise _Circle(f"more than {MOST_PAGES} pages")
+            seen.add(mark)
+            yield page
 
 
 @asynccontextmanager

@@ -180,10 +180,15 @@ async def _skip_older(
 
 
 async def advance(
-    connection: AsyncConnection, workspace_id: UUID, task: TaskRow, cursor: Mapping[str, str], until: datetime
+    connection: AsyncConnection,
+    workspace_id: UUID,
+    task: TaskRow,
+    cursor: Mapping[str, str],
+    pages: int,
+    until: datetime,
 ) -> TaskRow:
-    """Move a task past a page that lands in the same transaction. Raises :class:`TaskLost`."""
-    moved = msgspec.structs.replace(task, cursor=dict(cursor), pages=task.pages + 1, lease_until=until)
+    """Move a task past pages that land in the same transaction. Raises :class:`TaskLost`."""
+    moved = msgspec.structs.replace(task, cursor=dict(cursor), pages=task.pages + pages, lease_until=until)
     values = {"cursor": _progress(cursor, task.subjects), "pages": moved.pages, "lease_until": until}
     await _change(connection, workspace_id, task, values)
     return moved

@@ -1,7 +1,7 @@
 """How deliveries become durable, whatever road they came: nobody is told *stored* before it is committed.
 
 Webhooks and uploads go through :class:`Lander` and share commits. A fetched page is written in the caller's
-transaction, beside the cursor after it (:func:`land_page`). Nothing is parsed here.
+transaction, beside the cursor after it (:func:`land_pages`). Nothing is parsed here.
 """
 
 from __future__ import annotations
@@ -68,19 +68,21 @@ def _text(value: Mapping[str, Any]) -> str:
     return msgspec.json.encode(value).decode()
 
 
-async def land_page(
-    connection: AsyncConnection, source: SourceRow, page: Page, task: Sequence[str], context: Context
-) -> Landed:
-    """Keep a fetched page in the caller's workspace transaction, which also moves the cursor.
+async def land_pages(
+    connection: AsyncConnection, source: SourceRow, pages: Sequence[Page], task: Sequence[str], context: Context
+) -> list[Landed]:
+    """Keep fetched pages in the caller's workspace transaction, which also moves the cursor; say what became of each.
 
     ``task`` names the unit of pulling (kind and slot). The same answer to the same request of one task is one delivery;
     in another slot it is a reading of its own, even where nothing changed.
     """
-    key = fingerprint(*task, msgspec.json.encode(page.request, order="sorted"), page.body)
-    delivery = Delivery(channel="fetch", body=page.body, received_at=page.received_at, request=page.request)
-    new = landing(origin_of(source, delivery.channel), delivery, key, context)
-    (landed,) = await store(await driver(connection), [new], context.now())
-    return landed
+    origin = origin_of(source, "fetch")
+    landings = []
+    for page in pages:
+        key = fingerprint(*task, msgspec.json.encode(page.request, order="sorted"), page.body)
+        delivery = Delivery(channel="fetch", body=page.body, received_at=page.received_at, request=page.request)
+        landings.append(landing(origin, delivery, key, context))
+    return await store(await driver(connection), landings, context.now())
 
 
 class Lander:

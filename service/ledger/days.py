@@ -12,14 +12,14 @@ import asyncpg
 from connectors.contract import Kind
 from service.ledger import statements
 from service.ledger.readings import SeriesKey
-from service.ledger.rows import array_text, line_of, present
+from service.ledger.rows import line_of
 from service.ledger.series import Line
-from service.ledger.tallies import Cell, Sums, spread
+from service.ledger.sheet import Roster
+from service.ledger.tallies import spread
+from service.ledger.tally_rows import Table, TallyRows
 
 TALLIED = frozenset({Kind.LIFETIME, Kind.PERIOD, Kind.EVENT})
 """Kinds that tallies sum; levels and uniques are never added."""
-
-SubjectDays = dict[tuple[UUID, Cell], dict[str, int]]
 
 
 def key_of(row: Mapping[str, Any]) -> SeriesKey:
@@ -35,29 +35,26 @@ def key_of(row: Mapping[str, Any]) -> SeriesKey:
     )
 
 
-def merge(rows: dict[Any, dict[str, int]], key: Any, sums: Sums) -> None:
-    """Add sums to the row under ``key``; null and a number is the number."""
-    known = rows.get(key)
-    if known is None:
-        rows[key] = dict(sums)
-        return
-    for metric, amount in sums.items():
-        known[metric] = known.get(metric, 0) + amount
+async def add_subjects(connection: asyncpg.Connection[Any], workspace_id: UUID, rows: TallyRows) -> Table:
+    """Add rows to the days of subjects; return them as columns."""
+    table = rows.table()
+    if table.metrics:
+        for blank, parameters in table.parts():
+            await connection.execute(
+                statements.put_days("subject_days", table.metrics, blank=blank), workspace_id, *parameters
+            )
+    return table
 
 
-def _in_order(key: tuple[Any, ...]) -> tuple[Any, ...]:
-    return (key[0].int, *key[1:])
-
-
-async def add(connection: asyncpg.Connection[Any], workspace_id: UUID, table: str, rows: Mapping[Any, Sums]) -> None:
-    """Add rows of sums to a tally table, in key order: two postings that touch the same rows cannot deadlock."""
-    if not rows:
-        return
-    keys = sorted(rows, key=_in_order)
-    metrics = present(rows.values())
-    columns: list[Any] = [list(column) for column in zip(*((*key[:-1], *key[-1]) for key in keys), strict=True)]
-    columns += [array_text(rows[key].get(metric) for key in keys) for metric in metrics]
-    await connection.execute(statements.add_days(table, metrics), workspace_id, *columns)
+async def add_campaigns(
+    connection: asyncpg.Connection[Any], workspace_id: UUID, platform: str, rows: TallyRows
+) -> None:
+    """Add rows of one platform to the days of campaigns."""
+    table = rows.table()
+    if table.metrics:
+        for blank, parameters in table.parts():
+            statement = statements.put_days("campaign_days", table.metrics, blank=blank)
+            await connection.execute(statement, workspace_id, *parameters, platform)
 
 
 def net(lines: Iterable[Line]) -> list[Line]:
@@ -113,15 +110,16 @@ async def zones_of(
 
 def subject_days(
     lines: Mapping[tuple[UUID, int], tuple[SeriesKey, Sequence[Line]]], zones: Mapping[UUID, set[str]]
-) -> SubjectDays:
+) -> TallyRows:
     """Return what the days of subjects must be, from every line of theirs."""
-    found: SubjectDays = {}
+    found = TallyRows(Roster())
     for (subject_id, _), (key, series_lines) in lines.items():
         if key.check or key.kind not in TALLIED:
             continue
+        owner = found.owners.place(subject_id)
         for line in net(series_lines):
             for cell, sums in spread(line, sorted(zones.get(subject_id, ())), key.zone, key.currency, key.paid):
-                merge(found, (subject_id, cell), sums)
+                found.add(owner, found.cell(cell), sums, blank=True)
     return found
 
 
@@ -137,7 +135,7 @@ async def rebuild(
         part = subject_ids[start : start + 500]
         lines = await lines_of(connection, workspace_id, part)
         await connection.execute(statements.CLEAR_SUBJECT_DAYS, workspace_id, part)
-        await add(connection, workspace_id, "subject_days", subject_days(lines, zones))
+        await add_subjects(connection, workspace_id, subject_days(lines, zones))
     await rebuild_campaigns(connection, workspace_id, sorted(touched | set(campaigns)))
 
 

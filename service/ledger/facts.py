@@ -74,7 +74,7 @@ async def resolve(
     types: dict[str, str] = {}
     for ref in refs:
         known = types.get(ref.external_id)
-        if known is None or rank(ref.type) > rank(known):
+        if known is None or (known != ref.type and rank(ref.type) > rank(known)):
             types[ref.external_id] = str(ref.type)
     names = sorted(types)
     found = await _select(connection, posting, platform, types)

@@ -33,14 +33,21 @@ class Fact(msgspec.Struct, frozen=True, kw_only=True):
     observed_at: datetime
 
 
-class SeriesReading(msgspec.Struct, frozen=True, kw_only=True):
-    """One observation of one series; a metric of None withdraws it from a window."""
+class Readings(msgspec.Struct, frozen=True, kw_only=True):
+    """Observations of one series, window and instant, subject by subject: what a page of a report says.
 
-    subject: SubjectRef
+    ``subjects`` and ``metrics`` go side by side and grow while a delivery is read. ``quality`` holds the bits of
+    ``series.Flag`` that the platform says against its numbers. ``withdraws``: the metrics are None, and are taken back
+    from the window.
+    """
+
     key: SeriesKey
     at: datetime
-    metrics: Mapping[str, int | None]
-    window: Window | None = None
+    window: Window | None
+    quality: int = 0
+    withdraws: bool = False
+    subjects: list[SubjectRef]
+    metrics: list[Mapping[str, int | None]]
 
 
 class EventReading(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -11,17 +12,10 @@ import msgspec
 
 from connectors.contract import STORED
 from service.ledger.series import Balance, Line, Ref
+from service.ledger.sheet import array_text, present
 
 SeriesOf = tuple[UUID, int]
 """A subject and a series id: one lifetime or level series, or the home of windows and events."""
-
-
-class Placed(msgspec.Struct, frozen=True):
-    """A line with its subject and series: a row of the ledger, but for its posting."""
-
-    subject_id: UUID
-    series_id: int
-    line: Line
 
 
 def line_of(row: Mapping[str, Any]) -> Line:
@@ -62,47 +56,11 @@ def balance_columns(
         earlier = {key: since.isoformat() for key, since in sorted(balance.since.items()) if since != at}
         columns[2].append(at)
         columns[3].append(msgspec.json.encode(earlier).decode() if earlier else None)
-    columns += [array_text(balance.values.get(key) for _, balance in rows) for key in metrics]
+    columns += [array_text([balance.values.get(key) for _, balance in rows]) for key in metrics]
     return metrics, columns
 
 
-def array_text(values: Iterable[int | None]) -> str:
-    """Return the text of a PostgreSQL array of numbers: the driver checks each element of a list, a text once."""
-    return "{" + ",".join(["NULL" if value is None else str(value) for value in values]) + "}"
-
-
-def present(rows: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
-    """Return the stored metrics that any row holds, in column order."""
-    seen: set[str] = set()
-    for row in rows:
-        seen.update(row)
-    return tuple(key for key in STORED if key in seen)
-
-
-def entry_columns(placed: Sequence[Placed]) -> tuple[tuple[str, ...], list[Any]]:
-    """Return the metrics that occur and the columns of ``statements.insert_entries``; lines are numbered in order."""
-    lines = [row.line for row in placed]
-    metrics = present(line.metrics for line in lines)
-    columns: list[Any] = [
-        [row.subject_id for row in placed],
-        [row.series_id for row in placed],
-        [line.valid_from for line in lines],
-        [line.valid_to for line in lines],
-        list(range(1, len(lines) + 1)),
-        [line.sign for line in lines],
-        [line.cause for line in lines],
-        [line.flags for line in lines],
-        [line.observed_at for line in lines],
-        [line.ref.delivery_id for line in lines],
-        [line.ref.received_at for line in lines],
-        [line.day for line in lines],
-        [line.days for line in lines],
-        [line.event_key for line in lines],
-    ]
-    columns += [array_text(line.metrics.get(key) for line in lines) for key in metrics]
-    return metrics, columns
-
-
+@lru_cache(maxsize=4096)
 def iso(at: datetime) -> str:
     """Return an instant as sortable text in UTC with microseconds."""
     return at.astimezone(UTC).isoformat(timespec="microseconds")

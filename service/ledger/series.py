@@ -23,7 +23,7 @@ from functools import lru_cache
 from typing import NamedTuple
 from uuid import UUID
 
-from connectors.contract import STORED
+from connectors.contract import STORED, Quality
 from service.ledger.edges import edges_between
 
 MICROSECOND = timedelta(microseconds=1)
@@ -41,6 +41,19 @@ class Flag:
     SAME = 16  # between two values of one instant
     SHORT = 32  # a window shorter than a day: never cut
     SUSPECT = 64  # a fall below a tenth: booked, and withheld until it recovers or is confirmed
+    ESTIMATED = 128  # what the platform says against its number
+    SAMPLED = 256
+    THRESHOLDED = 512
+    TRUNCATED = 1024
+
+
+QUALITY: Mapping[Quality, int] = {
+    Quality.ESTIMATED: Flag.ESTIMATED,
+    Quality.SAMPLED: Flag.SAMPLED,
+    Quality.THRESHOLDED: Flag.THRESHOLDED,
+    Quality.TRUNCATED: Flag.TRUNCATED,
+}
+"""The bits of what a platform says against a number: they travel with the lines of a window."""
 
 
 class Cause(enum.IntEnum):
@@ -391,6 +404,7 @@ class Stand(NamedTuple):
     value: int
     observed_at: datetime
     ref: Ref
+    quality: int = 0
 
 
 class WindowState(NamedTuple):
@@ -406,6 +420,7 @@ class WindowReading(NamedTuple):
     at: datetime
     metrics: Mapping[str, int | None]
     ref: Ref
+    quality: int = 0
 
 
 class WindowChange(NamedTuple):
@@ -416,18 +431,21 @@ class WindowChange(NamedTuple):
     confirmed: dict[str, datetime]
 
 
+_SAID = sum(QUALITY.values())
+
+
 def window_state(lines: Iterable[Line], confirmations: Iterable[tuple[int, datetime]]) -> WindowState:
     """Return the state of a window from its lines and its (mask, instant) confirmations."""
-    sums: dict[tuple[str, datetime, Ref], list[int]] = {}
+    sums: dict[tuple[str, datetime, Ref, int], list[int]] = {}
     for line in lines:
         for metric, delta in line.metrics.items():
-            kept = sums.setdefault((metric, line.observed_at, line.ref), [0, 0])
+            kept = sums.setdefault((metric, line.observed_at, line.ref, line.flags & _SAID), [0, 0])
             kept[0] += line.sign
             kept[1] += delta
     state = WindowState({}, {})
-    for (metric, observed_at, ref), (sign, value) in sums.items():
+    for (metric, observed_at, ref, quality), (sign, value) in sums.items():
         if sign:
-            state.stands[metric] = Stand(value, observed_at, ref)
+            state.stands[metric] = Stand(value, observed_at, ref, quality)
         state.said[metric] = max(observed_at, state.said.get(metric, observed_at))
     for mask, at in confirmations:
         for metric in metrics_of(mask):
@@ -452,7 +470,7 @@ def _hear(state: WindowState, reading: WindowReading) -> None:
             if value is None:
                 state.stands.pop(metric, None)
             elif stand is None or stand.value != value:
-                state.stands[metric] = Stand(value, reading.at, reading.ref)
+                state.stands[metric] = Stand(value, reading.at, reading.ref, reading.quality)
 
 
 def book_window(state: WindowState, readings: Iterable[WindowReading]) -> WindowChange:
@@ -485,6 +503,7 @@ class Written(NamedTuple):
     observed_at: datetime
     ref: Ref
     metrics: Mapping[str, int]
+    quality: int = 0
 
 
 class Booked(NamedTuple):
@@ -501,24 +520,8 @@ class Booked(NamedTuple):
 def book(
     lines: Sequence[Line], confirmations: Sequence[tuple[int, datetime]], readings: Sequence[WindowReading]
 ) -> Booked:
-    """Return what readings do to a window, given every line and confirmation of it.
-
-    A first reading and a reading that only confirms are most of what happens and need no look at single metrics.
-    """
-    if len(readings) == 1:
-        at, metrics, ref = readings[0]
-        if not lines and not confirmations and None not in metrics.values():
-            return Booked([Written(1, Cause.GROWTH, at, ref, metrics)], [])  # type: ignore[arg-type]
-        if len(lines) == 1 and lines[0].metrics == metrics and len(confirmations) <= 1:
-            mask = mask_of(metrics)
-            if not confirmations or confirmations[0][0] == mask:
-                said = max(lines[0].observed_at, confirmations[0][1]) if confirmations else lines[0].observed_at
-                return Booked([], [(mask, at)] if at > said else [])
-    return _book_metrics(window_state(lines, confirmations), readings)
-
-
-def _book_metrics(state: WindowState, readings: Sequence[WindowReading]) -> Booked:
-    change = book_window(state, sorted(readings, key=lambda reading: reading.at))
+    """Return what readings do to a window, given every line and confirmation of it."""
+    change = book_window(window_state(lines, confirmations), sorted(readings, key=lambda reading: reading.at))
     replaced = {metric for metric, _ in change.added}
     taken_back = Cause.REVERSAL if replaced else Cause.SOURCE_WITHDREW
     cause = Cause.SOURCE_RESTATED if change.removed else Cause.GROWTH
@@ -531,10 +534,10 @@ def _book_metrics(state: WindowState, readings: Sequence[WindowReading]) -> Book
 
 
 def _written(stands: Iterable[tuple[str, Stand]], sign: int, cause: Cause) -> list[Written]:
-    rows: dict[tuple[datetime, Ref], dict[str, int]] = {}
+    rows: dict[tuple[datetime, Ref, int], dict[str, int]] = {}
     for metric, stand in stands:
-        rows.setdefault((stand.observed_at, stand.ref), {})[metric] = stand.value * sign
-    return [Written(sign, cause, at, ref, metrics) for (at, ref), metrics in rows.items()]
+        rows.setdefault((stand.observed_at, stand.ref, stand.quality), {})[metric] = stand.value * sign
+    return [Written(sign, cause, at, ref, metrics, quality) for (at, ref, quality), metrics in rows.items()]
 
 
 def mask_of(metrics: Iterable[str]) -> int:

@@ -210,22 +210,96 @@ where ({", ".join(f"want.{key}" for key in ADDITIVE)}) is distinct from ({", ".j
 
 
 def _arrays(types: Sequence[str], first: int) -> str:
-    """Return the parameters of ``unnest``; columns of metrics come as the text of an array (``rows.array_text``)."""
+    """Return the parameters of ``unnest``; columns of numbers come as the text of an array (``sheet.array_text``)."""
     return ", ".join(
         f"${first + place}::text::bigint[]" if kind == METRIC else f"${first + place}::{kind}[]"
         for place, kind in enumerate(types)
     )
 
 
+def _of(alias: str, names: Sequence[str]) -> str:
+    return ", ".join(f"{alias}.{name}" for name in names)
+
+
+_SHAPE = {
+    "series_id": "bigint",
+    "valid_from": "timestamptz",
+    "valid_to": "timestamptz",
+    "sign": "smallint",
+    "cause": "smallint",
+    "flags": "smallint",
+    "observed_at": "timestamptz",
+    "delivery_id": "uuid",
+    "received_at": "timestamptz",
+    "day": "date",
+    "days": "smallint",
+    "event_key": "bytea",
+}
+
+
 @lru_cache(maxsize=256)
 def insert_entries(metrics: tuple[str, ...]) -> str:
-    """Return the insert of entries that hold the given metrics: $1 workspace, $2 batch, then the columns as arrays."""
-    types = ["uuid", "bigint", "timestamptz", "timestamptz", "integer", "smallint", "smallint", "smallint"]
-    types += ["timestamptz", "uuid", "timestamptz", "date", "smallint", "bytea"] + [METRIC] * len(metrics)
-    columns = ["subject_id", "series_id", "valid_from", "valid_to", "line", "sign", "cause", "flags"]
-    columns += ["observed_at", "delivery_id", "received_at", "day", "days", "event_key", *metrics]
-    names = ", ".join(columns)
-    return f"insert into entries (workspace_id, batch, {names}) select $1, $2, * from unnest({_arrays(types, 3)})"
+    """Return the insert of entries that hold the given metrics: $1 workspace, $2 batch, then ``Sheet.columns``.
+
+    The dictionary of shapes is joined, not subscripted: a subscript walks an array that holds nulls from its start.
+    """
+    names = ", ".join(metrics)
+    return f"""
+    insert into entries (workspace_id, batch, subject_id, line, {", ".join(_SHAPE)}, {names})
+    select $1, $2, ($3::uuid[])[g.subject], g.line, {_of("k", tuple(_SHAPE))}, {_of("g", metrics)}
+    from unnest($4::text::integer[], $5::text::integer[], {_arrays([METRIC] * len(metrics), 6 + len(_SHAPE))})
+      with ordinality as g (subject, shape, {names}, line)
+    join unnest({_arrays(tuple(_SHAPE.values()), 6)}) with ordinality as k ({", ".join(_SHAPE)}, shape)
+      on k.shape = g.shape
+    """
+
+
+@lru_cache(maxsize=256)
+def held_windows(metrics: tuple[str, ...]) -> str:
+    """Return the look at windows that are about to be booked: $1 workspace, then ``windows.question``.
+
+    Rows (n, verdict) of those whose subject has any line that begins when the window does: 0 the window itself is new,
+    1 it says the same already, 2 the same and this is the newest time that it is said, 3 look closer.
+    """
+    names = ", ".join(metrics)
+    same = f"l.sign = 1 and l.known = g.known and ({_of('l', metrics)}) is not distinct from ({_of('g', metrics)})"
+    mask = " + ".join(f"case when g.{key} is null then 0 else {1 << STORED.index(key)}::bigint end" for key in metrics)
+    return f"""
+    with given as materialized (
+      select g.n, ($2::uuid[])[g.subject] as subject_id, k.series_id, k.valid_from, k.valid_to,
+        ($6::timestamptz[])[g.said] as at, {_of("g", metrics)}, num_nonnulls({_of("g", metrics)}) as known,
+        {mask} as mask
+      from unnest($3::text::integer[], $4::text::integer[], $5::text::integer[], {_arrays([METRIC] * len(metrics), 10)})
+        with ordinality as g (subject, cell, said, {names}, n)
+      join unnest($7::bigint[], $8::timestamptz[], $9::timestamptz[]) with ordinality
+        as k (series_id, valid_from, valid_to, cell) on k.cell = g.cell
+    ), lines as materialized (
+      select e.subject_id, e.series_id, e.valid_from, e.valid_to, e.sign, e.observed_at, {_of("e", metrics)},
+        num_nonnulls({_of("e", STORED)}) as known
+      from entries e
+      where e.workspace_id = $1 and e.subject_id = any($2::uuid[]) and e.valid_from = any($8::timestamptz[])
+    ), confirmed as materialized (
+      select c.subject_id, c.series_id, c.valid_from, c.valid_to, c.mask, c.confirmed_at
+      from confirmations c
+      where c.workspace_id = $1 and c.subject_id = any($2::uuid[]) and c.valid_from = any($8::timestamptz[])
+    ), held as (
+      select g.n, count(*) filter (where o.own) as lines, count(*) filter (where o.own and {same}) as same,
+        max(l.observed_at) filter (where o.own) as said
+      from given g join lines l using (subject_id, valid_from)
+      cross join lateral (select l.series_id = g.series_id and l.valid_to = g.valid_to as own) o
+      group by g.n
+    ), told as (
+      select g.n, count(*) as times, count(*) filter (where c.mask = g.mask) as same, max(c.confirmed_at) as said
+      from given g join confirmed c using (subject_id, series_id, valid_from, valid_to)
+      group by g.n
+    )
+    select n, case
+      when coalesce(h.lines, 0) = 0 and t.n is null then 0
+      when h.lines = 1 and h.same = 1 and (t.n is null or (t.times = 1 and t.same = 1))
+        then case when g.at > greatest(h.said, t.said) then 2 else 1 end
+      else 3 end::integer as verdict
+    from held h full join told t using (n) join given g using (n)
+    """
 
 
 @lru_cache(maxsize=256)
@@ -240,18 +314,26 @@ def write_balances(metrics: tuple[str, ...]) -> str:
     )
 
 
+_CELL_TYPES = {"day": "date", "zone": "text", "basis": "smallint", "days": "smallint", "currency": "text"}
+_CELL_TYPES |= {"paid": "smallint"}
+
+
 @lru_cache(maxsize=256)
-def add_days(table: str, metrics: tuple[str, ...]) -> str:
-    """Return the null-aware addition to ``subject_days`` or ``campaign_days``: $1 workspace, then arrays."""
-    if table == "subject_days":
-        owner, owner_types = ["subject_id"], ["uuid"]
-    else:
-        owner, owner_types = ["campaign_id", "platform"], ["uuid", "text"]
-    key = [*owner, "day", "zone", "basis", "days", "currency", "paid"]
-    types = [*owner_types, "date", "text", "smallint", "smallint", "text", "smallint"] + [METRIC] * len(metrics)
+def put_days(table: str, metrics: tuple[str, ...], *, blank: bool) -> str:
+    """Return the null-aware addition to ``subject_days`` or ``campaign_days``: $1 workspace, then ``Table.parts``, and
+    for campaigns the platform. ``blank``: no row is there yet, and one that is refuses the statement.
+    """
+    cell, first = tuple(_CELL_TYPES), 5 + len(_CELL_TYPES)
+    platform = f"${first + len(metrics)}"
+    owner, extra = ("subject_id", "") if table == "subject_days" else ("campaign_id", "platform, ")
     sums = ", ".join(f"{name} = coalesce(t.{name} + excluded.{name}, t.{name}, excluded.{name})" for name in metrics)
-    return (
-        f"insert into {table} as t (workspace_id, {', '.join([*key, *metrics])}) "
-        f"select $1, * from unnest({_arrays(types, 2)}) "
-        f"on conflict (workspace_id, {', '.join(key)}) do update set {sums}"
-    )
+    key = f"workspace_id, {owner}, {extra}{', '.join(cell)}"
+    return f"""
+    insert into {table} as t ({key}, {", ".join(metrics)})
+    select $1, ($2::uuid[])[g.owner], {f"{platform}::text, " if extra else ""}{_of("k", cell)}, {_of("g", metrics)}
+    from unnest($3::text::integer[], $4::text::integer[], {_arrays([METRIC] * len(metrics), first)})
+      as g (owner, cell, {", ".join(metrics)})
+    join unnest({_arrays(tuple(_CELL_TYPES.values()), 5)}) with ordinality as k ({", ".join(cell)}, cell)
+      on k.cell = g.cell
+    {"" if blank else f"on conflict ({key}) do update set {sums}"}
+    """

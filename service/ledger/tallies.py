@@ -58,14 +58,19 @@ def local_days(start: datetime, end: datetime, zone: str) -> tuple[tuple[date, .
     return tuple(days), tuple(edges)
 
 
+def additive(metrics: Sums) -> Sums:
+    """Return the amounts that tallies sum."""
+    if _ADDITIVE.issuperset(metrics):
+        return metrics
+    return {metric: amount for metric, amount in metrics.items() if metric in _ADDITIVE}
+
+
 def spread(line: Line, zones: Iterable[str], source_zone: str, currency: str, paid: int) -> list[tuple[Cell, Sums]]:
     """Return the tally cells of one line for the zones that its subject is asked in, with its additive amounts.
 
     Cells may share one mapping with the line: it is read, not changed.
     """
-    amounts = line.metrics
-    if not _ADDITIVE.issuperset(amounts):
-        amounts = {metric: amount for metric, amount in amounts.items() if metric in _ADDITIVE}
+    amounts = additive(line.metrics)
     if not amounts:
         return []
     if line.day is not None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -22,7 +23,7 @@ from service.ledger import days, statements
 from service.ledger.assign import Candidate, campaigns_of
 from service.ledger.facts import sources_of
 from service.ledger.memberships import load_profiles, load_rules
-from service.ledger.readings import SeriesKey, event_key, series_id
+from service.ledger.readings import Readings, SeriesKey, event_key, series_id
 from service.ledger.rows import balance_of
 from service.ledger.series import Flag, Line, Step, standing, unwind, window_state
 from service.ledger.write import Said
@@ -134,7 +135,7 @@ async def _check_days(
     zones, _ = await days.zones_of(raw, workspace_id, ids)
     wanted = {
         (subject, *cell): tuple(map(sums.get, ADDITIVE))
-        for (subject, cell), sums in days.subject_days(lines, zones).items()
+        for subject, cell, sums in days.subject_days(lines, zones).items()
     }
     found = {tuple(row)[:7]: tuple(row)[7:] for row in await raw.fetch(_DAYS, workspace_id, ids)}
     _compare("subject_days", wanted, found, report)
@@ -311,21 +312,20 @@ async def _check_points(
     parts: Sequence[Said],
     report: Report,
 ) -> None:
-    names = sorted({reading.subject.external_id for part in parts for reading in part.readings})
+    names = sorted({ref.external_id for part in parts for block in part.readings for ref in block.subjects})
+    blocks = [(part, block) for part in parts for block in part.readings]
     rows = await raw.fetch(statements.SUBJECTS, workspace_id, platform, names)
     ids = {row["external_id"]: row["subject_id"] for row in rows}
     for start in range(0, len(names), CHUNK):
         wanted = set(names[start : start + CHUNK])
         book = await _Book.load(raw, workspace_id, [ids[name] for name in wanted if name in ids])
-        for part in parts:
-            for reading in part.readings:
-                if reading.subject.external_id in wanted:
-                    subject = ids.get(reading.subject.external_id)
-                    number = series_id(source_id.bytes, reading.key)
-                    if subject is None or not book.knows(subject, number, reading):
-                        report.differs(
-                            "points", (part.ref.delivery_id, reading.subject.external_id), reading, "not booked"
-                        )
+        for one, block in blocks:
+            number = series_id(source_id.bytes, block.key)
+            for ref, metrics in zip(block.subjects, block.metrics, strict=True):
+                if ref.external_id in wanted:
+                    subject = ids.get(ref.external_id)
+                    if subject is None or not book.knows(subject, number, block, metrics):
+                        report.differs("points", (one.ref.delivery_id, ref.external_id), metrics, "not booked")
                     report.count("points")
     keys = [event_key(source_id.bytes, event.name) for part in parts for event in part.events]
     if keys:
@@ -354,28 +354,28 @@ class _Book:
             confirmations[key].append((row["mask"], row["confirmed_at"]))
         return cls(lines, confirmations)
 
-    def knows(self, subject: UUID, number: int, reading: Any) -> bool:
+    def knows(self, subject: UUID, number: int, block: Readings, metrics: Mapping[str, int | None]) -> bool:
         """Tell whether every metric of a reading is in the books, or beaten by a newer one."""
-        if reading.window is None:
-            return all(self._on_chain(subject, number, metric, reading) for metric in reading.metrics)
-        state = self._window(subject, number, reading.window)
-        for metric, value in reading.metrics.items():
+        if block.window is None:
+            return all(self._on_chain(subject, number, metric, block.at, value) for metric, value in metrics.items())
+        state = self._window(subject, number, block.window)
+        for metric, value in metrics.items():
             said, stand = state.said.get(metric), state.stands.get(metric)
-            if said is None or said < reading.at:
+            if said is None or said < block.at:
                 return False
-            if said == reading.at and value is not None and (stand is None or stand.value < value):
+            if said == block.at and value is not None and (stand is None or stand.value < value):
                 return False
         return True
 
-    def _on_chain(self, subject: UUID, number: int, metric: str, reading: Any) -> bool:
+    def _on_chain(self, subject: UUID, number: int, metric: str, at: datetime, value: int | None) -> bool:
         key = (subject, number, metric)
         if key not in self._knots:
             _, lines = self._lines.get((subject, number), (None, ()))
             steps: list[Step] = standing(lines, metric)
             knots, _ = unwind(steps, sum(step.delta for step in steps))
             self._knots[key] = {knot.at: (knot.low, knot.high) for knot in knots}
-        bounds = self._knots[key].get(reading.at)
-        return bounds is not None and bounds[0] <= reading.metrics[metric] <= bounds[1]
+        bounds = self._knots[key].get(at)
+        return bounds is not None and value is not None and bounds[0] <= value <= bounds[1]
 
     def _window(self, subject: UUID, number: int, window: Any) -> Any:
         key = (subject, number, window.start, window.end)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from itertools import chain
 from typing import Any
 from zoneinfo import available_timezones
 
@@ -37,7 +38,8 @@ from connectors.contract import (
     Window,
     Withdrawal,
 )
-from service.ledger.readings import EventReading, Fact, SeriesKey, SeriesReading
+from service.ledger.readings import EventReading, Fact, Readings, SeriesKey
+from service.ledger.series import QUALITY
 
 AHEAD = timedelta(minutes=5)
 """How far a sender's clock may run ahead of the receipt."""
@@ -51,15 +53,19 @@ _ZONES = available_timezones()
 
 
 class Normal(msgspec.Struct, kw_only=True):
-    """Everything one delivery says, in the ledger's words. Filled by :func:`normalise`."""
+    """Everything one delivery says, in the ledger's words. Filled by :func:`normalise`.
+
+    ``blocks`` finds the readings that another observation of the same series, window and instant joins.
+    """
 
     facts: list[Fact] = []
-    readings: list[SeriesReading] = []
+    readings: list[Readings] = []
     events: list[EventReading] = []
     hints: list[RefreshHint] = []
     profiles: list[str] = []
     drops: list[Drop] = []
     items: int = 0
+    blocks: dict[tuple[Any, ...], list[tuple[Readings, tuple[str, ...]]]] = {}
 
 
 class _Refused(Exception):  # noqa: N818 - becomes a drop
@@ -78,6 +84,9 @@ def normalise(items: Iterable[Item], received_at: datetime) -> Normal:
             _HANDLERS[type(item)](normal, item, received_at, latest)
         except _Refused as refusal:
             normal.drops.append(Drop(reason=refusal.reason, detail=str(refusal)))
+    normal.blocks.clear()
+    bounded = [_bounded(normal, readings) for readings in normal.readings]
+    normal.readings = [readings for readings in bounded if readings.subjects]
     return normal
 
 
@@ -100,13 +109,46 @@ def _subject(ref: SubjectRef) -> SubjectRef:
 def _metrics(metrics: Mapping[str, int], currency: str | None) -> None:
     if not metrics:
         raise _Refused(DropReason.NO_NUMBERS, "no metric is given")
+    mistake = _mistake(tuple(metrics), priced=bool(currency))
+    if mistake is not None:
+        raise _Refused(*mistake)
+
+
+def _fits(metrics: Mapping[str, int]) -> None:
     for key, value in metrics.items():
-        if key not in _STORED:
-            raise _Refused(DropReason.UNKNOWN_METRIC, f"{key[:40]} is no stored metric")
-        if abs(value) > INT64_MAX:
+        if not -INT64_MAX <= value <= INT64_MAX:
             raise _Refused(DropReason.BAD_NUMBER, f"{key} does not fit in 64 bits")
-        if METRICS[key].unit is Unit.MONEY and not currency:
-            raise _Refused(DropReason.BAD_CURRENCY, f"{key} has no currency")
+
+
+def _bounded(normal: Normal, readings: Readings) -> Readings:
+    """Return readings without those that do not fit in 64 bits: looked at all at once, and singly only where one is."""
+    if readings.withdraws or not readings.metrics:
+        return readings
+    values: list[Any] = list(chain.from_iterable(map(dict.values, readings.metrics)))  # type: ignore[arg-type]
+    if max(values) <= INT64_MAX and min(values) >= -INT64_MAX:
+        return readings
+    kept = []
+    for pair in zip(readings.subjects, readings.metrics, strict=True):
+        try:
+            _fits(pair[1])  # type: ignore[arg-type]
+        except _Refused as refusal:
+            normal.drops.append(Drop(reason=refusal.reason, detail=str(refusal)))
+        else:
+            kept.append(pair)
+    return msgspec.structs.replace(
+        readings, subjects=[subject for subject, _ in kept], metrics=[metrics for _, metrics in kept]
+    )
+
+
+@lru_cache(maxsize=4096)
+def _mistake(keys: tuple[str, ...], *, priced: bool) -> tuple[DropReason, str] | None:
+    """Return what is wrong with metrics of these names, whatever their values. A batch has few different sets."""
+    for key in keys:
+        if key not in _STORED:
+            return DropReason.UNKNOWN_METRIC, f"{key[:40]} is no stored metric"
+        if METRICS[key].unit is Unit.MONEY and not priced:
+            return DropReason.BAD_CURRENCY, f"{key} has no currency"
+    return None
 
 
 def _currency(currency: str | None) -> str:
@@ -134,15 +176,43 @@ def _window(window: Window | None, latest: datetime) -> str:
 
 def _observation(normal: Normal, item: Observation, received_at: datetime, latest: datetime) -> None:
     _metrics(item.metrics, item.currency)
+    subject = _subject(item.subject)
+    # The window by identity: it is compared once per row, and the readings that are found keep it alive.
+    window = item.window
+    place = (item.kind, id(window), item.observed_at, item.scope, item.paid, item.currency, item.goal, item.check)
+    found = normal.blocks.get((*place, item.quality))
+    if found is None:
+        found = normal.blocks[(*place, item.quality)] = _opened(item, received_at, latest)
+        normal.readings += [readings for readings, _ in found]
+    metrics = item.metrics
+    if len(found) == 1 and not found[0][1]:
+        found[0][0].subjects.append(subject)
+        found[0][0].metrics.append(metrics)
+        return
+    for readings, own in found:
+        part = {key: metrics[key] for key in own if key in metrics}
+        if part:
+            readings.subjects.append(subject)
+            readings.metrics.append(part)
+
+
+def _opened(item: Observation, received_at: datetime, latest: datetime) -> list[tuple[Readings, tuple[str, ...]]]:
+    """Return empty readings for observations like this one: one, or one for each thing that names a series of its own.
+
+    Beside each stand the metrics it takes; none named means all.
+    """
     if item.kind is Kind.EVENT or (item.kind is Kind.PERIOD and item.window is None):
         raise _Refused(DropReason.MALFORMED, "a period needs a window, an event an id")
     if item.window is not None and item.kind not in {Kind.PERIOD, Kind.UNIQUE}:
         raise _Refused(DropReason.MALFORMED, "only periods and uniques have a window")
     zone, currency = _window(item.window, latest), _currency(item.currency)
-    subject, at = _subject(item.subject), _instant(item.observed_at, received_at, latest)
-    for metrics, said in _by_series(item.metrics, currency, item.goal):
-        key = _series_key(item.kind, item.scope, zone, said, _paid(item.paid), check=item.check)
-        normal.readings.append(SeriesReading(subject=subject, key=key, at=at, metrics=metrics, window=item.window))
+    at = _instant(item.observed_at, received_at, latest)
+    quality = sum(QUALITY[one] for one in frozenset(item.quality))
+    found = []
+    for named, own in _series_of(currency, item.goal):
+        key = _series_key(item.kind, item.scope, zone, named, _paid(item.paid), check=item.check)
+        found.append((Readings(key=key, at=at, window=item.window, quality=quality, subjects=[], metrics=[]), own))
+    return found
 
 
 def _withdrawal(normal: Normal, item: Withdrawal, received_at: datetime, latest: datetime) -> None:
@@ -150,14 +220,19 @@ def _withdrawal(normal: Normal, item: Withdrawal, received_at: datetime, latest:
         raise _Refused(DropReason.MALFORMED, "only the known metrics of a window can be withdrawn")
     zone, currency = _window(item.window, latest), _currency(item.currency)
     subject, at = _subject(item.subject), _instant(item.observed_at, received_at, latest)
-    for metrics, said in _by_series(dict.fromkeys(item.metrics), currency, ""):
-        key = _series_key(item.kind, item.scope, zone, said, _paid(item.paid), check=False)
-        normal.readings.append(SeriesReading(subject=subject, key=key, at=at, metrics=metrics, window=item.window))
+    for named, own in _series_of(currency, ""):
+        taken = [key for key in item.metrics if not own or key in own]
+        if taken:
+            key = _series_key(item.kind, item.scope, zone, named, _paid(item.paid), check=False)
+            metrics: Mapping[str, int | None] = dict.fromkeys(taken)
+            normal.readings.append(
+                Readings(key=key, at=at, window=item.window, withdraws=True, subjects=[subject], metrics=[metrics])
+            )
 
 
 @lru_cache(maxsize=4096)
 def _series_key(kind: Kind, scope: str, zone: str, said: tuple[str, str], paid: int, *, check: bool) -> SeriesKey:
-    """Return a key; ``said`` is currency and goal. A batch has few of them and asks for one per observation."""
+    """Return a key; ``said`` is currency and goal."""
     currency, goal = said
     return SeriesKey(kind=kind, scope=scope, zone=zone, currency=currency, paid=paid, goal=goal, check=check)
 
@@ -165,18 +240,20 @@ def _series_key(kind: Kind, scope: str, zone: str, said: tuple[str, str], paid: 
 _GOALS = frozenset({"conversions", "conversion_value", "conversions_platform", "conversion_value_platform"})
 
 
-def _by_series(metrics: Mapping[str, Any], currency: str, goal: str) -> list[tuple[Mapping[str, Any], tuple[str, str]]]:
-    """Return metrics by what else names their series: the currency of money, the goal of conversions.
+@lru_cache(maxsize=1024)
+def _series_of(currency: str, goal: str) -> tuple[tuple[tuple[str, str], tuple[str, ...]], ...]:
+    """Return the series that metrics with a currency and a goal belong to, each with the metrics it takes (none: all).
 
-    A count is the same series whatever it was said together with.
+    Money is named by its currency and conversions by their goal; a count is the same series whatever it was said
+    together with.
     """
     if not currency and not goal:
-        return [(metrics, ("", ""))]
-    parts: dict[tuple[str, str], dict[str, Any]] = {}
-    for metric, value in metrics.items():
-        own = (currency if metric in MONEY else "", goal if metric in _GOALS else "")
-        parts.setdefault(own, {})[metric] = value
-    return [(part, own) for own, part in parts.items()]
+        return ((("", ""), ()),)
+    parts: dict[tuple[str, str], list[str]] = {}
+    for metric in STORED:
+        named = (currency if metric in MONEY else "", goal if metric in _GOALS else "")
+        parts.setdefault(named, []).append(metric)
+    return tuple((named, tuple(metrics)) for named, metrics in parts.items())
 
 
 _PLAIN_FACTS = (
@@ -281,6 +358,7 @@ def _conversion(normal: Normal, item: Conversion, received_at: datetime, latest:
     if item.value is not None:
         metrics["conversion_value"] = -abs(item.value) if item.kind == "refund" else item.value
     _metrics(metrics, item.currency)
+    _fits(metrics)
     subject = _origin(item.subject, item.utm_campaign, item.promo_code, normal)
     key = SeriesKey(kind=Kind.EVENT, currency=_currency(item.currency), goal=item.goal)
     _event(

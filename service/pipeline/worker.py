@@ -34,8 +34,8 @@ from service.settings import Settings
 
 _log = structlog.get_logger(__name__)
 
-BATCH_BYTES = 64 * 1024 * 1024
-"""Bodies of one batch, unless a single one has more."""
+BATCH_BYTES = 4 * 1024 * 1024
+"""Bodies of one batch, unless a single one has more: what is read of them takes ten times the room."""
 TRIES = 5
 """How often one batch meets trouble that passes before its source is put off."""
 BATCHES = 4

@@ -1,8 +1,7 @@
-"""A fake Graph server for Instagram: an ASGI application that answers as the platform does, its traps included.
+"""A fake Graph server: what the fakes of Meta's platforms share, traps of the platform included.
 
-It holds an account with media and days, refuses what the platform refuses (a metric that a media does not know, a
-window that is too long, a wrong token) and can be told to fail in each way the platform fails. It is no copy of the
-platform: numbers are what a test puts in.
+An ASGI application that takes one token in a header, pages listings as the platform does, links windows that never end,
+and can be told to fail in each way the platform fails. It is no copy of the platform: numbers are what a test puts in.
 """
 
 from __future__ import annotations
@@ -11,7 +10,8 @@ import base64
 import hashlib
 import hmac
 import json
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from abc import abstractmethod
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
@@ -20,95 +20,12 @@ from zoneinfo import ZoneInfo
 
 import httpx
 
+from connectors.contract import Response
+from connectors.http import Limits, PlatformHttp, new_client
+
 PACIFIC = ZoneInfo("America/Los_Angeles")
-ACCOUNT = "17841405309211844"
-PAGE = "102030405060708"
 TOKEN = "EAAB-fake-token-of-the-page"
 HOST = "https://graph.facebook.com"
-
-_REELS = {
-    "views",
-    "reach",
-    "likes",
-    "comments",
-    "shares",
-    "saved",
-    "total_interactions",
-    "ig_reels_avg_watch_time",
-    "ig_reels_video_view_total_time",
-}
-_FEED = {"views", "reach", "likes", "comments", "shares", "saved", "total_interactions", "follows", "profile_visits"}
-_ALBUM = {"reach", "saved", "shares", "follows", "profile_visits", "views"}
-_STORY = {
-    "views",
-    "reach",
-    "replies",
-    "shares",
-    "follows",
-    "profile_visits",
-    "total_interactions",
-    "navigation",
-}
-_TIME_SERIES = {"reach", "follower_count"}
-_TOTALS = {
-    "views",
-    "reach",
-    "accounts_engaged",
-    "total_interactions",
-    "likes",
-    "comments",
-    "shares",
-    "saves",
-    "replies",
-    "profile_links_taps",
-    "follows_and_unfollows",
-}
-_RETIRED = {"impressions", "plays", "clips_replays_count", "ig_reels_aggregated_all_plays_count", "video_views"}
-_LONGEST_WINDOW = 30 * 86_400 + 3600  # thirty days, one of them possibly of 25 hours
-_FEWEST_FOLLOWERS = 100
-_STORY_LIFE = timedelta(hours=24)
-
-
-@dataclass
-class Media:
-    """One media: what its node says and its insights. ``like_count`` None is a hidden count."""
-
-    id: str
-    media_type: str = "IMAGE"
-    product: str = "FEED"
-    published: datetime = datetime(2026, 8, 13, 8, 25, 28, tzinfo=UTC)
-    caption: str | None = None
-    like_count: int | None = 0
-    comments_count: int = 0
-    insights: dict[str, int] = field(default_factory=dict)
-    old_video: bool = False
-    before_business: bool = False
-    too_few_viewers: bool = False
-    gone: bool = False
-    silent: bool = False
-
-    def known(self) -> set[str]:
-        """Return the metrics that this media answers."""
-        if self.old_video:
-            return {"reach", "saved"}
-        if self.product in {"REELS", "STORY"}:
-            return _REELS if self.product == "REELS" else _STORY
-        return _ALBUM if self.media_type == "CAROUSEL_ALBUM" else _FEED
-
-    def node(self, names: list[str]) -> dict[str, Any]:
-        """Return the fields asked for, absent ones left out as the platform does."""
-        all_fields = {
-            "id": self.id,
-            "media_type": self.media_type,
-            "media_product_type": self.product,
-            "permalink": f"https://www.instagram.com/p/{self.id}/",
-            "timestamp": stamp(self.published),
-            "caption": self.caption,
-            "like_count": self.like_count,
-            "comments_count": self.comments_count,
-            "shortcode": f"S{self.id}",
-        }
-        return {name: all_fields[name] for name in names if all_fields.get(name) is not None}
 
 
 @dataclass
@@ -141,25 +58,16 @@ def envelope(code: int, message: str, subcode: int | None = None, **more: Any) -
 
 
 DEAD_TOKEN = envelope(190, "Error validating access token: Session has expired", 463)
-THROTTLED = envelope(80002, "(#80002) There have been too many calls to this Instagram account.")
+THROTTLED = envelope(80002, "(#80002) There have been too many calls to this account.")
 NO_PERMISSION = envelope(10, "(#10) Application does not have permission for this action")
-TOO_FEW = envelope(10, "(#10) Not enough viewers for the media to show insights")
 TRANSIENT = envelope(2, "An unexpected error has occurred.", is_transient=True)
-BEFORE_BUSINESS = envelope(100, "Invalid parameter", 2108006, error_user_title="Posted before business conversion")
 GONE = envelope(100, "Unsupported get request. Object with ID 'x' does not exist, cannot be loaded", 33)
-BUSINESS_USAGE = json.dumps(
-    {
-        ACCOUNT: [
-            {
-                "type": "instagram",
-                "call_count": 100,
-                "total_cputime": 20,
-                "total_time": 30,
-                "estimated_time_to_regain_access": 7,
-            }
-        ]
-    }
-)
+
+
+def business_usage(kind: str, account: str, minutes: int = 7) -> str:
+    """Return the header of an account whose calls are used up for ``minutes``."""
+    used = {"type": kind, "call_count": 100, "total_cputime": 20, "total_time": 30}
+    return json.dumps({account: [{**used, "estimated_time_to_regain_access": minutes}]})
 
 
 def stamp(at: datetime) -> str:
@@ -184,26 +92,19 @@ class Refused(Exception):  # noqa: N818 - the fake's own word for an error answe
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Node = Callable[[Any, list[str]], dict[str, Any]]
 
 
 @dataclass
-class FakeGraph:
-    """The server. Set its fields, add to ``failures``, read ``calls``."""
+class GraphServer:
+    """The server without a platform: a fake derives from it and answers in ``route``."""
 
     now: datetime = datetime(2026, 8, 20, 12, tzinfo=UTC)
     token: str = TOKEN
-    username: str = "brand"
-    followers: int = 4321
-    media: list[Media] = field(default_factory=list)
-    stories: list[Media] = field(default_factory=list)
-    days: dict[date, dict[str, int]] = field(default_factory=dict)
-    permissions: dict[str, str] = field(default_factory=dict)
-    subscribed: list[str] = field(default_factory=list)
     page_size: int = 100
     empty_page_before_last: bool = False
     empty_last_page: bool = False
     repeating_cursor: bool = False
-    allowed_by_list: bool = False
     failures: list[Failure] = field(default_factory=list)
     headers: dict[str, str] = field(default_factory=dict)
     calls: list[Call] = field(default_factory=list)
@@ -236,65 +137,21 @@ class FakeGraph:
                 failure.times -= 1
                 return failure.status, failure.headers, failure.body
         try:
-            return 200, self.headers, json.dumps(self._route(call)).encode()
+            return 200, self.headers, json.dumps(self.route(call)).encode()
         except Refused as refused:
             return refused.status, self.headers, refused.body
 
-    def _route(self, call: Call) -> dict[str, Any]:
+    @abstractmethod
+    def route(self, call: Call) -> dict[str, Any]:
+        """Answer a call, or raise :class:`Refused`."""
+
+    def require_token(self, call: Call) -> None:
+        """Refuse a call without the one right token."""
         if call.headers.get("authorization") != f"Bearer {self.token}":
             raise Refused(DEAD_TOKEN)
-        if call.method == "POST":
-            self.subscribed = call.query["subscribed_fields"].split(",")
-            return {"success": True}
-        _, _, owner, *edge = call.path.split("/")
-        if owner == "me" or edge == ["subscribed_apps"]:
-            return self._of_token([owner, *edge])
-        if owner == ACCOUNT:
-            return self._of_account(edge, call)
-        media = self._find(owner)
-        return self._media_insights(call, media) if edge else media.node(call.query["fields"].split(","))
 
-    def _of_token(self, parts: list[str]) -> dict[str, Any]:
-        if parts == ["me", "accounts"]:
-            return self._pages()
-        if parts == ["me", "permissions"]:
-            return {"data": [{"permission": name, "status": status} for name, status in self.permissions.items()]}
-        if parts[-1] == "subscribed_apps":
-            return {"data": [{"id": "1", "subscribed_fields": self.subscribed}] if self.subscribed else []}
-        raise Refused(envelope(2500, "Unknown path components"))
-
-    def _of_account(self, edge: list[str], call: Call) -> dict[str, Any]:
-        if edge == ["insights"]:
-            return self._account_insights(call)
-        if edge in (["media"], ["stories"]):
-            return self._listing(call, self.media if edge == ["media"] else self._living())
-        return self._profile(call)
-
-    def _pages(self) -> dict[str, Any]:
-        # The first page belongs to no professional account.
-        linked = {"id": PAGE, "instagram_business_account": {"id": ACCOUNT}}
-        return {"data": [{"id": "90807060504030201"}, linked], "paging": {"cursors": {"before": "a", "after": "b"}}}
-
-    def _profile(self, call: Call) -> dict[str, Any]:
-        known = {
-            "id": ACCOUNT,
-            "username": self.username,
-            "followers_count": self.followers,
-            "follows_count": 12,
-            "media_count": len(self.media),
-        }
-        return {name: known[name] for name in call.query["fields"].split(",") if name in known}
-
-    def _living(self) -> list[Media]:
-        return [story for story in self.stories if self.now - story.published < _STORY_LIFE]
-
-    def _find(self, media: str) -> Media:
-        found = next((one for one in (*self.media, *self._living()) if one.id == media and not one.gone), None)
-        if found is None:
-            raise Refused(GONE)
-        return found
-
-    def _listing(self, call: Call, listed: list[Media]) -> dict[str, Any]:
+    def listing(self, call: Call, listed: Sequence[Any], node: Node) -> dict[str, Any]:
+        """Return a page of a listing: cursors on every page, a link to the next on all but the last."""
         size = min(int(call.query.get("limit", "25")), self.page_size)
         start = int(base64.b64decode(call.query.get("after", "MA==")))
         if start < 0:  # the empty page stands for the rest of the listing
@@ -304,8 +161,8 @@ class FakeGraph:
         shown = listed[start : start + size]
         more = start + size < len(listed) or self.repeating_cursor or (self.empty_last_page and bool(shown))
         after = start if self.repeating_cursor else start + size
-        names = call.query["fields"].split(",")
-        return {"data": [one.node(names) for one in shown], **self._paging(call, start, after, more=more)}
+        names = fields_of(call)
+        return {"data": [node(one, names) for one in shown], **self._paging(call, start, after, more=more)}
 
     def _paging(self, call: Call, before: int, after: int, *, more: bool = True) -> dict[str, Any]:
         """Return cursors, which the last page has too, and a next link with the token in it, which it lacks."""
@@ -313,58 +170,7 @@ class FakeGraph:
         link = f"{HOST}{call.path}?{urlencode({**call.query, 'access_token': self.token, 'after': cursors['after']})}"
         return {"paging": {"cursors": cursors, **({"next": link} if more else {})}}
 
-    def _media_insights(self, call: Call, media: Media) -> dict[str, Any]:
-        asked = call.query.get("metric", "").split(",")
-        if media.before_business:
-            raise Refused(BEFORE_BUSINESS)
-        for position, name in enumerate(asked):
-            self._refuse_unknown(name, position, media)
-        if media.too_few_viewers:
-            raise Refused(TOO_FEW)
-        if media.silent:
-            return {"data": []}
-        return {"data": [_lifetime(media.id, name, media.insights[name]) for name in asked if name in media.insights]}
-
-    def _refuse_unknown(self, name: str, position: int, media: Media) -> None:
-        if name in _RETIRED:
-            raise Refused(envelope(100, f"(#100) Starting from version v22.0 the {name} metric is no longer supported"))
-        if name in media.known():
-            return
-        if self.allowed_by_list:
-            allowed = ", ".join(sorted(media.known()))
-            raise Refused(envelope(100, f"(#100) metric[{position}] must be one of the following values: {allowed}"))
-        raise Refused(
-            envelope(
-                100, f"(#100) The Media Insights API does not support the {name} metric for this media product type."
-            )
-        )
-
-    def _account_insights(self, call: Call) -> dict[str, Any]:
-        asked = call.query["metric"].split(",")
-        since, until = int(call.query["since"]), int(call.query["until"])
-        if until - since > _LONGEST_WINDOW:
-            raise Refused(envelope(100, "(#100) There cannot be more than 30 days between since and until"))
-        total = call.query.get("metric_type") == "total_value"
-        wrong = [name for name in asked if name not in (_TOTALS if total else _TIME_SERIES)]
-        if wrong and not total:
-            names = ", ".join(wrong)
-            raise Refused(
-                envelope(
-                    100, f"(#100) The following metrics ({names}) should be specified with metric_type=total_value"
-                )
-            )
-        if wrong:
-            raise Refused(envelope(100, f"(#100) The metric {wrong[0]} is not supported"))
-        if "follower_count" in asked and self.followers < _FEWEST_FOLLOWERS:
-            raise Refused(envelope(100, "(#100) The metric follower_count needs an account of 100 or more followers"))
-        first = datetime.fromtimestamp(since, tz=PACIFIC).date()
-        if total:
-            data = [self._total(name, self.days.get(first, {}), call) for name in asked]
-        else:
-            data = [self._series(name, since, until) for name in asked]
-        return {"data": data, "paging": self._window_links(call, since, until)}
-
-    def _window_links(self, call: Call, since: int, until: int) -> dict[str, str]:
+    def window_links(self, call: Call, since: int, until: int) -> dict[str, str]:
         """Return links that shift the window and never end: following them walks back for ever."""
         links = {}
         for name, shift in (("previous", since - until), ("next", until - since)):
@@ -372,30 +178,29 @@ class FakeGraph:
             links[name] = f"{HOST}{call.path}?{urlencode(query)}"
         return links
 
-    def _series(self, name: str, since: int, until: int) -> dict[str, Any]:
-        days = [day for day in sorted(self.days) if since < end_of(day).timestamp() <= until]
-        values = [
-            {"value": self.days[day][name], "end_time": stamp(end_of(day))} for day in days if name in self.days[day]
-        ]
-        return {"name": name, "period": "day", "values": values, "id": f"{ACCOUNT}/insights/{name}/day"}
-
-    def _total(self, name: str, day: Mapping[str, int], call: Call) -> dict[str, Any]:
-        entry: dict[str, Any] = {"name": name, "period": "day", "id": f"{ACCOUNT}/insights/{name}/day"}
-        if call.query.get("breakdown") == "follow_type":
-            results = [
-                {"dimension_values": [label], "value": day[key]}
-                for label, key in (("FOLLOWER", "gained"), ("NON_FOLLOWER", "lost"))
-                if key in day
-            ]
-            return {**entry, "total_value": {"breakdowns": [{"dimension_keys": ["follow_type"], "results": results}]}}
-        return {**entry, "total_value": {"value": day[name]} if name in day else {}}
+    def series(self, account: str, name: str, days: Mapping[date, Mapping[str, Any]], call: Call) -> dict[str, Any]:
+        """Return the buckets of a metric that end within the asked window."""
+        since, until = int(call.query["since"]), int(call.query["until"])
+        inside = [day for day in sorted(days) if since < end_of(day).timestamp() <= until and name in days[day]]
+        values = [{"value": days[day][name], "end_time": stamp(end_of(day))} for day in inside]
+        return {"name": name, "period": "day", "values": values, "id": f"{account}/insights/{name}/day"}
 
 
-def _lifetime(media: str, name: str, value: int) -> dict[str, Any]:
-    entry = {"name": name, "period": "lifetime", "title": name, "id": f"{media}/insights/{name}/lifetime"}
-    # Newer metrics have their value in a total as well.
-    newer = {"total_value": {"value": value}} if name in {"views", "total_interactions"} else {}
-    return {**entry, "values": [{"value": value}], **newer}
+def fields_of(call: Call) -> list[str]:
+    """Return the names of the fields asked for, what stands in brackets after them left out."""
+    names, depth = [""], 0
+    for letter in call.query.get("fields", ""):
+        depth += {"(": 1, "{": 1, ")": -1, "}": -1}.get(letter, 0)
+        if letter == "," and depth == 0:
+            names.append("")
+        elif depth == 0 and letter not in ")}":
+            names[-1] += letter
+    return [name.split(".")[0] for name in names]
+
+
+def lifetime(owner: str, name: str, value: Any) -> dict[str, Any]:
+    entry = {"name": name, "period": "lifetime", "title": name, "id": f"{owner}/insights/{name}/lifetime"}
+    return {**entry, "values": [{"value": value}]}
 
 
 def _cursor(position: int) -> str:
@@ -410,9 +215,29 @@ async def _live(receive: Receive, send: Send) -> None:
             return
 
 
-def httpx_transport(fake: FakeGraph) -> httpx.ASGITransport:
+def transport(fake: GraphServer) -> httpx.ASGITransport:
     """Return a transport that reaches the fake without a socket."""
     return httpx.ASGITransport(app=fake)
+
+
+def client(
+    fake: GraphServer, heard: list[Response] | None = None, token: str = TOKEN, host: str = HOST
+) -> PlatformHttp:
+    """Return the client of a source on the fake; it never waits, and ``heard`` keeps what was answered."""
+
+    async def no_sleep(_: float) -> None:
+        return
+
+    return PlatformHttp(
+        new_client(transport=transport(fake)),
+        host,
+        token=token,
+        now=lambda: fake.now,
+        uniform=lambda: 0.5,
+        limits=Limits(attempts=2),
+        sleep=no_sleep,
+        on_response=None if heard is None else heard.append,
+    )
 
 
 # ------------------------------------------------------------------------------------------------ webhooks
@@ -427,39 +252,3 @@ def signed(body: bytes, app_secret: str) -> dict[str, str]:
     """Return the headers of a push of this body."""
     digest = hmac.digest(app_secret.encode(), body, hashlib.sha256).hex()
     return {"content-type": "application/json", "x-hub-signature-256": f"sha256={digest}"}
-
-
-def push(*entries: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the body around entries."""
-    return {"object": "instagram", "entry": list(entries)}
-
-
-def change(
-    field_name: str, value: Mapping[str, Any], at: int | None = 1_547_687_043, account: str = ACCOUNT
-) -> dict[str, Any]:
-    """Return an entry with one change in ``changes``."""
-    sent = {} if at is None else {"time": at}
-    return {"id": account, **sent, "changes": [{"field": field_name, "value": dict(value)}]}
-
-
-def flat(field_name: str, value: Mapping[str, Any], at: int = 1_547_687_043) -> dict[str, Any]:
-    """Return an entry of the Instagram login, the change in itself."""
-    return {"id": ACCOUNT, "time": at, "field": field_name, "value": dict(value)}
-
-
-def messaging(at: int = 1_547_687_043_123) -> dict[str, Any]:
-    """Return an entry of a message, its time in milliseconds."""
-    message = {"sender": {"id": "1"}, "recipient": {"id": ACCOUNT}, "timestamp": at, "message": {"text": "hello"}}
-    return {"id": ACCOUNT, "time": at, "messaging": [message]}
-
-
-STORY: Mapping[str, Any] = {
-    "media_id": "18023345989012587",
-    "impressions": 28,
-    "reach": 17,
-    "taps_forward": 12,
-    "taps_back": 0,
-    "exits": 1,
-    "replies": 0,
-}
-"""The totals of a story as they are pushed when it has run out."""

@@ -21,10 +21,12 @@ from connectors.contract import (
     SubjectType,
     Task,
 )
-from connectors.http import Limits, PlatformHttp, new_client
+from connectors.http import PlatformHttp
 from connectors.instagram import CONNECTOR
 from connectors.instagram_account import InstagramOptions
-from tests.fakes.graph import ACCOUNT, HOST, TOKEN, FakeGraph, httpx_transport
+from tests.fakes import graph
+from tests.fakes.graph import TOKEN
+from tests.fakes.instagram import ACCOUNT, FakeInstagram
 
 RECORDINGS = Path(__file__).parents[2] / "recordings" / "instagram"
 NOW = datetime(2026, 8, 20, 12, tzinfo=UTC)
@@ -45,23 +47,11 @@ def task(kind: str, *subjects: SubjectRef, **more: object) -> Task:
     return msgspec.structs.replace(Task(kind=kind, source=source(), subjects=subjects), **more)
 
 
-def client(fake: FakeGraph, heard: list[Response] | None = None, token: str = TOKEN) -> PlatformHttp:
-    async def no_sleep(_: float) -> None:
-        return
-
-    return PlatformHttp(
-        new_client(transport=httpx_transport(fake)),
-        HOST,
-        token=token,
-        now=lambda: fake.now,
-        uniform=lambda: 0.5,
-        limits=Limits(attempts=2),
-        sleep=no_sleep,
-        on_response=None if heard is None else heard.append,
-    )
+def client(fake: FakeInstagram, heard: list[Response] | None = None, token: str = TOKEN) -> PlatformHttp:
+    return graph.client(fake, heard, token)
 
 
-async def fetch(fake: FakeGraph, wanted: Task) -> list[Page]:
+async def fetch(fake: FakeInstagram, wanted: Task) -> list[Page]:
     return [page async for page in CONNECTOR.fetch(client(fake), wanted, fake.now)]
 
 

@@ -2,27 +2,41 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import msgspec
 import pytest
 
-from connectors.contract import STORED, Connector, NeedsReauth, Secret, Source, TryLater
+from connectors.contract import (
+    STORED,
+    AuthKind,
+    Connector,
+    NeedsReauth,
+    OAuth2,
+    Response,
+    Secret,
+    Source,
+    TryLater,
+    Usage,
+)
 from connectors.instagram import CONNECTOR
 from connectors.instagram_account import SCOPES, InstagramOptions
 from connectors.instagram_metrics import FOLLOWS_SET, LAST_RESORT, SERIES_SET, TOTALS_SET, metric_set
 from tests.contract.instagram.desk import NOW, client, source
-from tests.fakes.graph import ACCOUNT, DEAD_TOKEN, NO_PERMISSION, PAGE, THROTTLED, TOKEN, Failure, FakeGraph
+from tests.fakes.graph import DEAD_TOKEN, NO_PERMISSION, THROTTLED, TOKEN, Failure
+from tests.fakes.instagram import ACCOUNT, BUSINESS_USAGE, PAGE, FakeInstagram
 
 GRANTED = dict.fromkeys(SCOPES["facebook"], "granted")
 
 
-async def check(fake: FakeGraph, of: Source | None = None) -> list[tuple[bool, str]]:
+async def check(fake: FakeInstagram, of: Source | None = None) -> list[tuple[bool, str]]:
     findings = await CONNECTOR.check(client(fake), of or source())
     assert TOKEN not in repr(findings)
     return [(finding.ok, finding.text) for finding in findings]
 
 
 async def test_a_source_in_order() -> None:
-    fake = FakeGraph(permissions=GRANTED, subscribed=["feed"])
+    fake = FakeInstagram(permissions=GRANTED, subscribed=["feed"])
     assert await check(fake) == [
         (True, "the token is accepted and the account brand is readable"),
         (True, "the media of the account are readable"),
@@ -34,43 +48,43 @@ async def test_a_source_in_order() -> None:
 
 
 async def test_a_dead_token_ends_the_check_at_once() -> None:
-    fake = FakeGraph(token="another")
+    fake = FakeInstagram(token="another")
     assert await check(fake) == [(False, "the access token is not accepted: connect the account again")]
     assert len(fake.calls) == 1
 
 
 async def test_a_throttled_check_blames_nothing() -> None:
-    fake = FakeGraph(failures=[Failure(400, THROTTLED)])
+    fake = FakeInstagram(failures=[Failure(400, THROTTLED)])
     assert await check(fake) == [(False, "Instagram does not answer or throttles at the moment: try again later")]
 
 
 async def test_an_account_that_the_token_does_not_see() -> None:
-    fake = FakeGraph(failures=[Failure(403, NO_PERMISSION)])
+    fake = FakeInstagram(failures=[Failure(403, NO_PERMISSION)])
     ((ok, text),) = await check(fake)
     assert not ok
     assert "instagram_basic" in text
 
 
 async def test_missing_permissions_are_named() -> None:
-    fake = FakeGraph(permissions={**GRANTED, "instagram_manage_insights": "declined"}, subscribed=["feed"])
+    fake = FakeInstagram(permissions={**GRANTED, "instagram_manage_insights": "declined"}, subscribed=["feed"])
     assert (False, "the permission instagram_manage_insights is missing") in await check(fake)
 
 
 async def test_a_token_that_lists_no_permissions_is_no_fault() -> None:
-    fake = FakeGraph(failures=[Failure(400, NO_PERMISSION, "permissions")], subscribed=["feed"])
+    fake = FakeInstagram(failures=[Failure(400, NO_PERMISSION, "permissions")], subscribed=["feed"])
     found = await check(fake)
     assert all(ok for ok, _ in found)
     assert any("does not list" in text for _, text in found)
 
 
 async def test_media_that_cannot_be_read() -> None:
-    fake = FakeGraph(permissions=GRANTED, subscribed=["feed"], failures=[Failure(403, NO_PERMISSION, "/media")])
+    fake = FakeInstagram(permissions=GRANTED, subscribed=["feed"], failures=[Failure(403, NO_PERMISSION, "/media")])
     assert [ok for ok, _ in await check(fake)] == [True, False, True, True]
 
 
 async def test_no_subscription_and_no_secrets() -> None:
     bare = msgspec.structs.replace(source(secrets=(Secret(value=""),)), credentials={})
-    texts = [text for ok, text in await check(FakeGraph(permissions=GRANTED), bare) if not ok]
+    texts = [text for ok, text in await check(FakeInstagram(permissions=GRANTED), bare) if not ok]
     assert texts == [
         "no webhook subscription: nothing is pushed, stories are polled",
         "no app secret: webhooks cannot be verified and are refused",
@@ -80,7 +94,7 @@ async def test_no_subscription_and_no_secrets() -> None:
 
 async def test_the_instagram_login_asks_for_itself() -> None:
     login = source(InstagramOptions(login="instagram"))
-    fake = FakeGraph(permissions=dict.fromkeys(SCOPES["instagram"], "granted"), subscribed=["comments"])
+    fake = FakeInstagram(permissions=dict.fromkeys(SCOPES["instagram"], "granted"), subscribed=["comments"])
     assert (await check(fake, login))[-1] == (
         True,
         "subscribed; this login is pushed no story totals, stories are polled",
@@ -89,7 +103,7 @@ async def test_the_instagram_login_asks_for_itself() -> None:
 
 
 async def test_a_page_token_is_its_page_itself() -> None:
-    fake = FakeGraph(permissions=GRANTED, subscribed=["feed"], failures=[Failure(403, NO_PERMISSION, "/accounts")])
+    fake = FakeInstagram(permissions=GRANTED, subscribed=["feed"], failures=[Failure(403, NO_PERMISSION, "/accounts")])
     assert all(ok for ok, _ in await check(fake))
     assert "me/subscribed_apps" in fake.paths()
 
@@ -99,7 +113,7 @@ async def test_a_page_token_is_its_page_itself() -> None:
     [("facebook", PAGE, ["feed"]), ("instagram", "me", ["comments", "live_comments"])],
 )
 async def test_subscribing(login: str, owner: str, fields: list[str]) -> None:
-    fake = FakeGraph()
+    fake = FakeInstagram()
     options = msgspec.convert({"login": login}, InstagramOptions)
     await CONNECTOR.subscribe(client(fake), source(options), NOW)
     assert (fake.subscribed, fake.paths()[-1]) == (fields, f"{owner}/subscribed_apps")
@@ -107,13 +121,13 @@ async def test_subscribing(login: str, owner: str, fields: list[str]) -> None:
 
 
 async def test_subscribing_with_a_dead_token() -> None:
-    fake = FakeGraph(failures=[Failure(400, DEAD_TOKEN, "subscribed_apps")])
+    fake = FakeInstagram(failures=[Failure(400, DEAD_TOKEN, "subscribed_apps")])
     with pytest.raises(NeedsReauth):
         await CONNECTOR.subscribe(client(fake), source(), NOW)
 
 
 async def test_subscribing_is_not_repeated_against_a_platform_that_is_down() -> None:
-    fake = FakeGraph(failures=[Failure(503, b"", "subscribed_apps", times=9)])
+    fake = FakeInstagram(failures=[Failure(503, b"", "subscribed_apps", times=9)])
     with pytest.raises(TryLater):
         await CONNECTOR.subscribe(client(fake), source(), NOW)
     assert fake.paths().count(f"{PAGE}/subscribed_apps") == 1
@@ -191,6 +205,78 @@ def test_everything_that_is_asked_for_is_booked() -> None:
     assert {f"account_totals/{name}" for name in TOTALS_SET} <= booked
     assert {wire.split("/")[1].split(".")[0] for wire in booked if wire.startswith("account_follows")} == set(
         FOLLOWS_SET
+    )
+
+
+def login_of(name: str) -> OAuth2:
+    login = CONNECTOR.auth_of(msgspec.convert({"login": name}, InstagramOptions)).oauth2
+    assert login is not None
+    return login
+
+
+def test_both_logins_are_data() -> None:
+    assert CONNECTOR.auth == CONNECTOR.auth_of(InstagramOptions())
+    assert (CONNECTOR.auth.kind, CONNECTOR.auth.token) == (AuthKind.OAUTH2, "access_token")
+    for name, scopes in SCOPES.items():
+        assert CONNECTOR.auth_of(msgspec.convert({"login": name}, InstagramOptions)).scopes == scopes
+    facebook, instagram = login_of("facebook"), login_of("instagram")
+    assert (facebook.authorize_url, facebook.code.method) == ("https://www.facebook.com/v25.0/dialog/oauth", "query")
+    assert (instagram.code.url, instagram.code.method) == ("https://api.instagram.com/oauth/access_token", "form")
+
+
+def test_first_tokens_are_traded_for_long_lived_ones() -> None:
+    facebook, instagram = login_of("facebook").exchange, login_of("instagram").exchange
+    assert facebook is not None
+    assert instagram is not None
+    assert (facebook.grant, facebook.sends, facebook.client_id, facebook.client_secret) == (
+        "fb_exchange_token",
+        "fb_exchange_token",
+        "client_id",
+        "client_secret",
+    )
+    assert (instagram.url, instagram.grant, instagram.sends, instagram.client_id, instagram.client_secret) == (
+        "https://graph.instagram.com/access_token",
+        "ig_exchange_token",
+        "access_token",
+        "",
+        "client_secret",
+    )
+
+
+def test_only_the_instagram_login_renews_its_token_and_not_on_its_first_day() -> None:
+    assert login_of("facebook").refresh is None
+    login = login_of("instagram")
+    assert login.refresh is not None
+    assert (login.refresh.url, login.refresh.grant) == (
+        "https://graph.instagram.com/refresh_access_token",
+        "ig_refresh_token",
+    )
+    assert (login.refresh.client_id, login.refresh.client_secret, login.rotates) == ("", "", False)
+    assert login.lifetime is not None
+    assert timedelta(days=1) < login.lifetime - login.refresh_before < timedelta(days=30)
+
+
+@pytest.mark.parametrize(
+    ("path", "bucket"),
+    [
+        (f"v25.0/{ACCOUNT}/media", "instagram"),
+        ("v25.0/17895695668004550/insights", "instagram"),
+        ("v25.0/me/accounts", "app"),
+    ],
+)
+def test_what_a_call_draws_on(path: str, bucket: str) -> None:
+    assert CONNECTOR.cost("GET", path) == (bucket, 1.0)
+    assert bucket in {budget.bucket for budget in CONNECTOR.capabilities.budgets}
+
+
+async def test_usage_is_told_by_budget_of_throttled_answers_too() -> None:
+    heard: list[Response] = []
+    headers = {"x-app-usage": '{"call_count":28}', "x-business-use-case-usage": BUSINESS_USAGE}
+    fake = FakeInstagram(failures=[Failure(400, THROTTLED, headers=headers)])
+    await CONNECTOR.check(client(fake, heard), source())
+    assert CONNECTOR.usage(heard[0]) == (
+        Usage(bucket="app", used=0.28),
+        Usage(bucket="instagram", used=1.0, reset=420.0, wait=420.0),
     )
 
 

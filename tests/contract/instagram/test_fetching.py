@@ -39,19 +39,8 @@ from tests.contract.instagram.desk import (
     story,
     task,
 )
-from tests.fakes.graph import (
-    ACCOUNT,
-    BUSINESS_USAGE,
-    DEAD_TOKEN,
-    NO_PERMISSION,
-    THROTTLED,
-    TOKEN,
-    TRANSIENT,
-    Failure,
-    FakeGraph,
-    Media,
-    envelope,
-)
+from tests.fakes.graph import DEAD_TOKEN, NO_PERMISSION, THROTTLED, TOKEN, TRANSIENT, Failure, envelope
+from tests.fakes.instagram import ACCOUNT, BUSINESS_USAGE, FakeInstagram, Media
 
 IMAGE = Media("17895695668004550", like_count=2, comments_count=6, caption="#one")
 REEL = Media("17895695668004551", "VIDEO", "REELS", like_count=None, comments_count=3)
@@ -68,9 +57,9 @@ IMAGE_INSIGHTS = {
 REEL_INSIGHTS = {**IMAGE_INSIGHTS, "views": 5120, "ig_reels_video_view_total_time": 18_432_000}
 
 
-def full() -> FakeGraph:
+def full() -> FakeInstagram:
     """Return an account with one media of each type, three days of numbers and two stories."""
-    return FakeGraph(
+    return FakeInstagram(
         media=[
             varied(IMAGE, insights=IMAGE_INSIGHTS),
             varied(REEL, insights=REEL_INSIGHTS),
@@ -137,13 +126,13 @@ async def test_an_empty_last_page_is_no_surprise(kind: str) -> None:
 
 
 async def test_an_account_without_media_is_one_page() -> None:
-    pages = await fetch(FakeGraph(), task("media"))
+    pages = await fetch(FakeInstagram(), task("media"))
     assert [(page.last, page.cursor) for page in pages] == [(True, {})]
     assert read(pages) == []
 
 
 async def test_a_listing_stops_where_a_whole_page_lies_before_the_window() -> None:
-    fake = FakeGraph(media=[Media(str(n), published=NOW - timedelta(days=n)) for n in range(1, 8)], page_size=2)
+    fake = FakeInstagram(media=[Media(str(n), published=NOW - timedelta(days=n)) for n in range(1, 8)], page_size=2)
     pages = await fetch(fake, task("media", start=NOW - timedelta(days=3, hours=1)))
     assert [item.subject.external_id for item in read(pages) if isinstance(item, SubjectSeen)] == list("123456")
     assert pages[-1].last
@@ -231,7 +220,7 @@ async def test_what_the_listing_of_stories_shows_is_a_story_whatever_its_product
 
 
 async def test_no_stories_are_one_last_page() -> None:
-    pages = await fetch(FakeGraph(), task("stories"))
+    pages = await fetch(FakeInstagram(), task("stories"))
     assert [(page.last, page.request["page"]) for page in pages] == [(True, "stories")]
 
 
@@ -262,8 +251,47 @@ async def test_a_week_of_the_account_is_a_series_and_totals_day_by_day() -> None
     assert {one.subject for one in booked} == {PROFILE}
 
 
+async def test_old_days_that_are_restated_converge_in_one_cycle() -> None:
+    fake = full()
+
+    async def gained() -> dict[date | None, int]:
+        booked = [one for one in observations(read(await fetch(fake, task("account_day")))) if not one.check]
+        days = [one for one in booked if one.window and "followers_gained" in one.metrics]
+        return {one.window.day: one.metrics["followers_gained"] for one in days if one.window}
+
+    before = await gained()
+    fake.days[date(2026, 8, 13)]["follower_count"] = 99  # a week ago
+    after = await gained()
+    assert (before[date(2026, 8, 13)], after[date(2026, 8, 13)]) == (13, 99)
+
+
+MATRIX = {
+    ("IMAGE", "FEED"): "views reach saved shares total_interactions likes comments",
+    ("VIDEO", "FEED"): "views reach saved shares total_interactions likes comments",
+    ("CAROUSEL_ALBUM", "FEED"): "views reach saved shares",
+    ("VIDEO", "REELS"): "views reach saved shares total_interactions likes comments ig_reels_video_view_total_time",
+    ("IMAGE", "AD"): "views reach saved shares total_interactions likes comments",
+    ("VIDEO", "STORY"): "views reach replies shares total_interactions",
+}
+
+
+@pytest.mark.parametrize(("media_type", "product"), MATRIX)
+async def test_every_type_of_media_answers_all_that_it_is_asked(media_type: str, product: str) -> None:
+    wanted = MATRIX[media_type, product].split()
+    fake = FakeInstagram(media=[Media("1", media_type, product, insights=dict.fromkeys(wanted, 3))])
+    if product == "STORY":
+        fake.media, fake.stories = [], [varied(fake.media[0], published=NOW - timedelta(hours=1))]
+    pages = await fetch(fake, task("stories" if product == "STORY" else "media_insights"))
+    assert (pages[-1].request["metrics"].split(","), of(pages, "refused")[-1]) == (wanted, "")
+    keys = {key for one in observations(read(pages)) if not one.check for key in one.metrics}
+    expected = {"views", "impressions", "reach", "shares"}
+    expected |= {"saves"} if "saved" in wanted else {"comments"}
+    expected |= {"engagements_platform"} if "total_interactions" in wanted else set()
+    assert keys == expected | ({"watch_time"} if product == "REELS" else set())
+
+
 async def test_totals_are_asked_for_pacific_days_of_23_24_and_25_hours() -> None:
-    fake = FakeGraph(now=datetime(2026, 3, 10, 12, tzinfo=UTC))
+    fake = FakeInstagram(now=datetime(2026, 3, 10, 12, tzinfo=UTC))
     await fetch(fake, task("account_day", start=datetime(2026, 3, 7, 12, tzinfo=UTC)))
     windows = [call.query for call in fake.calls if "metric_type" in call.query and "breakdown" not in call.query]
     # 2026-03-07T08:00Z, 2026-03-08T08:00Z, 2026-03-09T07:00Z, 2026-03-10T07:00Z
@@ -364,7 +392,7 @@ async def test_a_fetch_that_broke_off_goes_on_where_it_was() -> None:
 
 async def test_a_cursor_of_media_that_are_no_longer_due_starts_anew() -> None:
     fake = full()
-    pages = await fetch(fake, task("media_insights", story("180"), story("181"), cursor={"media": "179"}))
+    pages = await fetch(fake, task("media_insights", story("180"), story("181"), cursor={"done": "179"}))
     assert of(pages, "media_id") == ["180", "181"]
 
 

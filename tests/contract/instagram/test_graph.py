@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from connectors import graph
 from connectors import graph_values as values
 from connectors.contract import ConnectorError, DropReason, NeedsReauth, NotPermitted, Response, TryLater, day_window
+from connectors.contract import Usage as BudgetUsage
 from connectors.graph import Refusal
 from tests.contract.instagram.desk import NOW, RECORDINGS
 from tests.fakes.graph import envelope
@@ -49,6 +50,10 @@ def fault(body: bytes, status: int = 400) -> graph.Fault:
         (12, None, "deprecated", Refusal.BAD_REQUEST),
         (803, None, "Some of the aliases you requested do not exist", Refusal.BAD_REQUEST),
         (99999, None, "new", Refusal.BAD_REQUEST),
+        (190, None, "(#190) This method must be called with a Page Access Token", Refusal.OTHER_TOKEN),
+        (210, None, "(#210) A page access token is required to request this resource.", Refusal.OTHER_TOKEN),
+        (100, None, "API calls from the server require an appsecret_proof argument", Refusal.NEEDS_PROOF),
+        (100, None, "(#100) Tried accessing nonexisting field (insights)", Refusal.BAD_REQUEST),
     ],
 )
 def test_classes_of_errors(code: int, subcode: int | None, message: str, refusal: Refusal) -> None:
@@ -163,6 +168,27 @@ def test_any_usage_header_is_read_or_not(app: str, business: str) -> None:
     graph.usage({"x-app-usage": app, "x-business-use-case-usage": business})
 
 
+def test_usage_by_budget_is_the_worst_of_each() -> None:
+    headers = {
+        "x-app-usage": '{"call_count":28,"total_time":25,"total_cputime":95.5}',
+        "x-business-use-case-usage": (
+            '{"1":[{"type":"pages","call_count":60},{"type":"pages","call_count":61}],'
+            '"2":[{"type":"instagram","call_count":250,"estimated_time_to_regain_access":3},{"type":7},9]}'
+        ),
+    }
+    assert graph.usages(headers) == (
+        BudgetUsage(bucket="app", used=0.955),
+        BudgetUsage(bucket="pages", used=0.61),
+        BudgetUsage(bucket="instagram", used=1.0, reset=180.0, wait=180.0),
+    )
+
+
+@given(st.text(), st.recursive(st.none() | st.integers() | st.text(max_size=5), st.lists, max_leaves=9))
+def test_any_usage_header_is_budgets_or_none(app: str, entries: Any) -> None:
+    headers = {"x-app-usage": app, "x-business-use-case-usage": json.dumps({"1": entries})}
+    assert all(0 <= (one.used or 0.0) <= 1 for one in graph.usages(headers))
+
+
 # ------------------------------------------------------------------------------------------------ paging
 
 LINK = "https://evil.example/v25.0/1/posts?access_token=T&until=1624385168&__paging_token=P&limit=5"
@@ -196,7 +222,34 @@ def test_a_next_page_without_a_place_is_an_error(paging: object) -> None:
         graph.next_cursor({"paging": paging})
 
 
+@pytest.mark.parametrize(
+    ("body", "cursor"),
+    [
+        ({"data": [1], "paging": {"cursors": {"before": "a", "after": "b"}}}, {"after": "b"}),
+        ({"data": [], "paging": {"cursors": {"before": "a", "after": "b"}}}, {}),
+        ({"data": [1], "paging": {"cursors": {"before": "a"}}}, {}),
+        ({"data": [1], "paging": {"cursors": {"after": 5}}}, {}),
+        ({"data": [1], "paging": {"next": LINK}}, {}),
+        ({"data": 5}, {}),
+    ],
+)
+def test_a_listing_without_links_goes_on_while_there_is_a_place_after(
+    body: dict[str, Any], cursor: dict[str, str]
+) -> None:
+    assert graph.next_after(body) == cursor
+
+
+def test_a_place_after_that_is_too_long_is_an_error() -> None:
+    with pytest.raises(ConnectorError, match="without saying where"):
+        graph.next_after({"data": [1], "paging": {"cursors": {"after": "x" * 5000}}})
+
+
 # ------------------------------------------------------------------------------------------------ values
+
+
+@given(st.one_of(st.text(), st.integers(), st.none()))
+def test_any_link_has_marks_or_none(url: object) -> None:
+    assert all(mark and mark.isprintable() for mark in values.link_marks(url).values())
 
 
 @given(st.dates(date(1990, 1, 2), date(2060, 1, 1)))

@@ -12,6 +12,7 @@ from connectors.contract import (
     Kind,
     Observation,
     Outcome,
+    Quality,
     RefreshHint,
     Secret,
     SignatureInvalid,
@@ -33,8 +34,10 @@ from tests.contract.instagram.desk import (
     source,
     story,
 )
-from tests.fakes.graph import ACCOUNT, STORY, change, escaped, flat, messaging, push, signed
+from tests.fakes.graph import escaped, signed
+from tests.fakes.instagram import ACCOUNT, STORY, change, flat, messaging, push
 
+ESTIMATED = (Quality.ESTIMATED,)
 SENT = datetime(2019, 1, 17, 1, 4, 3, tzinfo=UTC)  # 1547687043
 TAPS = [("not_mapped", name) for name in ("taps_forward", "taps_back", "exits")]
 
@@ -51,7 +54,9 @@ def test_the_totals_of_a_story_stand_at_the_time_they_were_sent() -> None:
             paid=False,
             metrics={"impressions": 28, "comments": 0},
         ),
-        Observation(subject=subject, kind=Kind.UNIQUE, observed_at=SENT, paid=False, metrics={"reach": 17}),
+        Observation(
+            subject=subject, kind=Kind.UNIQUE, observed_at=SENT, paid=False, quality=ESTIMATED, metrics={"reach": 17}
+        ),
     ]
     assert drops(items) == TAPS
 

@@ -15,6 +15,7 @@ from connectors.contract import (
     DropReason,
     Kind,
     Observation,
+    Quality,
     SubjectSeen,
     SubjectType,
     day_window,
@@ -30,9 +31,11 @@ from tests.contract.instagram.desk import (
     reel,
     story,
 )
-from tests.fakes.graph import ACCOUNT, BEFORE_BUSINESS, GONE, TOO_FEW, end_of, envelope, stamp
+from tests.fakes.graph import GONE, end_of, envelope, stamp
+from tests.fakes.instagram import ACCOUNT, BEFORE_BUSINESS, TOO_FEW
 
 PACIFIC = "America/Los_Angeles"
+ESTIMATED = (Quality.ESTIMATED,)
 FEED = {"page": "media_insights", "media_id": "17846368219941692", "media_product_type": "FEED"}
 
 
@@ -77,7 +80,7 @@ def test_a_reel_has_views_that_are_impressions_unique_reach_and_checks_of_its_li
                 "watch_time": 18_432_000,
             },
         ),
-        Observation(subject=subject, kind=Kind.UNIQUE, paid=False, metrics={"reach": 4100}),
+        Observation(subject=subject, kind=Kind.UNIQUE, paid=False, quality=ESTIMATED, metrics={"reach": 4100}),
         Observation(
             subject=subject,
             kind=Kind.LIFETIME,

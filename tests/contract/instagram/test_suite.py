@@ -10,7 +10,8 @@ from connectors.contract import Delivery, Task, WebhookRequest
 from connectors.instagram import CONNECTOR
 from connectors.testing import Check, Pull, Recording, Signed, contract_suite
 from tests.contract.instagram.desk import APP_SECRET, NOW, RECORDINGS, client, post, reel, source, task
-from tests.fakes.graph import ACCOUNT, FakeGraph, Media, signed
+from tests.fakes.graph import signed
+from tests.fakes.instagram import ACCOUNT, FakeInstagram, Media
 
 PAGES = {
     "account_follows": {"page": "account_follows", "day": "2026-08-13"},
@@ -46,7 +47,7 @@ def pushed() -> Signed:
     return Signed(request=request, source=source(), now=NOW, headers=("x-hub-signature-256",))
 
 
-def platform() -> FakeGraph:
+def platform() -> FakeInstagram:
     """Return a new account with the same three posts, two stories and twenty days."""
     numbers = {"views": 90, "reach": 70, "likes": 2, "comments": 6, "shares": 1, "saved": 0, "total_interactions": 9}
     day = {**numbers, "saves": 4, "profile_links_taps": 3, "follower_count": 5, "gained": 5, "lost": 2}
@@ -59,7 +60,7 @@ def platform() -> FakeGraph:
         Media("18", "VIDEO", "REELS", like_count=None, comments_count=3, insights=numbers),
         Media("19", "CAROUSEL_ALBUM", comments_count=4, insights={"views": 50, "reach": 40, "saved": 2, "shares": 3}),
     ]
-    return FakeGraph(media=media, stories=stories, days={date(2026, 8, n): day for n in range(1, 21)}, page_size=1)
+    return FakeInstagram(media=media, stories=stories, days={date(2026, 8, n): day for n in range(1, 21)}, page_size=1)
 
 
 def pull(wanted: Task, name: str = "") -> Pull:

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from connectors.contract import INT64_MAX, STORED, BadPayload, Delivery, Item, Kind, Observation, SubjectSeen
 from connectors.instagram import CONNECTOR
-from connectors.instagram_reading import _READERS
+from connectors.instagram_reading import READERS
 from tests.contract.instagram.desk import NOW, OPTIONS, RECORDINGS
-from tests.fakes.graph import ACCOUNT, STORY, change, escaped, flat, messaging, push
+from tests.fakes.graph import escaped
+from tests.fakes.instagram import ACCOUNT, STORY, change, flat, messaging, push
 
 REQUEST = {"account": ACCOUNT, "media_id": "1", "media_product_type": "REELS", "day": "2026-08-13"}
 DECLARED = {mapping.metric for mapping in CONNECTOR.metrics}
@@ -23,13 +24,13 @@ BODIES = [
     *(path.read_bytes() for path in sorted(RECORDINGS.glob("*.json"))),
     escaped(push(change("story_insights", STORY), flat("comments", {"media": {"id": "5"}}), messaging())),
 ]
-PAGES = ["", *_READERS]
+PAGES = ["", *READERS]
 
 
 def deliveries(body: bytes) -> list[Delivery]:
     """Return the body as a push and as each page."""
     pages = [
-        Delivery(channel="fetch", body=body, received_at=NOW, request={**REQUEST, "page": page}) for page in _READERS
+        Delivery(channel="fetch", body=body, received_at=NOW, request={**REQUEST, "page": page}) for page in READERS
     ]
     return [Delivery(channel="webhook", body=body, received_at=NOW), *pages]
 

@@ -11,7 +11,7 @@ from service import telemetry
 from service.db.engine import Database
 from service.fetch import schedule
 from service.fetch.schedule import Scheduler
-from tests.integration.fetch.test_pull import Book, Site, task_rows
+from tests.integration.fetch.test_pull import Book, Site, kept, task_rows
 from tests.integration.inbox.world import SETTINGS, Clock, count, make_source
 
 QUICK = SETTINGS.model_copy(update={"schedule_seconds": 0.1})
@@ -140,6 +140,7 @@ async def test_stopping_lets_go_of_what_is_being_pulled(database: Database) -> N
     stop = asyncio.Event()
     running = asyncio.create_task(scheduler(database, clock, site).run(stop))
     await hangs.wait()
+    await kept(database, source, 2)
     stop.set()
     await running
     (row,) = await task_rows(database, source)

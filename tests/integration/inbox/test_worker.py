@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from connectors.contract import Delivery, Item, Kind, Observation, Page, SubjectRef
 from service.db.engine import Database, driver
 from service.errors import Misconfigured
-from service.inbox.land import Lander, land_page
+from service.inbox.land import Lander, land_pages
 from service.ledger.posting import RetryExclusive
 from service.pipeline import claim
 from service.pipeline.claim import LeaseLost
@@ -374,7 +374,7 @@ async def test_a_delivery_that_lands_while_the_worker_leaves_keeps_its_hint(data
             await claim.leave(connection, lease, now)
 
     async with database.workspace(source.workspace_id) as connection:
-        await land_page(connection, source, page, ("all", "now"), CONTEXT)
+        await land_pages(connection, source, [page], ("all", "now"), CONTEXT)
         leaving = asyncio.create_task(leave())
         await asyncio.sleep(0.3)
     await leaving

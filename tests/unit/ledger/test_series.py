@@ -169,8 +169,8 @@ def test_a_window_keeps_its_newest_point_in_any_order(
     for at, value in shuffled:
         booked = book(lines, confirmations, [WindowReading(at, {"views": value}, REF)])
         lines += [
-            Line(START, START, sign, cause, 0, observed_at, ref, metrics)
-            for sign, cause, observed_at, ref, metrics in booked.written
+            Line(START, START, sign, cause, quality, observed_at, ref, metrics)
+            for sign, cause, observed_at, ref, metrics, quality in booked.written
         ]
         confirmations = [(mask_of(["views"]), when) for _, when in (*confirmations, *booked.confirmed)][-1:]
     state = window_state(lines, confirmations)

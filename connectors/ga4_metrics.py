@@ -1,0 +1,86 @@
+"""GA4's report as data: what is asked for, what becomes of it, and what is left out on purpose.
+
+The decisions behind the tables are in ``connectors.ga4``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import msgspec
+
+from connectors.contract import Kind, MetricMapping, SubjectType
+
+
+class Rule(msgspec.Struct, frozen=True, kw_only=True):
+    """What becomes of one metric of a report: its key, none with the reason in ``note``.
+
+    ``claimed`` says that the number is a claim about the declared key event, and travels with its name.
+    """
+
+    key: str = ""
+    claimed: bool = False
+    note: str = ""
+
+
+DATE = "date"
+CAMPAIGN = "sessionManualCampaignName"
+CAMPAIGN_ID = "sessionManualCampaignId"
+SOURCE = "sessionManualSource"
+MEDIUM = "sessionManualMedium"
+CONTENT = "sessionManualAdContent"
+UTM: Mapping[str, str] = {
+    CAMPAIGN: "utm_campaign",
+    CAMPAIGN_ID: "utm_id",
+    SOURCE: "utm_source",
+    MEDIUM: "utm_medium",
+    CONTENT: "utm_content",
+}
+"""The dimensions that name a tracked link, all of the session's own scope, and the parameter each one is."""
+DIMENSIONS = (DATE, *UTM)
+
+SESSIONS = "sessions"
+REVENUE = "purchaseRevenue"
+DECLARED = "(declared)"
+_FORMER = {"keyEvents": "conversions"}
+METRICS: Mapping[str, Rule] = {
+    SESSIONS: Rule(key="sessions"),
+    f"keyEvents:{DECLARED}": Rule(key="conversions_platform", claimed=True, note="of the one declared key event"),
+    f"conversions:{DECLARED}": Rule(key="conversions_platform", claimed=True, note="the former name of keyEvents"),
+    REVENUE: Rule(key="conversion_value_platform", claimed=True, note="where purchases are the declared key event"),
+    "totalRevenue": Rule(note="holds income that is no declared key event: subscriptions, advertisements"),
+    "keyEvents": Rule(note="all key events together; the declared one counts"),
+    "screenPageViews": Rule(note="page views of a site are no views of a post"),
+    "totalUsers": Rule(note="visitors of a site are no audience of a post, and no sum can be made of them"),
+    "activeUsers": Rule(note="visitors of a site are no audience of a post, and no sum can be made of them"),
+    "advertiserAdCost": Rule(note="the ad platform's own spend counts"),
+    "eventCount": Rule(note="every event, not the declared one alone"),
+    "eventValue": Rule(note="a sum over several currencies"),
+}
+
+
+def of_event(event: str) -> str:
+    """Return the metric that counts one key event."""
+    return f"keyEvents:{event}"
+
+
+def former(metric: str) -> str:
+    """Return what a metric was called before; empty where it never was called otherwise."""
+    name, _, event = metric.partition(":")
+    return f"{_FORMER[name]}:{event}" if name in _FORMER else ""
+
+
+def rule_of(metric: str, declared_event: str) -> Rule | None:
+    """Return the rule of a metric as a report names it."""
+    name, colon, event = metric.partition(":")
+    return METRICS.get(f"{name}:{DECLARED}" if colon and event == declared_event else metric)
+
+
+def declared() -> Iterator[MetricMapping]:
+    """Yield what each metric becomes."""
+    for name, rule in METRICS.items():
+        if rule.key:
+            kind, types = Kind.PERIOD, (SubjectType.LINK,)
+            yield MetricMapping(wire=name, metric=rule.key, kind=kind, subject_types=types, note=rule.note)
+        else:
+            yield MetricMapping(wire=name, metric=None, counting=False, note=rule.note)

@@ -1,0 +1,217 @@
+"""LinkedIn pages of organisations: pulled posts, their statistics, followers and days, pushed notifications.
+
+Counted once. The lifetime statistics of each post count. Days of the organisation hold the activity of all its posts
+again and are checks, but for what no post reports: followers gained and visits of the page. Distinct people reached are
+kept per post and, in a scope of their own, per day of the organisation; they are never added. All statistics leave paid
+delivery out, so they are organic; only followers are won in both ways, each told and booked apart.
+
+Clicks are all clicks on a post, on the link, the logo or *see more*. The ``engagement`` is a rate and no number. A
+day's followers are net: below nothing they are followers lost. Likes of a day may be negative and are then left out of
+the check. The number of followers comes from the network's size, for the statistics give only who they are, in parts
+that do not add up. A video's views are plays of three seconds and more, known for six months after publication.
+
+A post without activity is absent from the statistics, and so is a deleted one: neither is booked as zero. Totals of the
+organisation without days are those of the last twelve months, a window that moves, and are not asked for. Days are UTC
+days; the last two are missing and those before are restated for some more.
+
+The key of a delivery is made of the ids of its notifications. Notifications are subscribed for by a call that this
+client does not make (PUT); ``check`` says what to do.
+
+This file is what the service calls; its parts are ``linkedin_metrics`` (the tables), ``linkedin_account`` (options,
+calls), ``linkedin_answers`` (errors, quotas), ``linkedin_values``, ``linkedin_reading``, ``linkedin_fetching`` and
+``linkedin_pushes``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from connectors import linkedin_values as values
+from connectors.contract import (
+    Auth,
+    AuthKind,
+    BadPayload,
+    Capabilities,
+    Connector,
+    ConnectorError,
+    Delivery,
+    Finding,
+    Http,
+    Item,
+    MetricMapping,
+    NeedsReauth,
+    NotSupported,
+    OAuth2,
+    Page,
+    Reply,
+    Response,
+    Secret,
+    Source,
+    Task,
+    TokenCall,
+    TryLater,
+    Usage,
+    Verified,
+    WebhookRequest,
+)
+from connectors.linkedin_account import SCOPES, LinkedInOptions, Organisation
+from connectors.linkedin_answers import DAY, require, usage_of
+from connectors.linkedin_fetching import KINDS, SETTLE, pages_of
+from connectors.linkedin_metrics import declared
+from connectors.linkedin_pushes import challenge_response, delivery_key, is_challenge, read_push, verify
+from connectors.linkedin_reading import read_page
+
+_TOKENS = "https://www.linkedin.com/oauth/v2/accessToken"
+_SUBSCRIBING = (
+    "subscribe for ORGANIZATION_SOCIAL_ACTION_NOTIFICATIONS (eventSubscriptions) with the address of this source, "
+    "as the app's developer"
+)
+
+
+class LinkedIn(Connector):
+    """See the head of this module."""
+
+    name = "linkedin"
+    title = "LinkedIn"
+    version = "1"
+    platform = "linkedin"
+    options = LinkedInOptions
+    base_url = "https://api.linkedin.com/rest"
+    auth = Auth(
+        kind=AuthKind.OAUTH2,
+        credentials={
+            "access_token": "of a member who is an administrator of the page; lives for 60 days",
+            "refresh_token": "renews it for a year; only approved apps are given one",
+            "client_id": "of the app, for renewing",
+            "client_secret": "of the app, for renewing",
+            "app_secret": "the client secret again; signs the webhooks, the source's webhook secret",
+        },
+        scopes=SCOPES,
+        oauth2=OAuth2(
+            authorize_url="https://www.linkedin.com/oauth/v2/authorization",
+            code=TokenCall(url=_TOKENS, grant="authorization_code", sends="code"),
+            refresh=TokenCall(url=_TOKENS, grant="refresh_token", sends="refresh_token"),
+            lifetime=timedelta(days=60),
+            refresh_lifetime=timedelta(days=365),
+            refresh_before=timedelta(days=7),
+        ),
+    )
+    capabilities = Capabilities(
+        webhook=True,
+        fetch=KINDS,
+        settle=SETTLE,
+        lag=timedelta(days=2),
+        day_zone="UTC",
+        rate_limit="per endpoint, app and member in a UTC day, shown in the developer portal only; 429 without a wait",
+    )
+    metrics: Sequence[MetricMapping] = tuple(declared())
+
+    def cost(self, method: str, path: str) -> tuple[str, float]:
+        """Return the one budget of a day, which no document numbers: quotas are told in the portal alone."""
+        _ = method, path
+        return DAY, 1.0
+
+    def usage(self, response: Response) -> Sequence[Usage]:
+        return usage_of(response)
+
+    def handshake(self, request: WebhookRequest, source: Source) -> Reply | None:
+        challenge = request.query.get("challengeCode")
+        if request.method != "GET" or challenge is None:
+            return None
+        secret = _current(source)
+        if not secret or not is_challenge(challenge):
+            return Reply(status=403)
+        answer = {"challengeCode": challenge, "challengeResponse": challenge_response(challenge, secret)}
+        headers = {"content-type": "application/json", "x-content-type-options": "nosniff"}
+        return Reply(status=200, body=msgspec.json.encode(answer), headers=headers)
+
+    def verify(self, request: WebhookRequest, source: Source, now: datetime) -> Verified:
+        verify(request.headers.get("x-li-signature"), request.body, _ring(source), now)
+        return Verified(key=delivery_key(request.body))
+
+    def parse(self, delivery: Delivery, options: Any) -> Iterable[Item]:
+        if delivery.channel == "webhook":
+            return list(read_push(delivery))
+        if delivery.channel == "fetch":
+            return list(read_page(delivery))
+        raise BadPayload("LinkedIn is pushed or fetched, not uploaded")
+
+    def fetch(self, http: Http, task: Task, now: datetime) -> AsyncIterator[Page]:
+        return pages_of(Organisation(http, task.source), task, now)
+
+    async def check(self, http: Http, source: Source) -> list[Finding]:
+        of = Organisation(http, source)
+        administered = await _check_role(of)
+        if not administered.ok:
+            return [administered, *_check_secrets(source)]
+        found = [administered, await _check_posts(of), await _check_statistics(of)]
+        return [*found, Finding(ok=True, text=f"for pushes, {_SUBSCRIBING}"), *_check_secrets(source)]
+
+    async def subscribe(self, http: Http, source: Source, now: datetime) -> None:
+        """Say what to do: the call is a PUT, and names the member and the app's number, which no source knows."""
+        raise NotSupported(_SUBSCRIBING)
+
+
+def _ring(source: Source) -> tuple[Secret, ...]:
+    secret = source.credentials.get("app_secret") or source.credentials.get("client_secret", "")
+    return source.secrets or (Secret(value=secret),)
+
+
+def _current(source: Source) -> str:
+    """Return the key that answers a challenge: the one without an end, for others are on their way out."""
+    keys = [key for key in _ring(source) if key.value]
+    lasting = [key.value for key in keys if key.valid_until is None]
+    return lasting[0] if lasting else keys[-1].value if keys else ""
+
+
+# ------------------------------------------------------------------------------------------------ proving a source
+
+
+async def _check_role(of: Organisation) -> Finding:
+    try:
+        urn = of.urn
+        path = "organizationAcls?q=roleAssignee&role=ADMINISTRATOR&state=APPROVED&count=100"
+        body = require(await of.get(path), of.statistics_need)
+    except NeedsReauth:
+        return Finding(ok=False, text="the access token is not accepted: connect the account again")
+    except TryLater:
+        return Finding(ok=False, text="LinkedIn does not answer or throttles at the moment: try again later")
+    except ConnectorError as error:
+        return Finding(ok=False, text=f"the member's roles are not readable: {error}")
+    roles = [values.mapping(one) for one in values.items(body.get("elements"))]
+    if urn not in [one.get("organization", one.get("organizationTarget")) for one in roles]:
+        return Finding(ok=False, text=f"the member is no administrator of the organisation {of.number}")
+    return Finding(ok=True, text=f"the token is accepted and the member administers the organisation {of.number}")
+
+
+async def _check_posts(of: Organisation) -> Finding:
+    try:
+        require(await of.posts(0, 1), of.posts_need)
+    except ConnectorError as error:
+        return Finding(ok=False, text=f"the posts are not readable: {error}")
+    return Finding(ok=True, text="the posts are readable")
+
+
+async def _check_statistics(of: Organisation) -> Finding:
+    try:
+        require(await of.size(), of.statistics_need)
+        require(await of.totals(), of.statistics_need)
+    except ConnectorError as error:
+        return Finding(ok=False, text=f"the statistics are not readable: {error}")
+    return Finding(ok=True, text="followers and statistics are readable")
+
+
+def _check_secrets(source: Source) -> list[Finding]:
+    missing = []
+    if not any(key.value for key in _ring(source)):
+        missing.append(Finding(ok=False, text="no client secret: webhooks cannot be verified and are refused"))
+    if not source.credentials.get("refresh_token"):
+        missing.append(Finding(ok=True, text="no refresh token: a person must connect again every 60 days"))
+    return missing
+
+
+CONNECTOR = LinkedIn()

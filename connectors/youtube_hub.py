@@ -1,0 +1,103 @@
+"""The WebSub hub in front of YouTube's feeds: its challenge, its signature and how a subscription is asked for.
+
+A subscription is a lease of five days. The hub confirms each one, and each renewal, with a challenge to the webhook
+address, and signs with HMAC-SHA1: it knows no other scheme. W3C WebSub, https://www.w3.org/TR/websub/.
+"""
+
+from __future__ import annotations
+
+import binascii
+import hashlib
+import hmac
+from collections.abc import Sequence
+from datetime import datetime
+from http import HTTPStatus
+from urllib.parse import urlencode
+
+from connectors.contract import (
+    ConnectorError,
+    Http,
+    NotPermitted,
+    Reply,
+    Secret,
+    SignatureInvalid,
+    Source,
+    TryLater,
+    WebhookRequest,
+)
+from connectors.signatures import active
+
+LEASE_SECONDS = 432_000
+_PREFIX = "sha1="
+_LONGEST_CHALLENGE = 256
+_LONGEST_SECRET = 200  # the limit of the standard, in bytes
+_FORM = {"content-type": "application/x-www-form-urlencoded"}
+
+
+def topic_of(channel: str) -> str:
+    """Return the feed of a channel. Another spelling of it (http, without /xml) is subscribed to and stays silent."""
+    return f"https://www.youtube.com/xml/feeds/videos.xml?channel_id={channel}"
+
+
+def handshake(request: WebhookRequest, channel: str) -> Reply | None:
+    """Confirm a subscription to this channel's feed and nothing else; None when it is no message of a hub.
+
+    An unsubscription is never ours, and a refusal (``denied``) has nothing to confirm.
+    """
+    mode = request.query.get("hub.mode")
+    if request.method != "GET" or mode is None:
+        return None
+    topic = request.query.get("hub.topic", "").encode(errors="replace")
+    known = bool(channel) and hmac.compare_digest(topic, topic_of(channel).encode())
+    if known and mode == "denied":
+        return Reply(status=200)
+    challenge = request.query.get("hub.challenge", "")
+    if not known or mode != "subscribe" or not _is_plain(challenge):
+        return Reply(status=404)
+    headers = {"content-type": "text/plain; charset=utf-8", "x-content-type-options": "nosniff"}
+    return Reply(status=200, body=challenge.encode(), headers=headers)
+
+
+def _is_plain(challenge: str) -> bool:
+    fits = 0 < len(challenge) <= _LONGEST_CHALLENGE and challenge.isascii() and challenge.isprintable()
+    return fits and not set(challenge) & set("<>\"'&")
+
+
+def verify(header: str | None, body: bytes, secrets: Sequence[Secret], now: datetime) -> None:
+    """Verify ``sha1=<hex>`` over the body, keyed by the text of the secret. Raises :class:`SignatureInvalid`."""
+    text = header or ""
+    try:
+        offered = binascii.unhexlify(text.removeprefix(_PREFIX).encode("ascii")) if text.startswith(_PREFIX) else b""
+    except (UnicodeEncodeError, binascii.Error):
+        offered = b""
+    expected = [hmac.digest(key.encode(), body, hashlib.sha1) for key in active(secrets, now)]
+    # Every key is compared, so that the time taken does not tell which one was near.
+    matches = [hmac.compare_digest(one, offered) for one in expected]
+    if not any(matches):
+        raise SignatureInvalid("no signature matches an active key")
+
+
+async def subscribe(http: Http, source: Source, now: datetime) -> None:
+    """Ask the hub for a lease, or for its renewal, which is the same. The hub answers before it has confirmed.
+
+    Raises :class:`ConnectorError` for what is missing and :class:`TryLater` where the hub is busy: it is at times.
+    """
+    callback = source.credentials.get("callback", "")
+    keys = active(source.secrets, now)
+    if not source.account or not callback or not keys:
+        raise ConnectorError("a subscription takes the id of the channel, the webhook's address and its secret")
+    if len(keys[0].encode()) >= _LONGEST_SECRET:
+        raise ConnectorError(f"the webhook's secret has {_LONGEST_SECRET} bytes or more: the hub takes shorter ones")
+    asked = {
+        "hub.mode": "subscribe",
+        "hub.topic": topic_of(source.account),
+        "hub.callback": callback,
+        "hub.verify": "async",
+        "hub.secret": keys[0],
+        "hub.lease_seconds": str(LEASE_SECONDS),
+    }
+    response = await http.at("hub").post("subscribe", body=urlencode(asked).encode(), headers=_FORM)
+    if response.status == HTTPStatus.REQUEST_TIMEOUT:
+        raise TryLater("the hub did not wait for the request")
+    if response.status not in {HTTPStatus.OK, HTTPStatus.ACCEPTED, HTTPStatus.NO_CONTENT}:
+        raise NotPermitted(f"the hub refuses the subscription ({response.status}): is the webhook's address public?")

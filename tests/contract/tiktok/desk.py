@@ -1,0 +1,99 @@
+"""What the tests of the TikTok connector share: a source, a fetch against the fake, and readings of pages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from connectors.contract import (
+    Delivery,
+    Drop,
+    Item,
+    Observation,
+    Page,
+    Response,
+    Secret,
+    Source,
+    SubjectRef,
+    SubjectType,
+    Task,
+)
+from connectors.http import Limits, PlatformHttp, new_client
+from connectors.tiktok import CONNECTOR
+from connectors.tiktok_account import TiktokOptions
+from tests.fakes.tiktok import ACCOUNT, APP_ID, HOST, TOKEN, FakeTiktok, transport
+
+RECORDINGS = Path(__file__).parents[2] / "recordings" / "tiktok"
+NOW = datetime(2026, 8, 20, 12, tzinfo=UTC)
+APP_SECRET = "app-secret-0123456789"
+CALLBACK = "https://books.example/v1/webhooks/s3cr3t-address-of-this-source"
+OPTIONS = TiktokOptions()
+PROFILE = SubjectRef(ACCOUNT, SubjectType.PROFILE)
+
+
+def source(secrets: tuple[Secret, ...] | None = None, account: str = ACCOUNT) -> Source:
+    ring = (Secret(value=APP_SECRET),) if secrets is None else secrets
+    credentials = {"access_token": TOKEN, "app_id": APP_ID, "callback": CALLBACK}
+    return Source(
+        id="src_1", platform="tiktok", account=account, options=OPTIONS, credentials=credentials, secrets=ring
+    )
+
+
+def task(kind: str, *subjects: SubjectRef, **more: object) -> Task:
+    return msgspec.structs.replace(Task(kind=kind, source=source(), subjects=subjects), **more)
+
+
+def client(fake: FakeTiktok, heard: list[Response] | None = None, token: str = TOKEN) -> PlatformHttp:
+    async def no_sleep(_: float) -> None:
+        return
+
+    return PlatformHttp(
+        new_client(transport=transport(fake)),
+        HOST,
+        token=token,
+        header=CONNECTOR.auth.header,
+        scheme=CONNECTOR.auth.scheme,
+        now=lambda: fake.now,
+        uniform=lambda: 0.5,
+        limits=Limits(attempts=2),
+        sleep=no_sleep,
+        on_response=None if heard is None else heard.append,
+    )
+
+
+async def fetch(fake: FakeTiktok, wanted: Task) -> list[Page]:
+    return [page async for page in CONNECTOR.fetch(client(fake), wanted, fake.now)]
+
+
+def landed(page: Page) -> Delivery:
+    return Delivery(channel="fetch", body=page.body, received_at=page.received_at, request=page.request)
+
+
+def read(pages: Iterable[Page]) -> list[Item]:
+    return [item for page in pages for item in CONNECTOR.parse(landed(page), OPTIONS)]
+
+
+def parsed(body: bytes, request: Mapping[str, str] | None = None) -> list[Item]:
+    channel = "webhook" if request is None else "fetch"
+    asked = {} if request is None else {"account": ACCOUNT, **request}
+    delivery = Delivery(channel=channel, body=body, received_at=NOW, request=asked)
+    return list(CONNECTOR.parse(delivery, OPTIONS))
+
+
+def observations(items: Iterable[Item]) -> list[Observation]:
+    return [item for item in items if isinstance(item, Observation)]
+
+
+def drops(items: Iterable[Item]) -> list[tuple[str, str]]:
+    return [(item.reason.value, item.detail) for item in items if isinstance(item, Drop)]
+
+
+def video(name: str) -> SubjectRef:
+    return SubjectRef(name, SubjectType.VIDEO)
+
+
+def photo(name: str) -> SubjectRef:
+    return SubjectRef(name, SubjectType.POST)

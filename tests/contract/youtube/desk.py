@@ -1,0 +1,99 @@
+"""What the tests of the YouTube connector share: a source, a fetch against the fake, and readings of pages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from connectors.contract import (
+    Delivery,
+    Drop,
+    Item,
+    Observation,
+    Page,
+    Response,
+    Secret,
+    Source,
+    SubjectRef,
+    SubjectType,
+    Task,
+)
+from connectors.http import Limits, PlatformHttp, new_client
+from connectors.youtube import CONNECTOR
+from connectors.youtube_channel import YoutubeOptions
+from tests.fakes.youtube import CHANNEL, HOST, HOSTS, TOKEN, FakeYoutube, transport
+
+RECORDINGS = Path(__file__).parents[2] / "recordings" / "youtube"
+NOW = datetime(2026, 8, 20, 12, tzinfo=UTC)
+SECRET = "a-secret-of-the-feed-0123456789"
+CALLBACK = "https://books.example/v1/webhooks/s3cr3t-address-of-this-source"
+OPTIONS = YoutubeOptions()
+PROFILE = SubjectRef(CHANNEL, SubjectType.PROFILE)
+
+
+def source(
+    options: YoutubeOptions = OPTIONS, secrets: tuple[Secret, ...] | None = None, account: str = CHANNEL
+) -> Source:
+    ring = (Secret(value=SECRET),) if secrets is None else secrets
+    credentials = {"access_token": TOKEN, "callback": CALLBACK}
+    return Source(
+        id="src_1", platform="youtube", account=account, options=options, credentials=credentials, secrets=ring
+    )
+
+
+def task(kind: str, *subjects: SubjectRef, **more: object) -> Task:
+    return msgspec.structs.replace(Task(kind=kind, source=source(), subjects=subjects), **more)
+
+
+def client(fake: FakeYoutube, heard: list[Response] | None = None, token: str = TOKEN) -> PlatformHttp:
+    async def no_sleep(_: float) -> None:
+        return
+
+    return PlatformHttp(
+        new_client(transport=transport(fake)),
+        HOST,
+        hosts=HOSTS,
+        token=token,
+        now=lambda: fake.now,
+        uniform=lambda: 0.5,
+        limits=Limits(attempts=2),
+        sleep=no_sleep,
+        on_response=None if heard is None else heard.append,
+    )
+
+
+async def fetch(fake: FakeYoutube, wanted: Task) -> list[Page]:
+    return [page async for page in CONNECTOR.fetch(client(fake), wanted, fake.now)]
+
+
+def landed(page: Page) -> Delivery:
+    return Delivery(channel="fetch", body=page.body, received_at=page.received_at, request=page.request)
+
+
+def read(pages: Iterable[Page]) -> list[Item]:
+    return [item for page in pages for item in CONNECTOR.parse(landed(page), OPTIONS)]
+
+
+def parsed(body: bytes, request: Mapping[str, str] | None = None) -> list[Item]:
+    channel = "webhook" if request is None else "fetch"
+    delivery = Delivery(channel=channel, body=body, received_at=NOW, request=request or {})
+    return list(CONNECTOR.parse(delivery, OPTIONS))
+
+
+def recorded(name: str, **request: str) -> list[Item]:
+    return parsed((RECORDINGS / name).read_bytes(), request or None)
+
+
+def observations(items: Iterable[Item]) -> list[Observation]:
+    return [item for item in items if isinstance(item, Observation)]
+
+
+def drops(items: Iterable[Item]) -> list[tuple[str, str]]:
+    return [(item.reason.value, item.detail) for item in items if isinstance(item, Drop)]
+
+
+def video(name: str) -> SubjectRef:
+    return SubjectRef(name, SubjectType.VIDEO)
