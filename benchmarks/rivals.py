@@ -6,8 +6,9 @@ the same signature check, and then one INSERT for each request, committed by its
 
 from __future__ import annotations
 
+import asyncio
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -17,11 +18,11 @@ from fastapi import FastAPI
 
 from benchmarks.office import CONNECTORS
 from connectors.contract import Delivery
-from service import serve, settings, telemetry
+from service import memory, serve, settings, telemetry
 from service.app import build
 from service.commands.running import drive
-from service.inbox.land import NOTHING, Lander, landing
-from service.inbox.store import Kept, Landed, Origin
+from service.inbox.land import Lander, landing
+from service.inbox.store import Kept, Landed, Landing, Origin
 from service.serve_protocol import Limits
 
 TABLE = """
@@ -52,22 +53,15 @@ class OneInsert(Lander):
 
     pool: asyncpg.Pool[Any]
 
-    async def land_from(
-        self,
-        origin: Origin,
-        *,
-        key: str,
-        body: bytes,
-        headers: Mapping[str, str],
-        request: Mapping[str, str] = NOTHING,
-    ) -> Landed:
-        """Insert one row and return once that is committed."""
-        now = self._context.now()
-        delivery = Delivery(channel=origin.channel, body=body, received_at=now, headers=headers, request=request)
-        new = landing(origin, delivery, key, self._context)
+    def submit(self, origin: Origin, delivery: Delivery, key: str) -> asyncio.Future[Landed]:
+        """Insert one row; what is returned tells when that is committed."""
+        return asyncio.ensure_future(self._insert(landing(origin, delivery, key, self._context)))
+
+    async def _insert(self, new: Landing) -> Landed:
+        origin = new.origin
         place = (origin.workspace_id, new.received_at, new.delivery_id, origin.source_id, origin.channel)
         texts = (origin.connector, origin.options, new.headers, new.request)
-        await self.pool.execute(_INSERT, *place, *texts, body, new.body_hash, new.slot)
+        await self.pool.execute(_INSERT, *place, *texts, new.body, new.body_hash, new.slot)
         return Landed(delivery_id=new.delivery_id, outcome=Kept.STORED)
 
 
@@ -94,4 +88,5 @@ def insert() -> FastAPI:
 
 if __name__ == "__main__":
     telemetry.configure_logging("error")
+    memory.settle()
     drive(serve.serve({"nothing": nothing, "insert": insert}[sys.argv[1]](), "127.0.0.1", int(sys.argv[2]), Limits()))

@@ -8,8 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
-from starlette.middleware.errors import ServerErrorMiddleware
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from service.api import (
     campaigns,
@@ -29,12 +28,13 @@ from service.api import (
     webhooks,
     workspaces,
 )
+from service.api.direct import Direct, DirectWebhooks
 from service.api.edge import Edge
-from service.api.webhooks import Webhooks, is_webhook
 from service.context import Context
 from service.settings import Settings
 
 PUBLIC: tuple[APIRouter, ...] = (
+    # First, because routes are tried in order and platforms call this one most.
     webhooks.router,
     workspaces.router,
     keys.router,
@@ -59,7 +59,7 @@ class Api(FastAPI):
 
     def __init__(self, context: Context, settings: Settings, lifespan: Lifespan | None = None) -> None:
         """Make an application without routes."""
-        self._in_front: ASGIApp | None = None
+        self.direct: Direct | None = None
         self._context = context
         self._max_upload = settings.max_upload
         super().__init__(
@@ -74,24 +74,13 @@ class Api(FastAPI):
         )
         problems.install(self)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer webhooks before the framework sees them; everything else is its business."""
-        if self._in_front is not None and scope["type"] == "http" and is_webhook(scope):
-            await self._in_front(scope, receive, send)
-        else:
-            await super().__call__(scope, receive, send)
-
     def build_middleware_stack(self) -> ASGIApp:
         """Put the edge outside of everything, the answers to unexpected errors included."""
-        return self._edged(super().build_middleware_stack())
+        return Edge(super().build_middleware_stack(), self._context, self._max_upload)
 
-    def take_webhooks(self) -> None:
-        """Answer webhooks, within the edge and the framework's net for unexpected errors."""
-        unexpected = self.exception_handlers[Exception]
-        self._in_front = self._edged(ServerErrorMiddleware(Webhooks(self.state), handler=unexpected))
-
-    def _edged(self, app: ASGIApp) -> ASGIApp:
-        return Edge(app, self._context, self._max_upload)
+    def take_webhooks_directly(self) -> None:
+        """Offer the direct way of webhooks to the server."""
+        self.direct = DirectWebhooks(self.state, self._context)
 
     def openapi(self) -> dict[str, Any]:
         """Return the document, made once."""
@@ -102,11 +91,10 @@ class Api(FastAPI):
 
 def with_routes(app: Api, routers: Iterable[APIRouter]) -> Api:
     """Add routes, and those that every process has; return the application."""
-    wanted = (*routers, *_ALWAYS)
-    for router in wanted:
+    for router in (*routers, *_ALWAYS):
         app.include_router(router, responses=problems.DECLARED)
-    if webhooks.router in wanted:
-        app.take_webhooks()
+        if router is webhooks.router:
+            app.take_webhooks_directly()
     return app
 
 

@@ -6,7 +6,9 @@ The log line holds the template of the route, never the path: a webhook address 
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
@@ -62,12 +64,15 @@ class Edge:
             return
         scope[REQUEST_ID] = str(self._context.new_id())
         began = self._context.monotonic()
-        exchange = _Exchange(scope, receive, send, self._limit(scope["path"]))
+        limit = self._limit(scope["path"])
+        exchange = _Exchange(scope, receive, send, limit)
         try:
-            if not await exchange.refused_at_once():
+            if limit is None:
+                await self._app(scope, receive, exchange.send)
+            elif not await exchange.refused_at_once(limit):
                 await self._app(scope, exchange.receive, exchange.send)
         finally:
-            _record(scope, exchange.status, self._context.monotonic() - began)
+            record(scope, exchange.status, self._context.monotonic() - began)
 
     def _limit(self, path: str) -> Limit | None:
         if path.startswith(_OWN_LIMITS):
@@ -84,20 +89,18 @@ class _Exchange:
         self._receive = receive
         self._send = send
         self._limit = limit
-        self._deadline = asyncio.get_running_loop().time() + (limit.seconds if limit is not None else 0)
+        self._deadline = 0.0 if limit is None else asyncio.get_running_loop().time() + limit.seconds
         self._size = 0
         self._is_complete = False
         self._refusal: tuple[str, str] | None = None
         self._is_replaced = False
 
-    async def refused_at_once(self) -> bool:
+    async def refused_at_once(self, limit: Limit) -> bool:
         """Answer a request that announces more than it may send; tell whether it did."""
-        if self._limit is None:
-            return False
         announced = dict(self._scope["headers"]).get(b"content-length", b"")
-        if not announced.isdigit() or int(announced[:20]) <= self._limit.size:
+        if not announced.isdigit() or int(announced[:20]) <= limit.size:
             return False
-        self._refuse_size(self._limit)
+        self._refuse_size(limit)
         await self._answer_refusal()
         return True
 
@@ -134,10 +137,7 @@ class _Exchange:
 
     def _start(self, message: Message) -> None:
         self.status = message["status"]
-        headers = [pair for pair in message.get("headers", ()) if pair[0] != _ID_HEADER]
-        chosen = {name for name, _ in headers}
-        headers.append((_ID_HEADER, self._scope[REQUEST_ID].encode("ascii")))
-        message["headers"] = headers + [pair for pair in _HEADERS if pair[0] not in chosen]
+        message["headers"] = dressed(self._scope, message.get("headers", ()))
 
     async def _answer_refusal(self) -> None:
         code, detail = self._refusal or ("internal", "")
@@ -152,12 +152,21 @@ class _Exchange:
         self._is_replaced = True
 
 
-def _record(scope: Scope, status: int, seconds: float) -> None:
+def dressed(scope: Scope, headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Return the headers of an answer with those that every answer has; names are in lower case."""
+    own = [pair for pair in headers if pair[0] != _ID_HEADER]
+    chosen = {name for name, _ in own}
+    own.append((_ID_HEADER, scope[REQUEST_ID].encode("ascii")))
+    return own + [pair for pair in _HEADERS if pair[0] not in chosen]
+
+
+def record(scope: Scope, status: int, seconds: float) -> None:
+    """Count and log a request that was answered."""
     route = template(scope)
     method = scope["method"] if scope["method"] in _METHODS else "other"
     _requests(method, route, status).inc()
     _seconds(route).observe(seconds)
-    if route in _QUIET and status < HTTPStatus.BAD_REQUEST:
+    if (route in _QUIET and status < HTTPStatus.BAD_REQUEST) or not _log.is_enabled_for(logging.INFO):
         return
     _log.info(
         "request",

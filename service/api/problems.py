@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import traceback
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -20,7 +20,6 @@ from fastapi.routing import iter_route_contexts
 from pydantic import Field
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
-from starlette.types import Scope
 
 from service import errors, telemetry
 from service.access.secrets import SealBroken
@@ -155,26 +154,29 @@ def problem(
 
 def install(app: FastAPI) -> None:
     """Answer every error of ``app`` with a problem."""
-    for family, handler in _HANDLERS.items():
-        app.add_exception_handler(family, handler)
+    app.add_exception_handler(errors.TallybookError, _on_own)
+    app.add_exception_handler(RequestValidationError, _on_validation)
+    app.add_exception_handler(HTTPException, _on_http)
+    app.add_exception_handler(ClientDisconnect, _on_disconnect)
+    for family in DATABASE_ERRORS:
+        app.add_exception_handler(family, _on_database)
     # Raised again after its answer, for the server to see; the log bridge leaves out what a traceback would quote.
     app.add_exception_handler(Exception, _on_unexpected)
 
 
-async def answer_to(scope: Scope, error: Exception) -> Response:
-    """Return the answer to an error of :data:`EXPECTED` that was raised in front of the framework."""
-    handler = next(_HANDLERS[family] for family in type(error).__mro__ if family in _HANDLERS)
-    return await handler(Request(scope), error)
-
-
 async def _on_own(request: Request, error: Exception) -> Response:
+    return own(request.scope, error)
+
+
+def own(scope: Mapping[str, Any], error: Exception) -> Response:
+    """Return the answer to an error of our own."""
     code = next((_BY_ERROR[kind] for kind in type(error).__mro__ if kind in _BY_ERROR), "internal")
     if code == "internal":
         # What is wrong with the set-up is for the log, not for a caller.
-        _log.error("request.misconfigured", request_id=request.scope.get(REQUEST_ID), detail=str(error))
-        return problem(request.scope, code, "the service is not set up right")
+        _log.error("request.misconfigured", request_id=scope.get(REQUEST_ID), detail=str(error))
+        return problem(scope, code, "the service is not set up right")
     mistakes = [_mistake(error)] if isinstance(error, errors.Invalid) else None
-    return problem(request.scope, code, str(error), mistakes=mistakes, headers=_headers(error))
+    return problem(scope, code, str(error), mistakes=mistakes, headers=_headers(error))
 
 
 def _mistake(error: errors.Invalid) -> Mistake:
@@ -243,24 +245,16 @@ async def _on_disconnect(request: Request, _error: Exception) -> Response:
 
 
 async def _on_unexpected(request: Request, error: Exception) -> Response:
+    return unexpected(request.scope, error)
+
+
+def unexpected(scope: Mapping[str, Any], error: BaseException) -> Response:
+    """Return the answer to an error that nobody reckoned with, and log where it happened."""
     places = [
         f"{frame.filename.rpartition('/')[2]}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)
     ]
-    _log.error(
-        "request.failed", request_id=request.scope.get(REQUEST_ID), error=type(error).__name__, places=places[-8:]
-    )
-    return problem(request.scope, "internal", "something went wrong; the log has a line with this request id")
-
-
-_HANDLERS: Mapping[type[Exception], Callable[[Request, Exception], Awaitable[Response]]] = {
-    errors.TallybookError: _on_own,
-    RequestValidationError: _on_validation,
-    HTTPException: _on_http,
-    ClientDisconnect: _on_disconnect,
-    **dict.fromkeys(DATABASE_ERRORS, _on_database),
-}
-EXPECTED = tuple(_HANDLERS)
-"""Errors that have answers of their own."""
+    _log.error("request.failed", request_id=scope.get(REQUEST_ID), error=type(error).__name__, places=places[-8:])
+    return problem(scope, "internal", "something went wrong; the log has a line with this request id")
 
 
 # ------------------------------------------------------------------------------------------------ explained

@@ -3,8 +3,8 @@
 The answer is the connector's, and it is given after the commit. Nothing is parsed here; what is not authentic is not
 kept. A source that is paused still listens: what a platform pushes it seldom sends again.
 
-:class:`Webhooks` is plain ASGI and stands in front of the framework, whose way to a function costs more than all that
-is done here. The routes declare it for the OpenAPI document, and hand on to it where nothing stands in front.
+The routes wait for what has to be waited for: an address to be looked up, a body, the commit. A push for which nothing
+else is missing goes the direct way (:mod:`service.api.direct`), through the same functions.
 """
 
 from __future__ import annotations
@@ -18,20 +18,18 @@ from typing import NamedTuple
 from urllib.parse import parse_qsl
 
 import msgspec
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from starlette.datastructures import State
-from starlette.requests import ClientDisconnect
-from starlette.types import Receive, Scope, Send
+from starlette.types import Scope
 
 from connectors import contract
-from connectors.contract import Connector, Outcome, Reply, SignatureInvalid, WebhookRequest
+from connectors.contract import Connector, Delivery, Outcome, Reply, SignatureInvalid, WebhookRequest
 from service import telemetry
-from service.api.pace import within
-from service.api.problems import EXPECTED, answer_to, problem
-from service.api.state import Services
+from service.api.problems import problem
+from service.api.state import Parts, Services
 from service.errors import Busy, NotFound
 from service.inbox.land import origin_of
-from service.inbox.store import Kept, Origin
+from service.inbox.store import Kept, Landed, Origin
 from service.records import SourceRow
 from service.registry import rings, sources, workspaces
 
@@ -44,9 +42,11 @@ MOST_ADDRESSES = 10_000
 _ADDRESS = re.compile(r"[A-Za-z0-9_-]{16,128}")
 _LONGEST_NUMBER = 19
 _CLOSE = {"Connection": "close"}
-_PREFIX = "/v1/webhooks"
+BARE = frozenset({HTTPStatus.NO_CONTENT.value, HTTPStatus.NOT_MODIFIED.value})
+"""Statuses of answers without a body, and without its length."""
+PREFIX = "/v1/webhooks/"
 
-router = APIRouter(prefix=_PREFIX, tags=["webhooks"])
+router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"])
 
 
 class Addressed(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,10 +72,11 @@ class Addresses:
         """Return the source behind an address. Raises :class:`NotFound`, or :class:`Busy` while it cannot be known."""
         if not _ADDRESS.fullmatch(address):
             raise NotFound("no such webhook address")
-        hashed, now = rings.address_hash(address), services.context.monotonic()
-        until, found = self._known.get(hashed, (now, None))
-        if found is not None and until > now:
+        now = services.context.monotonic()
+        found = self.remembered(address, now)
+        if found is not None:
             return found
+        hashed = rings.address_hash(address)
         try:
             async with asyncio.timeout(LOOK_UP_SECONDS):
                 found = await asyncio.shield(self._flight(hashed, services, address))
@@ -86,6 +87,11 @@ class Addresses:
         if len(self._known) > MOST_ADDRESSES:
             self._known.popitem(last=False)
         return found
+
+    def remembered(self, address: str, now: float) -> Addressed | None:
+        """Return the source behind an address, or None where it has to be looked up."""
+        until, found = self._known.get(rings.address_hash(address), (now, None))
+        return found if until > now else None
 
     def _flight(self, hashed: bytes, services: Services, address: str) -> asyncio.Task[Addressed]:
         """Return the look-up of an address that is under way, or a new one; it outlives whoever began it."""
@@ -115,7 +121,15 @@ async def _look_up(services: Services, address: str) -> Addressed:
     return Addressed(row=row, origin=origin_of(row), source=source, connector=connector)
 
 
-# ------------------------------------------------------------------------------------------------ requests
+def addresses_of(state: State) -> Addresses:
+    """Return what an application with this state remembers."""
+    known: Addresses | None = getattr(state, "addresses", None)
+    if known is None:
+        known = state.addresses = Addresses()
+    return known
+
+
+# ------------------------------------------------------------------------------------------------ a request
 
 
 class _Route(NamedTuple):
@@ -124,90 +138,11 @@ class _Route(NamedTuple):
     path: str
 
 
-_ROUTE = _Route(_PREFIX + "/{address}")
+ROUTE = _Route(PREFIX + "{address}")
 
 
-class _Refused(Exception):  # noqa: N818 - reads as what happened
-    """A request that is not looked at any further: the kind of its problem, and the reason that is counted."""
-
-    def __init__(self, code: str, detail: str, reason: str) -> None:
-        super().__init__(detail)
-        self.code = code
-        self.reason = reason
-
-
-def is_webhook(scope: Scope) -> bool:
-    """Tell whether a request is one for :class:`Webhooks`; with another method or a longer path it is not."""
-    path: str = scope["path"]
-    if scope["method"] not in {"GET", "POST"} or not path.startswith(_PREFIX + "/"):
-        return False
-    address = path[len(_PREFIX) + 1 :]
-    return bool(address) and "/" not in address
-
-
-class Webhooks:
-    """Answers the requests of platforms. ``state`` is that of the application: its services, once it has started."""
-
-    def __init__(self, state: State) -> None:
-        self._state = state
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request for which :func:`is_webhook`."""
-        scope["route"] = _ROUTE
-        try:
-            reply = await self._reply(scope, receive)
-        except _Refused as refused:
-            telemetry.WEBHOOKS_REJECTED.labels(refused.reason).inc()
-            await problem(scope, refused.code, str(refused), headers=_CLOSE)(scope, receive, send)
-        except EXPECTED as error:
-            await (await answer_to(scope, error))(scope, receive, send)
-        else:
-            await _send(reply, send)
-
-    async def _reply(self, scope: Scope, receive: Receive) -> Reply:
-        services: Services = self._state.services
-        addressed = await self._addressed(services, scope["path"][len(_PREFIX) + 1 :])
-        headers = _headers(scope)
-        if scope["method"] == "GET":
-            return _confirm(addressed, _request(scope, headers, b""))
-        body = await _read(headers, receive, addressed.connector.capabilities.max_body)
-        return await _take_in(services, addressed, _request(scope, headers, body))
-
-    async def _addressed(self, services: Services, address: str) -> Addressed:
-        try:
-            return await self._addresses().find(services, address)
-        except NotFound:
-            telemetry.WEBHOOKS_REJECTED.labels("address").inc()
-            raise
-
-    def _addresses(self) -> Addresses:
-        if not hasattr(self._state, "addresses"):
-            self._state.addresses = Addresses()
-        known: Addresses = self._state.addresses
-        return known
-
-
-def _confirm(addressed: Addressed, request: WebhookRequest) -> Reply:
-    reply = addressed.connector.handshake(request, addressed.source)
-    if reply is None:
-        raise NotFound("this is no subscription challenge")
-    return reply
-
-
-async def _take_in(services: Services, addressed: Addressed, received: WebhookRequest) -> Reply:
-    connector = addressed.connector
-    try:
-        verified = connector.verify(received, addressed.source, services.context.now())
-    except SignatureInvalid:
-        telemetry.WEBHOOKS_REJECTED.labels("signature").inc()
-        return connector.reply(Outcome.BAD_SIGNATURE)
-    landed = await services.lander.land_from(
-        addressed.origin, key=verified.key, body=received.body, headers=received.headers
-    )
-    return connector.reply(Outcome.STORED if landed.outcome is Kept.STORED else Outcome.DUPLICATE)
-
-
-def _headers(scope: Scope) -> dict[str, str]:
+def headers_of(scope: Scope) -> dict[str, str]:
+    """Return the headers of a request by their names in lower case; the values of one name are joined."""
     headers: dict[str, str] = {}
     for raw_name, raw_value in scope["headers"]:
         name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
@@ -215,66 +150,51 @@ def _headers(scope: Scope) -> dict[str, str]:
     return headers
 
 
-def _request(scope: Scope, headers: Mapping[str, str], body: bytes) -> WebhookRequest:
-    asked = scope["query_string"]
+def request_of(scope: Scope, headers: Mapping[str, str], body: bytes) -> WebhookRequest:
+    """Return a request as connectors see it."""
+    asked: bytes = scope["query_string"]
     query = dict(parse_qsl(asked.decode("latin-1"), keep_blank_values=True)) if asked else {}
     return WebhookRequest(method=scope["method"], headers=headers, query=query, body=body)
 
 
-async def _read(headers: Mapping[str, str], receive: Receive, most: int) -> bytes:
-    """Return the body. Raises :class:`_Refused`, as soon as it is too large whatever it announced."""
-    if headers.get("content-encoding", "identity").strip().lower() not in {"", "identity"}:
-        raise _Refused("unsupported-media-type", "the body must not be compressed", "encoding")
-    announced = headers.get("content-length", "")
-    if announced.isascii() and announced.isdecimal() and (len(announced) > _LONGEST_NUMBER or int(announced) > most):
-        raise _too_large(most)
+def take_in(services: Services, addressed: Addressed, received: WebhookRequest) -> asyncio.Future[Landed]:
+    """Keep a request that is authentic; return what tells when it is committed.
+
+    Raises :class:`SignatureInvalid`, :class:`Busy`; the result may be a :class:`Busy` too, or an Invalid.
+    """
+    now = services.context.now()
+    verified = addressed.connector.verify(received, addressed.source, now)
+    delivery = Delivery(channel="webhook", body=received.body, received_at=now, headers=received.headers)
+    return services.lander.submit(addressed.origin, delivery, verified.key)
+
+
+def kept(connector: Connector, landed: Landed) -> Reply:
+    """Return what a platform hears of a request that was kept, now or before."""
+    return connector.reply(Outcome.STORED if landed.outcome is Kept.STORED else Outcome.DUPLICATE)
+
+
+def not_authentic(connector: Connector) -> Reply:
+    """Return what a platform hears of a request that is not authentic."""
+    telemetry.WEBHOOKS_REJECTED.labels("signature").inc()
+    return connector.reply(Outcome.BAD_SIGNATURE)
+
+
+def response(reply: Reply) -> Response:
+    """Return the answer of a connector as HTTP."""
+    body = b"" if reply.status in BARE else reply.body
+    return Response(body, status_code=reply.status, headers=dict(reply.headers))
+
+
+async def _addressed(request: Request, services: Services, address: str) -> Addressed:
+    app: FastAPI = request.app
     try:
-        return await within(BODY_SECONDS, _whole(receive, most))
-    except TimeoutError:
-        raise _Refused("timeout", "the body did not arrive in time", "slow") from None
+        return await addresses_of(app.state).find(services, address)
+    except NotFound:
+        telemetry.WEBHOOKS_REJECTED.labels("address").inc()
+        raise
 
 
-async def _whole(receive: Receive, most: int) -> bytes:
-    parts: list[bytes] = []
-    size, more = 0, True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientDisconnect
-        parts.append(message.get("body", b""))
-        size += len(parts[-1])
-        if size > most:
-            raise _too_large(most)
-        more = message.get("more_body", False)
-    return b"".join(parts)
-
-
-def _too_large(most: int) -> _Refused:
-    return _Refused("too-large", f"the body may have {most} bytes at most", "size")
-
-
-async def _send(reply: Reply, send: Send) -> None:
-    is_bare = reply.status in {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}
-    body = b"" if is_bare else reply.body
-    headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers.items()]
-    if not is_bare:
-        headers.append((b"content-length", str(len(body)).encode()))
-    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
-
-
-# ------------------------------------------------------------------------------------------------ the document
-
-
-class _HandedOn(Response):
-    """The answer of a route that another application gives."""
-
-    def __init__(self, app: Webhooks) -> None:
-        super().__init__()
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._app(scope, receive, send)
+# ------------------------------------------------------------------------------------------------ routes
 
 
 _ANSWER = {"description": "what the platform wants to hear", "content": {"*/*": {}}}
@@ -289,9 +209,14 @@ _BODY = {"required": True, "content": {"*/*": {"schema": {"type": "string", "for
     responses={200: _ANSWER, 403: _REFUSAL},
     openapi_extra={"security": []},
 )
-async def confirm_webhook(address: str, request: Request) -> Response:
+async def confirm_webhook(address: str, request: Request, services: Parts) -> Response:
     """Answer the challenge by which a platform makes sure that a webhook address is wanted."""
-    return _HandedOn(Webhooks(request.app.state))
+    addressed = await _addressed(request, services, address)
+    received = request_of(request.scope, headers_of(request.scope), b"")
+    reply = addressed.connector.handshake(received, addressed.source)
+    if reply is None:
+        raise NotFound("this is no subscription challenge")
+    return response(reply)
 
 
 @router.post(
@@ -301,6 +226,39 @@ async def confirm_webhook(address: str, request: Request) -> Response:
     responses={200: _ANSWER, 401: _REFUSAL},
     openapi_extra={"security": [], "requestBody": _BODY},
 )
-async def receive_webhook(address: str, request: Request) -> Response:
+async def receive_webhook(address: str, request: Request, services: Parts) -> Response:
     """Take in what a platform pushes: kept before it is answered, read later."""
-    return _HandedOn(Webhooks(request.app.state))
+    addressed = await _addressed(request, services, address)
+    most = addressed.connector.capabilities.max_body
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in {"", "identity"}:
+        telemetry.WEBHOOKS_REJECTED.labels("encoding").inc()
+        return problem(request.scope, "unsupported-media-type", "the body must not be compressed", headers=_CLOSE)
+    try:
+        body = await _read(request, most)
+    except TimeoutError:
+        telemetry.WEBHOOKS_REJECTED.labels("slow").inc()
+        return problem(request.scope, "timeout", "the body did not arrive in time", headers=_CLOSE)
+    if body is None:
+        telemetry.WEBHOOKS_REJECTED.labels("size").inc()
+        return problem(request.scope, "too-large", f"the body may have {most} bytes at most", headers=_CLOSE)
+    received = request_of(request.scope, headers_of(request.scope), body)
+    try:
+        landed = await take_in(services, addressed, received)
+    except SignatureInvalid:
+        return response(not_authentic(addressed.connector))
+    return response(kept(addressed.connector, landed))
+
+
+async def _read(request: Request, most: int) -> bytes | None:
+    """Return the body, or None as soon as it is too large, whatever it announced. Raises TimeoutError."""
+    announced = request.headers.get("content-length", "")
+    if announced.isascii() and announced.isdecimal() and (len(announced) > _LONGEST_NUMBER or int(announced) > most):
+        return None
+    body = bytearray()
+    async with asyncio.timeout(BODY_SECONDS):
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > most:
+                return None
+    return bytes(body)

@@ -34,7 +34,7 @@ class LandingLine:
 
     @asynccontextmanager
     async def transaction(self, workspace_ids: Iterable[UUID]) -> AsyncIterator[asyncpg.Connection[Any]]:
-        """Open a transaction that may only insert deliveries, for these workspaces; it commits when the block ends well.
+        """Open a transaction that may insert deliveries of these workspaces; it commits when the block ends well.
 
         Raises the driver's errors, and SQLAlchemy's when no connection is to be had.
         """

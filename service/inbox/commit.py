@@ -124,20 +124,23 @@ class SharedCommit:
             await asyncio.wait({self._writer})
         self._fail_all()
 
-    async def write(self, landing: Landing) -> Landed:
-        """Return once the landing is committed. Raises :class:`Busy`, or :class:`Invalid` if it can never be."""
+    def submit(self, landing: Landing) -> asyncio.Future[Landed]:
+        """Return what tells when the landing is committed: its result, or :class:`Busy`, or :class:`Invalid` if never.
+
+        Raises :class:`Busy` for what is not taken at all.
+        """
         if not self._is_open or self._is_away:
             raise _refused("away", _AWAY)
-        if len(landing.body) >= self._limits.alone_bytes:
-            return await self._write_alone(landing)
-        waiting = self._waiting(landing)
         size = len(landing.body)
+        if size >= self._limits.alone_bytes:
+            return asyncio.ensure_future(self._write_alone(landing))
         if len(self._queue) >= self._limits.queue or self._queued_bytes + size > self._limits.queue_bytes:
             raise _refused("busy", "too many deliveries are waiting to be stored")
+        waiting = self._waiting(landing)
         self._queue.append(waiting)
         self._queued_bytes += size
         self._arrived.set()
-        return await waiting.done
+        return waiting.done
 
     async def _write_alone(self, landing: Landing) -> Landed:
         size = len(landing.body)

@@ -26,7 +26,6 @@ from service.settings import Settings
 # What a signature can be checked with again, and nothing that opens a door (Authorization, Cookie).
 _KEPT_HEADERS = ("content-type", "webhook-", "svix-", "x-hub-signature")
 _LONGEST_NAME = 200
-NOTHING: Mapping[str, str] = {}
 
 
 def kept_headers(headers: Mapping[str, str]) -> dict[str, str]:
@@ -121,23 +120,17 @@ class Lander:
         ``options`` defaults to the source's. Raises :class:`service.errors.Busy` when it was not committed (or this is
         not known: sent again it is then a duplicate), :class:`service.errors.Invalid` when it cannot be kept at all.
         """
-        return await self.land_from(
-            origin_of(source, channel, options), key=key, body=body, headers=headers or {}, request=request or {}
+        new = Delivery(
+            channel=channel, body=body, received_at=self._context.now(), headers=headers or {}, request=request or {}
         )
+        return await self.submit(origin_of(source, channel, options), new, key)
 
-    async def land_from(
-        self,
-        origin: Origin,
-        *,
-        key: str,
-        body: bytes,
-        headers: Mapping[str, str],
-        request: Mapping[str, str] = NOTHING,
-    ) -> Landed:
-        """Do as :meth:`land` for a source whose origin is at hand: that of a webhook address is remembered."""
-        now = self._context.now()
-        delivery = Delivery(channel=origin.channel, body=body, received_at=now, headers=headers, request=request)
-        return await self._commit.write(landing(origin, delivery, key, self._context))
+    def submit(self, origin: Origin, delivery: Delivery, key: str) -> asyncio.Future[Landed]:
+        """Take a delivery in and return what tells when it is committed, with the errors of :meth:`land`.
+
+        Raises :class:`service.errors.Busy` for what is not taken at all.
+        """
+        return self._commit.submit(landing(origin, delivery, key, self._context))
 
     async def land_upload(
         self, source: SourceRow, body: bytes, *, filename: str = "", options: Mapping[str, Any] | None = None

@@ -17,7 +17,7 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-# One statement keeps a batch: who gets a key gets the rest. What deliveries have in common comes once ($1 to $5) and is
+# One statement keeps a batch: who gets a key gets the rest. What deliveries have in common comes once ($1 to $7) and is
 # looked up by number; nothing is joined before the keys are claimed, so they are locked in the order they are given in.
 #
 # A hint that stands is locked against deletion only (key share): a worker that is about to delete it waits, and then
@@ -25,11 +25,10 @@ import msgspec
 _KEEP = """
 with given as materialized (
   select ($1::uuid[])[origin] as workspace_id, ($2::uuid[])[origin] as source_id, ($3::text[])[origin] as channel,
-         ($4::text[])[origin] as connector, ($5::text[])[origin] as options,
-         key_hash, delivery_id, received_at, headers, request, body, body_hash, conflict_of
-  from unnest($6::integer[], $7::bytea[], $8::uuid[], $9::timestamptz[], $10::text[], $11::text[], $12::bytea[],
-              $13::bytea[], $14::uuid[])
-    as row (origin, key_hash, delivery_id, received_at, headers, request, body, body_hash, conflict_of)
+         ($4::text[])[origin] as connector, ($5::text[])[origin] as options, ($6::text[])[origin] as request,
+         ($7::uuid[])[origin] as conflict_of, key_hash, delivery_id, received_at, headers, body, body_hash
+  from unnest($8::integer[], $9::bytea[], $10::uuid[], $11::timestamptz[], $12::text[], $13::bytea[], $14::bytea[])
+    as row (origin, key_hash, delivery_id, received_at, headers, body, body_hash)
 ), claimed as (
   insert into delivery_keys (workspace_id, source_id, key_hash, delivery_id, body_hash, received_at)
   select workspace_id, source_id, key_hash, delivery_id, body_hash, received_at from given
@@ -55,7 +54,7 @@ with given as materialized (
   where (workspace_id, source_id) not in (select workspace_id, source_id from standing) order by 1, 2
   on conflict (workspace_id, source_id) do update set ready_at = least(pending_work.ready_at, excluded.ready_at)
 )
-select case when count(*) < cardinality($6::integer[]) then coalesce(array_agg(delivery_id), '{}') end from claimed
+select case when count(*) < cardinality($8::integer[]) then coalesce(array_agg(delivery_id), '{}') end from claimed
 """
 
 # One look-up per key, whatever the planner knows (offset 0): it may have met the table empty.
@@ -213,29 +212,39 @@ async def _owners(
 async def _keep(connection: asyncpg.Connection[Any], claims: Sequence[_Claim], now: datetime) -> frozenset[UUID]:
     """Keep the landings whose slots are free, in the order of their slots; return the ids of the others."""
     landings = [claim.landing for claim in claims]
-    origins: dict[int, Origin] = {id(landing.origin): landing.origin for landing in landings}
-    numbers = {known: number for number, known in enumerate(origins, 1)}
+    shared: dict[tuple[int, str, UUID | None], int] = {}
+    numbers = [
+        shared.setdefault((id(claim.landing.origin), claim.landing.request, claim.conflict_of), len(shared) + 1)
+        for claim in claims
+    ]
     ids = [landing.delivery_id for landing in landings]
     kept = await connection.fetchval(
         _KEEP,
-        *_columns(origins.values()),
-        [numbers[id(landing.origin)] for landing in landings],
+        *_shared([claims[numbers.index(number)] for number in shared.values()]),
+        numbers,
         [claim.slot[-_KEY_BYTES:] for claim in claims],
         ids,
         [landing.received_at for landing in landings],
         [landing.headers for landing in landings],
-        [landing.request for landing in landings],
         [landing.body for landing in landings],
         [landing.body_hash for landing in landings],
-        [claim.conflict_of for claim in claims],
         now,
     )
     return frozenset() if kept is None else frozenset(ids) - frozenset(kept)
 
 
-def _columns(origins: Iterable[Origin]) -> tuple[list[Any], ...]:
-    columns = zip(*((one.workspace_id, one.source_id, one.channel, one.connector, one.options) for one in origins))
-    return tuple(list(column) for column in columns)
+def _shared(claims: Sequence[_Claim]) -> tuple[list[Any], ...]:
+    """Return the columns of what claims may have in common, of one claim for each kind."""
+    origins = [claim.landing.origin for claim in claims]
+    return (
+        [origin.workspace_id for origin in origins],
+        [origin.source_id for origin in origins],
+        [origin.channel for origin in origins],
+        [origin.connector for origin in origins],
+        [origin.options for origin in origins],
+        [claim.landing.request for claim in claims],
+        [claim.conflict_of for claim in claims],
+    )
 
 
 async def _look_up(connection: asyncpg.Connection[Any], claims: Sequence[_Claim]) -> dict[bytes, _Owner | Landing]:
@@ -245,10 +254,8 @@ async def _look_up(connection: asyncpg.Connection[Any], claims: Sequence[_Claim]
         [claim.landing.origin.source_id for claim in claims],
         [claim.slot[-_KEY_BYTES:] for claim in claims],
     )
-    return {
-        row["workspace_id"].bytes + row["source_id"].bytes + row["key_hash"]: _Owner(row["delivery_id"], row["body_hash"])
-        for row in rows
-    }
+    slots = (row["workspace_id"].bytes + row["source_id"].bytes + row["key_hash"] for row in rows)
+    return {slot: _Owner(row["delivery_id"], row["body_hash"]) for slot, row in zip(slots, rows, strict=True)}
 
 
 async def hint(connection: asyncpg.Connection[Any], sources: Iterable[tuple[UUID, UUID]], now: datetime) -> None:
