@@ -80,7 +80,7 @@ class Api(FastAPI):
 
     def take_webhooks_directly(self) -> None:
         """Offer the direct way of webhooks to the server."""
-        self.direct = DirectWebhooks(self.state, self._context)
+        self.direct = DirectWebhooks(self.state)
 
     def openapi(self) -> dict[str, Any]:
         """Return the document, made once."""

@@ -42,9 +42,8 @@ class Direct(Protocol):
 class DirectWebhooks:
     """Takes pushes in. ``state`` is that of the application: its services, once it has started."""
 
-    def __init__(self, state: State, context: Context) -> None:
+    def __init__(self, state: State) -> None:
         self._state = state
-        self._context = context
 
     def wants(self, scope: Scope) -> bool:
         """Tell whether a request is a push."""
@@ -55,11 +54,11 @@ class DirectWebhooks:
         """Take a push in, if nothing has to be found out for it."""
         services: Services = self._state.services
         address = scope["path"][len(webhooks.PREFIX) :]
-        addressed = webhooks.addresses_of(self._state).remembered(address, self._context.monotonic())
+        addressed = webhooks.addresses_of(self._state).remembered(address, services.context.monotonic())
         headers = webhooks.headers_of(scope)
         if addressed is None or "content-encoding" in headers or len(body) > addressed.connector.capabilities.max_body:
             return False
-        push = _Push(scope, addressed.connector, answer, self._context)
+        push = _Push(scope, addressed.connector, answer, services.context)
         try:
             request = webhooks.request_of(scope, headers, body)
             webhooks.take_in(services, addressed, request).add_done_callback(push.kept)
