@@ -25,7 +25,7 @@ _LEASE = sa.text("""
 with chosen as (
   select workspace_id, source_id from pending_work
   where ready_at <= :now and (lease_until is null or lease_until <= :now)
-  order by ready_at limit 1 for update skip locked
+  order by ready_at limit 1 for no key update skip locked
 )
 update pending_work p set lease_until = :until, term = greatest(p.term + 1, :microseconds)
 from chosen where p.workspace_id = chosen.workspace_id and p.source_id = chosen.source_id
