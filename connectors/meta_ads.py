@@ -55,7 +55,7 @@ from connectors.contract import (
     TryLater,
     Usage,
 )
-from connectors.meta_ads_account import HOST, NEEDS, Account, MetaAdsOptions
+from connectors.meta_ads_account import HOST, NEEDS, Account, MetaAdsOptions, is_too_much
 from connectors.meta_ads_fetching import KINDS, pages_of
 from connectors.meta_ads_metrics import ACTIONS, declared
 from connectors.meta_ads_plan import SETTLE
@@ -106,6 +106,9 @@ class MetaAds(Connector):
         if rule is not None and rule.key:
             return [f"conversion_action: {options.conversion_action} counts as {rule.key}, name a conversion"]
         return []
+
+    def hears(self, response: Response) -> bool:
+        return is_too_much(response)
 
     def cost(self, method: str, path: str) -> tuple[str, float]:
         return cost_of(path)

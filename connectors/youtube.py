@@ -77,6 +77,7 @@ class Youtube(Connector):
     options = YoutubeOptions
     base_url = DATA
     hosts = HOSTS
+    open_hosts = frozenset({"hub"})
     auth = Auth(
         kind=AuthKind.OAUTH2,
         credentials={
