@@ -634,13 +634,12 @@ class TokenCall(msgspec.Struct, frozen=True, kw_only=True):
 class OAuth2(msgspec.Struct, frozen=True, kw_only=True):
     """The authorization code flow of a platform (RFC 6749), as data.
 
-    The service adds ``response_type=code``, the state and the redirect address to ``parameters``. ``exchange`` trades the
-    first token for one that lives long, where the platform has that; ``refresh`` renews it (None: a person must connect
-    again). A refresh that sends ``refresh_token`` carries the refresh token; any other carries the access token itself,
-    and its refusal is no end while the token lives. ``rotates`` says that a refresh token dies with its use.
-    ``lifetime`` is how
-    long an access token lives where the answer does not say; ``refresh_lifetime`` likewise (None: it does not end).
-    ``refresh_before`` is how long before its end a token is renewed.
+    The service adds ``response_type=code``, the state and the redirect address to ``parameters``. ``exchange`` trades
+    the first token for one that lives long, where the platform has that; ``refresh`` renews it (None: a person must
+    connect again). A refresh that sends ``refresh_token`` carries the refresh token; any other carries the access token
+    itself, and its refusal is no end while the token lives. ``rotates`` says that a refresh token dies with its use.
+    ``lifetime`` is how long an access token lives where the answer does not say; ``refresh_lifetime`` likewise (None:
+    it does not end). ``refresh_before`` is how long before its end a token is renewed.
     """
 
     authorize_url: str
@@ -714,7 +713,10 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Budget(msgspec.Struct, frozen=True, kw_only=True):
-    """A rate limit as documented: ``calls`` per ``window``, for the whole app or for each account."""
+    """A rate limit as documented: ``calls`` per ``window``, for the whole app or for each account.
+
+    A call that draws on a budget of its account draws one call on every budget of the app as well.
+    """
 
     bucket: str
     calls: int

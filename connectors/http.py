@@ -207,16 +207,17 @@ class PlatformHttp:
         return url.copy_with(fragment=None)
 
     async def _patiently(self, request: httpx.Request, *, repeats: bool) -> Response:
-        for attempt in range(1, self._limits.attempts + 1):
+        attempt = 0
+        while True:
+            attempt += 1
             await self._pace.draw(request.method, self._path(request.url))
             failed, again = await self._attempt(request, repeats=repeats)
             if isinstance(failed, Response):
                 return failed
             pause = self._pause(attempt) if failed.seconds is None else failed.seconds
-            if not again or attempt == self._limits.attempts or pause > self._limits.longest_pause:
-                break
+            if not again or attempt >= self._limits.attempts or pause > self._limits.longest_pause:
+                raise failed
             await self._sleep(pause)
-        raise failed
 
     async def _attempt(self, request: httpx.Request, *, repeats: bool) -> tuple[Response | TryLater, bool]:
         """Return the answer, or why there is none to give; and whether the request may be sent again."""

@@ -201,7 +201,8 @@ async def rotate_source_address(source: str, caller: WritesRegistry, parts: Part
     """Give a source a new webhook address; the old one ends at once."""
     async with parts.db.workspace(caller.workspace_id) as connection:
         row = await sources.load(connection, caller.workspace_id, ids.read("source", source), lock=True)
-        address = await sources.rotate_address(connection, caller.workspace_id, row.source_id, parts.context)
+        vault = await workspaces.open_vault(connection, caller.workspace_id, parts.vault)
+        address = await sources.rotate_address(connection, caller.workspace_id, row.source_id, parts.context, vault)
     return AddressRotated(webhook_path=_path(address))
 
 

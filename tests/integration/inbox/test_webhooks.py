@@ -10,13 +10,14 @@ import pytest
 import pytest_asyncio
 from fastapi import FastAPI
 
-from connectors.contract import Connector, Http, Source
+from connectors.contract import Http
 from service import context as contexts
 from service.api import problems, webhooks
 from service.api.state import Services
 from service.api.webhooks import Addresses
 from service.db.engine import Database, make_engine
 from service.errors import NotFound
+from service.fetch.tokens import Tokens
 from service.inbox.land import Lander
 from service.records import SourceRow, SourceState
 from service.registry import sources
@@ -36,7 +37,7 @@ class Site(msgspec.Struct):
     services: Services
 
 
-def no_http(source: Source, connector: Connector) -> Http:
+def no_http(*_: Any) -> Http:
     raise NotImplementedError
 
 
@@ -63,6 +64,7 @@ async def site(database: Database) -> AsyncIterator[Site]:
         connectors=TOYS,
         lander=lander,
         http_for=no_http,
+        tokens=Tokens(database, CONTEXT, SETTINGS, VAULT, no_http),
         revision="0001",
         record_version=no_version,
         reassign=no_change,
