@@ -29,6 +29,7 @@ LONGEST_PAUSE = 20.0
 KEPT = timedelta(days=2)
 _QUIET = 5.0  # seconds for which a limit that nobody knows is not looked up again
 _WRITE_EVERY = 2.0
+_PARTS = 20  # a word is written after this part of a limit was drawn
 _LITTLE = 0.8
 _FEW = 10.0
 
@@ -60,6 +61,7 @@ class Budgets:
         self._leases: dict[bytes, _Lease] = {}
         self._locks: dict[bytes, asyncio.Lock] = {}
         self._written: dict[bytes, float] = {}
+        self._drawn: dict[bytes, float] = {}
 
     def of(self, connector: Connector, source: Source, client_id: str = "") -> Paced:
         """Return the pace of a source's calls."""
@@ -77,9 +79,11 @@ class Budgets:
             if drawn.got is None:
                 self._leases[limit.key] = _Lease(None, now + _QUIET)
                 return 0.0
-            if drawn.got < cost:
+            if drawn.got < cost or self._now() >= drawn.latest:
+                # What the database took too long for would leave in a window that it was not counted in.
                 return max(drawn.wait, 0.001)
             self._leases[limit.key] = _Lease(drawn.got - cost, drawn.until)
+            self._drawn[limit.key] = self._drawn.get(limit.key, 0.0) + drawn.got
             return 0.0
 
     async def _draw(self, limit: Limit, cost: float, now: float) -> rates.Drawn:
@@ -98,10 +102,13 @@ class Budgets:
     async def correct(self, limit: Limit, usage: Usage) -> None:
         """Write down what the platform said of a limit, where it matters."""
         now = self._now()
-        if not _matters(usage) and self._written.get(limit.key, 0.0) + _WRITE_EVERY > now:
+        much = limit.budget is not None and self._drawn.get(limit.key, 0.0) * _PARTS >= limit.budget.calls
+        if not much and not _matters(usage) and self._written.get(limit.key, 0.0) + _WRITE_EVERY > now:
             return
+        self._drawn[limit.key] = 0.0
         if len(self._written) > 10_000:  # noqa: PLR2004 - a bound on memory, nothing more
             self._written.clear()
+            self._drawn.clear()
         self._written[limit.key] = now
         if _matters(usage):
             self._leases.pop(limit.key, None)
@@ -111,9 +118,9 @@ class Budgets:
             corrected = rates.told(level, limit.budget, usage, now)
             await _save(connection, limit.key, corrected, self._context.now())
 
-    async def wait(self, seconds: float, connector: str, bucket: str) -> None:
-        """Wait for a limit. Raises :class:`TryLater` where that takes too long here."""
-        here = seconds <= LONGEST_PAUSE
+    async def wait(self, seconds: float, waited: float, connector: str, bucket: str) -> None:
+        """Wait for a limit. Raises :class:`TryLater` where that takes too long, what was waited before included."""
+        here = waited + seconds <= LONGEST_PAUSE
         telemetry.BUDGET_WAITS.labels(connector, "waited" if here else "put_off").inc()
         if not here:
             raise TryLater(f"the rate budget {bucket} is used up", seconds)
@@ -137,8 +144,10 @@ class Paced:
         """Draw on the budget of a call; one that draws on an account's draws on the app's as well."""
         bucket, cost = self._connector.cost(method, path)
         for limit, each in self._drawn(bucket, cost):
+            waited = 0.0
             while (seconds := await self._budgets.take(limit, each)) > 0:
-                await self._budgets.wait(seconds, self._connector.name, limit.bucket)
+                await self._budgets.wait(seconds, waited, self._connector.name, limit.bucket)
+                waited += seconds
 
     def _drawn(self, bucket: str, cost: float) -> list[tuple[Limit, float]]:
         if not bucket or cost <= 0:

@@ -1,8 +1,8 @@
 """What is drawn on one rate limit, and what its platform says of it: the rule, pure. Where it is kept is elsewhere.
 
-A limit is counted in slots of a twelfth of its window. A call counts in the slot it was drawn in and in the twelve
-after it, so that no window of the platform, wherever it begins, holds more calls than the limit. What the platform says
-goes before what was counted: its share used replaces the count, its rest bounds it until it begins anew.
+A limit is counted in slots of a twentieth of its window. A call leaves in the slot it was drawn in or in the next, and
+counts for so long that no window of the platform, wherever it begins, holds more calls than the limit. What the
+platform says goes before what was counted: its share used replaces the count, its rest bounds it until it begins anew.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ import msgspec
 
 from connectors.contract import Budget, Usage
 
-SLOTS = 12
+SLOTS = 20
+KEPT = SLOTS + 2
+"""Slots that a call counts in: those of a window, the one it was drawn in and the one it may leave in."""
 _LEASES = 100  # a lease is this part of a limit at most
 _PART_OF_ROOM = 10  # and this part of what is left, so that the last calls are handed out one by one
 _SAID = 60.0  # seconds for which a word without an end counts where no window is known
@@ -36,11 +38,15 @@ class Level(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Drawn(msgspec.Struct, frozen=True, kw_only=True):
-    """What a draw gave: calls or points that may leave before ``until``, or the seconds to wait. None: no limit."""
+    """What a draw gave: calls or points to use before ``until``, or the seconds to wait. None: no limit.
+
+    What is used at once may leave until ``latest``.
+    """
 
     level: Level
     got: float | None = 0.0
     until: float = 0.0
+    latest: float = 0.0
     wait: float = 0.0
 
 
@@ -62,7 +68,9 @@ def draw(level: Level, budget: Budget | None, cost: float, now: float) -> Drawn:
     taken = max(needed, min((limit or said or 0.0) / _LEASES, room / _PART_OF_ROOM))
     counts = (*level.counts[:-1], level.counts[-1] + taken) if level.counts else ()
     level = msgspec.structs.replace(level, counts=counts, left=None if said is None else said - taken)
-    return Drawn(level=level, got=max(taken, cost), until=_slot_end(level, budget, now))
+    until = _slot_end(level, budget, now)
+    latest = until if budget is None else until + _length(budget)
+    return Drawn(level=level, got=max(taken, cost), until=until, latest=latest)
 
 
 def told(level: Level, budget: Budget | None, usage: Usage, now: float) -> Level:
@@ -74,7 +82,11 @@ def told(level: Level, budget: Budget | None, usage: Usage, now: float) -> Level
         level = msgspec.structs.replace(level, limit=usage.limit)
     limit = _limit(level, budget)
     if usage.remaining is not None:
-        return _rest(level, budget, max(usage.remaining, 0.0), usage.reset, now)
+        rest = max(usage.remaining, 0.0)
+        # Calls and points are exact where a share is rounded: what was drawn just now is in them or in the next word.
+        used = usage.used if usage.used is not None else 1 - rest / usage.limit if usage.limit else None
+        level = level if used is None else _corrected(level, limit, min(max(used, 0.0), 1.0), recent=0)
+        return _rest(level, budget, rest, usage.reset, now)
     if usage.used is None:
         return level
     if usage.used >= 1:
@@ -111,14 +123,14 @@ def _advanced(level: Level, budget: Budget | None, now: float) -> Level:
     if budget is None:
         return level
     slot = max(int(now // _length(budget)), level.slot)
-    passed = min(slot - level.slot, SLOTS + 1) if level.counts else SLOTS + 1
+    passed = min(slot - level.slot, KEPT) if level.counts else KEPT
     kept: Sequence[float] = level.counts[passed:] if level.counts else ()
-    counts = (*kept, *([0.0] * (SLOTS + 1 - len(kept))))
+    counts = (*kept, *([0.0] * (KEPT - len(kept))))
     return msgspec.structs.replace(level, slot=slot, counts=counts)
 
 
 def _slot_end(level: Level, budget: Budget | None, now: float) -> float:
-    """Return until when a lease is good: it counts in its slot, so it is used there or not at all."""
+    """Return until when a lease is good: it counts from its slot on, so it is used there or not at all."""
     return now + _SAID / SLOTS if budget is None else (level.slot + 1) * _length(budget)
 
 
@@ -129,12 +141,12 @@ def _wait(level: Level, budget: Budget | None, needed: float, now: float) -> flo
         waits.append(level.left_until - now)
     limit = _limit(level, budget)
     if budget is not None and limit is not None:
-        room, first = limit - sum(level.counts), level.slot - SLOTS
+        room, first = limit - sum(level.counts), level.slot - KEPT + 1
         for place, count in enumerate(level.counts):
             if room >= needed:
                 break
             room += count
-            waits.append((first + place + SLOTS + 1) * _length(budget) - now)
+            waits.append((first + place + KEPT) * _length(budget) - now)
     return max(waits)
 
 
@@ -148,14 +160,15 @@ def _rest(level: Level, budget: Budget | None, rest: float, reset: float | None,
     return msgspec.structs.replace(level, left=rest, left_until=until)
 
 
-def _corrected(level: Level, limit: float | None, used: float) -> Level:
-    """Set the count to the platform's, but for the calls of the newest two slots: those may not have been counted."""
+def _corrected(level: Level, limit: float | None, used: float, recent: int = 2) -> Level:
+    """Set the count to the platform's, but for the newest slots: what was drawn there may not have been counted."""
     if limit is None or not level.counts:
         return level
-    total, recent, aim = sum(level.counts), sum(level.counts[-2:]), used * limit
+    split = len(level.counts) - recent
+    total, newest, aim = sum(level.counts), sum(level.counts[split:]), used * limit
     if aim >= total:
         return msgspec.structs.replace(level, counts=(*level.counts[:-1], level.counts[-1] + aim - total))
-    older = total - recent
-    part = max(aim - recent, 0.0) / older if older > 0 else 0.0
-    counts = (*(count * part for count in level.counts[:-2]), *level.counts[-2:])
+    older = total - newest
+    part = max(aim - newest, 0.0) / older if older > 0 else 0.0
+    counts = (*(count * part for count in level.counts[:split]), *level.counts[split:])
     return msgspec.structs.replace(level, counts=counts)
