@@ -99,8 +99,8 @@ class Budgets:
                 await _save(connection, limit.key, drawn.level, self._context.now())
         return drawn
 
-    async def correct(self, limit: Limit, usage: Usage) -> None:
-        """Write down what the platform said of a limit, where it matters."""
+    async def correct(self, limit: Limit, usage: Usage, *, guessed: bool = False) -> None:
+        """Write down what the platform said of a limit, where it matters; ``guessed``: its costs are estimates."""
         now = self._now()
         much = limit.budget is not None and self._drawn.get(limit.key, 0.0) * _PARTS >= limit.budget.calls
         if not much and not _matters(usage) and self._written.get(limit.key, 0.0) + _WRITE_EVERY > now:
@@ -115,7 +115,7 @@ class Budgets:
         async with self._db.control() as connection:
             await _begin(connection, limit.key, self._context.now())
             level = await load(connection, limit.key, lock=True) or Level()
-            corrected = rates.told(level, limit.budget, usage, now)
+            corrected = rates.told(level, limit.budget, usage, now, guessed=guessed)
             await _save(connection, limit.key, corrected, self._context.now())
 
     async def wait(self, seconds: float, waited: float, connector: str, bucket: str) -> None:
@@ -139,6 +139,7 @@ class Paced:
         self._connector = connector
         self._limits = limits_of(connector, source, client_id)
         self._whose = (source, client_id)
+        self._guessed: set[str] = set()
 
     async def draw(self, method: str, path: str) -> None:
         """Draw on the budget of a call; one that draws on an account's draws on the app's as well."""
@@ -153,6 +154,8 @@ class Paced:
         if not bucket or cost <= 0:
             return []
         own = self._limit(bucket)
+        if cost != 1:
+            self._guessed.add(bucket)
         found = [(own, cost)]
         if own.budget is None or own.budget.per != "app":
             found += [(one, 1.0) for one in self._limits.values() if one.budget and one.budget.per == "app"]
@@ -162,7 +165,7 @@ class Paced:
         """Take note of what an answer says."""
         told = list(self._connector.usage(response))
         for usage in told:
-            await self._budgets.correct(self._limit(usage.bucket), usage)
+            await self._budgets.correct(self._limit(usage.bucket), usage, guessed=usage.bucket in self._guessed)
         return told
 
     def _limit(self, bucket: str) -> Limit:

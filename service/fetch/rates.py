@@ -73,8 +73,8 @@ def draw(level: Level, budget: Budget | None, cost: float, now: float) -> Drawn:
     return Drawn(level=level, got=max(taken, cost), until=until, latest=latest)
 
 
-def told(level: Level, budget: Budget | None, usage: Usage, now: float) -> Level:
-    """Return a level corrected by what the platform said of it."""
+def told(level: Level, budget: Budget | None, usage: Usage, now: float, *, guessed: bool = False) -> Level:
+    """Return a level corrected by what the platform said of it; ``guessed`` says that costs are points and estimates."""
     level = _advanced(level, budget, now)
     if usage.wait is not None and usage.wait > 0:
         level = msgspec.structs.replace(level, blocked_until=max(level.blocked_until, now + usage.wait))
@@ -86,7 +86,7 @@ def told(level: Level, budget: Budget | None, usage: Usage, now: float) -> Level
         # Calls and points are exact where a share is rounded: what was drawn just now is in them or in the next word.
         used = usage.used if usage.used is not None else 1 - rest / usage.limit if usage.limit else None
         level = level if used is None else _corrected(level, limit, min(max(used, 0.0), 1.0), recent=0)
-        return _rest(level, budget, rest, usage.reset, now)
+        return _rest(level, budget, rest, usage.reset, now, guessed=guessed)
     if usage.used is None:
         return level
     if usage.used >= 1:
@@ -150,12 +150,17 @@ def _wait(level: Level, budget: Budget | None, needed: float, now: float) -> flo
     return max(waits)
 
 
-def _rest(level: Level, budget: Budget | None, rest: float, reset: float | None, now: float) -> Level:
-    """Keep what is left as the platform says. Answers overtake each other: within one period it only shrinks."""
+def _rest(
+    level: Level, budget: Budget | None, rest: float, reset: float | None, now: float, *, guessed: bool = False
+) -> Level:
+    """Keep what is left as the platform says. Answers overtake each other: within one period it only shrinks.
+
+    What was taken off by guesses is given back by the next word.
+    """
     window = budget.window.total_seconds() if budget is not None else _SAID
     until = now + (window if reset is None else reset)
     same = level.left is not None and level.left_until > now and abs(level.left_until - until) <= _SAME_PERIOD
-    if same and level.left is not None:
+    if same and level.left is not None and not guessed:
         rest = min(rest, level.left)
     return msgspec.structs.replace(level, left=rest, left_until=until)
 

@@ -75,6 +75,9 @@ def test_answers_that_overtake_each_other_give_nothing_back() -> None:
     assert level.left == 3
     level = told(level, MINUTE, Usage(bucket="a", remaining=60.0, reset=60.0), NOW + 31)
     assert level.left == 60
+    # A bucket of points fills up all the time, and what was drawn was a guess.
+    level = told(level, MINUTE, Usage(bucket="a", remaining=40.0, reset=60.0), NOW + 31, guessed=True)
+    assert told(level, MINUTE, Usage(bucket="a", remaining=50.0, reset=60.0), NOW + 31, guessed=True).left == 50
 
 
 def test_a_share_that_is_told_replaces_what_was_counted() -> None:
