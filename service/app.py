@@ -32,6 +32,7 @@ from service.db.engine import Database, make_engine
 from service.db.roles import assert_role
 from service.errors import Misconfigured
 from service.fetch.budget import Budgets
+from service.fetch.logins import Logins
 from service.fetch.oauth import TokenHttp, app_of
 from service.fetch.pull import HttpFor, Puller
 from service.fetch.rounds import Rounds
@@ -105,16 +106,19 @@ async def open_services(
         await _prove(database, vault)
         lander = Lander(database, context, settings)
         await lander.start()
+        known = _installed() if connectors is None else connectors
+        token_http = _token_endpoints(client, settings, context)
         stack.push_async_callback(lander.stop)
         yield Services(
             settings=settings,
             context=context,
             db=database,
             vault=vault,
-            connectors=_installed() if connectors is None else connectors,
+            connectors=known,
             lander=lander,
             http_for=_outgoing(client, settings, context, Budgets(database, context)),
-            tokens=Tokens(database, context, settings, vault, _token_endpoints(client, settings, context)),
+            tokens=Tokens(database, context, settings, vault, token_http),
+            logins=Logins(database, context, settings, vault, known, token_http),
             revision=newest_revision(),
             record_version=record_version,
             reassign=reassign_campaigns,

@@ -5,7 +5,7 @@ Credentials, signing keys and addresses go in or are made; what is shown of them
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Annotated, Any
 
@@ -31,7 +31,7 @@ from service.api.models import (
 )
 from service.api.state import Parts, Services
 from service.records import SourceRow, SourceState
-from service.registry import options, rings, sources, workspaces
+from service.registry import options, rings, sources, terms, workspaces
 from service.registry.sources import Freshness, NewSource
 
 router = APIRouter(prefix="/v1/sources", tags=["sources"])
@@ -179,6 +179,7 @@ async def update_source(source: str, body: SourceChange, caller: WritesRegistry,
         if "credentials" in changes:
             changes["credentials"] = await _sealed(parts, connection, row, body.credentials)
         changed = await sources.update(connection, row, parts.context, **changes)
+        await _begin_terms(parts, connection, changed, body.credentials)
         if body.credentials and row.state is SourceState.NEEDS_REAUTH:
             changed = await sources.resume(connection, caller.workspace_id, row.source_id, parts.context)
         return await _output(parts, connection, changed)
@@ -233,6 +234,17 @@ async def _sealed(
     merged: dict[str, str | None] = {**rings.unseal_credentials(vault, row.source_id, row.credentials), **given}
     kept = {name: value for name, value in merged.items() if value is not None}
     return rings.seal_credentials(vault, row.source_id, kept)
+
+
+async def _begin_terms(parts: Services, connection: AsyncConnection, row: SourceRow, given: Iterable[str]) -> None:
+    """Forget when the tokens of a source end where a person brought others."""
+    names = frozenset(given)
+    if not names:
+        return
+    connector = options.connector_named(parts.connectors, row.connector)
+    auth = connector.auth_for(options.restored(connector, row.options))
+    if auth.oauth2 is not None and names & {auth.token, *options.LOGIN}:
+        await terms.forget(connection, row, auth.oauth2, parts.context.now())
 
 
 async def _output(parts: Services, connection: AsyncConnection, row: SourceRow) -> SourceOutput:

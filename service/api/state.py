@@ -15,6 +15,7 @@ from connectors.contract import Connector
 from service.access.secrets import Vault
 from service.context import Context
 from service.db.engine import Database
+from service.fetch.logins import Logins
 from service.fetch.tokens import Tokens
 from service.inbox.land import Lander
 from service.records import CampaignVersion
@@ -29,7 +30,8 @@ Reassign = Callable[[AsyncConnection, UUID, Iterable[UUID], Context], Awaitable[
 class Services(msgspec.Struct, frozen=True, kw_only=True):
     """The parts of a running process. ``revision`` is the newest migration that the code knows.
 
-    ``http_for`` gives a connector its client towards its platform, ``tokens`` keeps its tokens alive.
+    ``http_for`` gives a connector its client towards its platform, ``tokens`` keeps its tokens alive,
+    ``logins`` connects accounts.
     ``record_version`` and ``reassign`` are the ledger's: HTTP reaches it through what it is handed.
     """
 
@@ -41,6 +43,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     lander: Lander
     http_for: Callable[[contract.Source, Connector], contract.Http]
     tokens: Tokens
+    logins: Logins
     revision: str
     record_version: RecordVersion
     reassign: Reassign

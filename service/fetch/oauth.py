@@ -74,6 +74,11 @@ class Refused(Exception):  # noqa: N818 - reads as an answer
         self.dead = dead
 
 
+def word(said: str | None) -> str:
+    """Return the code of a refusal that came with a browser, as far as it is one."""
+    return said if said is not None and _WORD.fullmatch(said) else "without a reason"
+
+
 def app_of(settings: Settings, connector: Connector, credentials: Mapping[str, str]) -> App | None:
     """Return the app of a source: its own credentials go before the settings; None where neither names one."""
     own = credentials.get("client_id") or credentials.get("app_id")

@@ -74,7 +74,7 @@ def draw(level: Level, budget: Budget | None, cost: float, now: float) -> Drawn:
 
 
 def told(level: Level, budget: Budget | None, usage: Usage, now: float, *, guessed: bool = False) -> Level:
-    """Return a level corrected by what the platform said of it; ``guessed`` says that costs are points and estimates."""
+    """Return a level corrected by what the platform said of it; ``guessed``: what was drawn are estimates."""
     level = _advanced(level, budget, now)
     if usage.wait is not None and usage.wait > 0:
         level = msgspec.structs.replace(level, blocked_until=max(level.blocked_until, now + usage.wait))

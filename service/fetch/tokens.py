@@ -1,4 +1,4 @@
-"""Tokens that end, renewed in time by exactly one of many processes; and codes of people who connect an account.
+"""Tokens that end, renewed in time by exactly one of many processes.
 
 A renewal is claimed by a row that is committed before the call leaves, so that no connection is held while a platform
 thinks, and two replicas never use the same refresh token: where it rotates, the second use would revoke the account.
@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
-from uuid import UUID
 
 import msgspec
 import structlog
@@ -43,8 +42,6 @@ _AFTER_FAULT = timedelta(seconds=60)
 _AFTER_APP_ERROR = timedelta(minutes=10)
 _AFTER_REFUSAL = timedelta(days=1)
 _REFRESH = "refresh_token"
-
-Ways = tuple[Auth, OAuth2, App | None]
 
 
 class _Claimed(msgspec.Struct, frozen=True, kw_only=True):
@@ -227,30 +224,6 @@ class Tokens:
             await terms.keep(connection, row, terms.unclaimed(known))
         return row, known, unchanged
 
-    # -------------------------------------------------------------------------------------------- connecting
-
-    async def redeem(
-        self, connector: Connector, auth: Auth, app: App, code: str, redirect: str, verifier: str | None
-    ) -> Granted:
-        """Trade a person's code for tokens, and those for ones that live long where the platform has that.
-
-        Raises :class:`ConnectorError` for a refusal and :class:`TryLater`. A code works once: then the person begins
-        again.
-        """
-        oauth = auth.oauth2
-        if oauth is None:
-            raise ConnectorError("accounts of this platform are not connected by a login")
-        more = {"redirect_uri": redirect} | ({"code_verifier": verifier} if verifier is not None else {})
-        try:
-            first = await protocol.ask(self._http(connector, oauth.code.url), oauth.code, app, code, more)
-            if oauth.exchange is None:
-                return first
-            return await protocol.ask(
-                self._http(connector, oauth.exchange.url), oauth.exchange, app, first.access_token
-            )
-        except Refused as refusal:
-            raise ConnectorError(f"the platform does not take the code ({refusal.label})") from None
-
 
 async def keep(
     connection: AsyncConnection,
@@ -286,12 +259,6 @@ async def keep(
 
 
 _NO_LOGIN = OAuth2(authorize_url="", code=TokenCall(url="", grant="", sends=""))
-
-
-async def ends(db: Database, workspace_id: UUID) -> Mapping[UUID, datetime]:
-    """Return the known ends of the tokens of a workspace, by source."""
-    async with db.workspace(workspace_id) as connection:
-        return dict(await terms.soonest(connection, workspace_id))
 
 
 # ------------------------------------------------------------------------------------------------ rules

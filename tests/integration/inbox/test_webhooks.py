@@ -17,6 +17,7 @@ from service.api.state import Services
 from service.api.webhooks import Addresses
 from service.db.engine import Database, make_engine
 from service.errors import NotFound
+from service.fetch.logins import Logins
 from service.fetch.tokens import Tokens
 from service.inbox.land import Lander
 from service.records import SourceRow, SourceState
@@ -65,6 +66,7 @@ async def site(database: Database) -> AsyncIterator[Site]:
         lander=lander,
         http_for=no_http,
         tokens=Tokens(database, CONTEXT, SETTINGS, VAULT, no_http),
+        logins=Logins(database, CONTEXT, SETTINGS, VAULT, TOYS, no_http),
         revision="0001",
         record_version=no_version,
         reassign=no_change,
