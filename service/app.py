@@ -32,11 +32,14 @@ from service.db.engine import Database, make_engine
 from service.db.roles import assert_role
 from service.errors import Misconfigured
 from service.fetch.budget import Budgets
+from service.fetch.circuit import Circuits
 from service.fetch.logins import Logins
 from service.fetch.oauth import TokenHttp, app_of
 from service.fetch.pull import HttpFor, Puller
 from service.fetch.rounds import Rounds
 from service.fetch.schedule import Scheduler
+from service.fetch.standing import Standings
+from service.fetch.subscribing import Subscriber
 from service.fetch.tokens import Tokens
 from service.inbox.land import Lander
 from service.ledger.memberships import reassign_campaigns, record_version
@@ -108,6 +111,8 @@ async def open_services(
         await lander.start()
         known = _installed() if connectors is None else connectors
         token_http = _token_endpoints(client, settings, context)
+        parts = (database, context, settings, vault)
+        tokens, http_for = Tokens(*parts, token_http), _outgoing(client, settings, context, Budgets(database, context))
         stack.push_async_callback(lander.stop)
         yield Services(
             settings=settings,
@@ -116,9 +121,11 @@ async def open_services(
             vault=vault,
             connectors=known,
             lander=lander,
-            http_for=_outgoing(client, settings, context, Budgets(database, context)),
-            tokens=Tokens(database, context, settings, vault, token_http),
-            logins=Logins(database, context, settings, vault, known, token_http),
+            http_for=http_for,
+            tokens=tokens,
+            logins=Logins(*parts, known, token_http),
+            subscriber=Subscriber(*parts, known, http_for, tokens),
+            standings=Standings(*parts, known),
             revision=newest_revision(),
             record_version=record_version,
             reassign=reassign_campaigns,
@@ -208,7 +215,13 @@ def rounds_of(services: Services) -> Rounds:
     """Return what plans and pulls: for the scheduler and for commands."""
     parts = (services.db, services.context)
     puller = Puller(
-        *parts, services.settings, services.vault, services.http_for, services.lander.landed, services.tokens
+        *parts,
+        services.settings,
+        services.vault,
+        services.http_for,
+        services.lander.landed,
+        services.tokens,
+        Circuits(*parts),
     )
     return Rounds(*parts, services.connectors, puller)
 
@@ -293,7 +306,7 @@ def _loops(services: Services, roles: frozenset[str]) -> dict[str, Loop]:
         )
     if "scheduler" in roles:
         rounds = rounds_of(services)
-        loops["scheduler"] = Scheduler(services.db, services.context, services.settings, rounds)
+        loops["scheduler"] = Scheduler(services.db, services.context, services.settings, rounds, services.subscriber)
     return loops
 
 

@@ -170,7 +170,13 @@ async def _take_in(services: Services, addressed: Addressed, received: WebhookRe
     except SignatureInvalid:
         telemetry.WEBHOOKS_REJECTED.labels("signature").inc()
         return connector.reply(Outcome.BAD_SIGNATURE)
-    landed = await services.lander.land(addressed.row, key=verified.key, body=received.body, headers=received.headers)
+    landed = await services.lander.land(
+        addressed.row,
+        key=verified.key,
+        body=received.body,
+        headers=received.headers,
+        signatures=connector.capabilities.signature_headers,
+    )
     return connector.reply(Outcome.STORED if landed.outcome is Kept.STORED else Outcome.DUPLICATE)
 
 

@@ -27,6 +27,7 @@ from connectors.contract import (
     Page,
     Task,
     TryLater,
+    Unreachable,
     fingerprint,
 )
 from service import telemetry
@@ -37,6 +38,7 @@ from service.db.faults import DATABASE_ERRORS
 from service.errors import TallybookError
 from service.fetch import tasks
 from service.fetch.ahead import Ahead
+from service.fetch.circuit import Circuits
 from service.fetch.plan import Due, TaskRow, TaskState
 from service.fetch.tasks import TaskLost
 from service.fetch.tokens import Tokens
@@ -105,6 +107,7 @@ class Puller:
         http_for: HttpFor,
         landed: asyncio.Event | None = None,
         tokens: Tokens | None = None,
+        circuits: Circuits | None = None,
     ) -> None:
         self._db = db
         self._context = context
@@ -113,6 +116,7 @@ class Puller:
         self._http_for = http_for
         self._landed = landed or asyncio.Event()
         self._tokens = tokens
+        self._circuits = circuits
 
     async def pull(self, source: SourceRow, connector: Connector, due: Due) -> Pulled:
         """Begin a task, or take it up, and pull it to its end. Raises the database's errors; the lease then runs out.
@@ -144,7 +148,7 @@ class Puller:
                 run.source = await self._tokens.fresh(run.source, run.connector)
             known = sources.contract_source(run.source, vault, run.connector, self._settings.public_url)
             async with asyncio.timeout(PULL_SECONDS) as limit:
-                await self._pages(run, known, due)
+                await self._heeding(run, known, due)
         except TryLater as error:
             return await self._wait(run, error)
         except NeedsReauth as error:
@@ -156,6 +160,27 @@ class Puller:
                 raise
             return await self._put_off(run, self._context.now(), "made room for others")
         return await self._end(run, TaskState.DONE)
+
+    async def _heeding(self, run: _Run, known: contract.Source, due: Due) -> None:
+        """Pull the pages of a platform that answers; leave one alone that does not, and remember whether it did."""
+        if self._circuits is None:
+            await self._pages(run, known, due)
+            return
+        failed_before = await self._circuits.enter(run.connector, known)
+        answered = False
+        try:
+            await self._pages(run, known, due)
+            answered = True
+        except Unreachable:
+            if not run.pages:
+                await self._circuits.failed(run.connector, known)
+            raise
+        except ConnectorError:
+            answered = True
+            raise
+        finally:
+            if failed_before and (answered or run.pages):
+                await self._circuits.closed(run.connector, known)
 
     async def _refused(self, run: _Run, vault: WorkspaceVault, error: NeedsReauth) -> Pulled:
         """Go on with another token where there is one: the account is lost only where there is none."""

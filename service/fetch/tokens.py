@@ -293,6 +293,11 @@ def _lacking(oauth: OAuth2, app: App | None, credentials: Mapping[str, str], tok
     return "" if carried else "there is no refresh token"
 
 
+def lacking_to_renew(auth: Auth, app: App | None, credentials: Mapping[str, str]) -> str:
+    """Return why a source's token is not renewed without a person, in plain words; empty where it is."""
+    return "" if auth.oauth2 is None else _lacking(auth.oauth2, app, credentials, credentials.get(auth.token, ""))
+
+
 def _still(row: SourceRow, known: Terms, now: datetime, lacking: str = "", *, is_refused: bool = False) -> SourceRow:
     """Return the source where its token may still be used. Raises where it has ended."""
     if not is_refused and _is_alive(known, now):

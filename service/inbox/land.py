@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -23,21 +23,36 @@ from service.inbox.store import Landed, Landing, key_hash, store
 from service.records import SourceRow
 from service.settings import Settings
 
-# What a signature can be checked with again, and nothing that opens a door (Authorization, Cookie).
-_KEPT_HEADERS = ("content-type", "webhook-", "svix-", "x-hub-signature")
+SIGNATURES = (
+    *(f"{family}-{part}" for family in ("webhook", "svix") for part in ("id", "timestamp", "signature")),
+    "x-hub-signature",
+    "x-hub-signature-256",
+)
+"""Headers of signatures that many senders share, for connectors that declare none of their own."""
 _LONGEST_NAME = 200
 
 
-def kept_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    """Return the headers that are kept with a delivery; a value with control characters verifies nothing."""
+def kept_headers(headers: Mapping[str, str], signatures: Collection[str] = SIGNATURES) -> dict[str, str]:
+    """Return the headers that are kept with a delivery: its type and what its signature can be checked with again.
+
+    Nothing that opens a door is (Authorization, Cookie); a value with control characters verifies nothing.
+    """
+    wanted = {"content-type", *signatures}
     return {
         name.lower(): value
         for name, value in headers.items()
-        if name.lower().startswith(_KEPT_HEADERS) and (name + value).isprintable()
+        if name.lower() in wanted and (name + value).isprintable()
     }
 
 
-def _landing(source: SourceRow, delivery: Delivery, key: str, options: Mapping[str, Any], context: Context) -> Landing:
+def _landing(
+    source: SourceRow,
+    delivery: Delivery,
+    key: str,
+    options: Mapping[str, Any],
+    context: Context,
+    signatures: Collection[str] = (),
+) -> Landing:
     return Landing(
         workspace_id=source.workspace_id,
         source_id=source.source_id,
@@ -46,7 +61,7 @@ def _landing(source: SourceRow, delivery: Delivery, key: str, options: Mapping[s
         channel=delivery.channel,
         connector=source.connector,
         options=msgspec.json.encode(options).decode(),
-        headers=msgspec.json.encode(kept_headers(delivery.headers)).decode(),
+        headers=msgspec.json.encode(kept_headers(delivery.headers, signatures or SIGNATURES)).decode(),
         request=msgspec.json.encode(delivery.request).decode(),
         body=delivery.body,
         body_hash=hashlib.sha256(delivery.body).digest(),
@@ -100,16 +115,18 @@ class Lander:
         headers: Mapping[str, str] | None = None,
         request: Mapping[str, str] | None = None,
         options: Mapping[str, Any] | None = None,
+        signatures: Collection[str] = (),
     ) -> Landed:
         """Keep a delivery and return once it is committed. ``key`` is its idempotency key within the source.
 
-        ``options`` defaults to the source's. Raises :class:`service.errors.Busy` when it was not committed (or this is
-        not known: sent again it is then a duplicate), :class:`service.errors.Invalid` when it cannot be kept at all.
+        ``options`` defaults to the source's; ``signatures`` names the headers that its connector verifies with. Raises
+        :class:`service.errors.Busy` when it was not committed (or this is not known: sent again it is then a
+        duplicate), :class:`service.errors.Invalid` when it cannot be kept at all.
         """
         now = self._context.now()
         delivery = Delivery(channel=channel, body=body, received_at=now, headers=headers or {}, request=request or {})
         chosen = source.options if options is None else options
-        return await self._commit.write(_landing(source, delivery, key, chosen, self._context))
+        return await self._commit.write(_landing(source, delivery, key, chosen, self._context, signatures))
 
     async def land_upload(
         self, source: SourceRow, body: bytes, *, filename: str = "", options: Mapping[str, Any] | None = None

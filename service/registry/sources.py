@@ -220,6 +220,12 @@ async def _per_source(
     return {row.source_id: row.value for row in await connection.execute(query)}
 
 
+async def lost(connection: AsyncConnection, workspace_id: UUID) -> int:
+    """Return how many sources of a workspace a person must connect again."""
+    is_lost = (sources.c.workspace_id == workspace_id, sources.c.state == SourceState.NEEDS_REAUTH.value)
+    return int(await connection.scalar(sa.select(sa.func.count()).where(*is_lost)) or 0)
+
+
 async def missing(connection: AsyncConnection, workspace_id: UUID, wanted: Iterable[UUID]) -> set[UUID]:
     """Return the ids among ``wanted`` that name no source of the workspace."""
     given = set(wanted)

@@ -16,7 +16,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from connectors.contract import OAuth2
-from service.db.tables import source_tokens
+from service.db.tables import source_tokens, sources
 from service.records import SourceRow
 
 
@@ -86,13 +86,14 @@ async def forget(connection: AsyncConnection, row: SourceRow, oauth: OAuth2 | No
     await keep(connection, row, fresh)
 
 
-async def soonest(connection: AsyncConnection, workspace_id: UUID) -> list[tuple[UUID, datetime]]:
-    """Return (source, end) of all tokens of a workspace whose end is known."""
+async def first_ends(connection: AsyncConnection, workspace_id: UUID) -> list[tuple[str, datetime]]:
+    """Return, for each connector of a workspace, when the first token of an active source ends, where that is known."""
     table = source_tokens
-    known = sa.select(table.c.source_id, table.c.expires_at).where(
-        table.c.workspace_id == workspace_id, table.c.expires_at.is_not(None)
-    )
-    return [(row.source_id, row.expires_at) for row in await connection.execute(known)]
+    joined = sa.and_(sources.c.workspace_id == table.c.workspace_id, sources.c.source_id == table.c.source_id)
+    is_known = (table.c.workspace_id == workspace_id, table.c.expires_at.is_not(None), sources.c.state == "active")
+    first = sa.func.min(table.c.expires_at).label("first")
+    query = sa.select(sources.c.connector, first).join(table, joined).where(*is_known).group_by(sources.c.connector)
+    return [(row.connector, row.first) for row in await connection.execute(query)]
 
 
 def unclaimed(terms: Terms, *, error: str = "", next_try: datetime | None = None) -> Terms:

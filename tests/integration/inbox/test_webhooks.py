@@ -18,6 +18,8 @@ from service.api.webhooks import Addresses
 from service.db.engine import Database, make_engine
 from service.errors import NotFound
 from service.fetch.logins import Logins
+from service.fetch.standing import Standings
+from service.fetch.subscribing import Subscriber
 from service.fetch.tokens import Tokens
 from service.inbox.land import Lander
 from service.records import SourceRow, SourceState
@@ -57,6 +59,8 @@ async def site(database: Database) -> AsyncIterator[Site]:
         address = await sources.rotate_address(connection, source.workspace_id, source.source_id, CONTEXT)
     lander = Lander(database, CONTEXT, SETTINGS)
     await lander.start()
+    parts = (database, CONTEXT, SETTINGS, VAULT)
+    tokens = Tokens(*parts, no_http)
     services = Services(
         settings=SETTINGS,
         context=CONTEXT,
@@ -65,8 +69,10 @@ async def site(database: Database) -> AsyncIterator[Site]:
         connectors=TOYS,
         lander=lander,
         http_for=no_http,
-        tokens=Tokens(database, CONTEXT, SETTINGS, VAULT, no_http),
-        logins=Logins(database, CONTEXT, SETTINGS, VAULT, TOYS, no_http),
+        tokens=tokens,
+        logins=Logins(*parts, TOYS, no_http),
+        subscriber=Subscriber(*parts, TOYS, no_http, tokens),
+        standings=Standings(*parts, TOYS),
         revision="0001",
         record_version=no_version,
         reassign=no_change,
