@@ -85,6 +85,7 @@ class Instagram(Connector):
     auth = _auth("facebook")
     capabilities = Capabilities(
         webhook=True,
+        signature_headers=("x-hub-signature-256",),
         fetch=KINDS,
         settle=LOOK_BACK,
         lag=timedelta(hours=48),
@@ -98,7 +99,7 @@ class Instagram(Connector):
         """Return the base address of the login: one of two constants, whatever the options say."""
         return HOSTS[options.login]
 
-    def auth_of(self, options: InstagramOptions) -> Auth:
+    def auth_for(self, options: InstagramOptions) -> Auth:
         """Return how an account is connected by the login of its options; ``auth`` is that of the default one."""
         return _auth(options.login)
 

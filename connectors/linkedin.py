@@ -102,6 +102,7 @@ class LinkedIn(Connector):
     )
     capabilities = Capabilities(
         webhook=True,
+        signature_headers=("x-li-signature",),
         fetch=KINDS,
         settle=SETTLE,
         lag=timedelta(days=2),

@@ -26,7 +26,7 @@ refusals), ``meta_ads_plan`` (steps and cursor), ``meta_ads_days`` and ``meta_ad
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from connectors import graph
@@ -46,25 +46,21 @@ from connectors.contract import (
     Item,
     MetricMapping,
     NeedsReauth,
-    OAuth2,
     Page,
     Response,
     Source,
     Task,
-    TokenCall,
     TryLater,
     Usage,
 )
-from connectors.meta_ads_account import HOST, NEEDS, Account, MetaAdsOptions
+from connectors.graph_login import FACEBOOK_LOGIN
+from connectors.meta_ads_account import HOST, NEEDS, Account, MetaAdsOptions, is_too_much
 from connectors.meta_ads_fetching import KINDS, pages_of
 from connectors.meta_ads_metrics import ACTIONS, declared
 from connectors.meta_ads_plan import SETTLE
 from connectors.meta_ads_reading import read_report
 from connectors.meta_ads_structure import PAGES, read_listing
 from connectors.meta_ads_usage import BUDGETS, RATE_LIMIT, cost_of, usage_of
-
-_TOKEN_URL = f"{HOST}/v25.0/oauth/access_token"
-_LONG_LIVED = TokenCall(url=_TOKEN_URL, grant="fb_exchange_token", sends="fb_exchange_token", method="query")
 
 
 class MetaAds(Connector):
@@ -80,16 +76,7 @@ class MetaAds(Connector):
         kind=AuthKind.OAUTH2,
         credentials={"access_token": "user or system user token with ads_read; a system user's need not end"},
         scopes=(NEEDS, "read_insights", "business_management"),
-        oauth2=OAuth2(
-            authorize_url="https://www.facebook.com/v25.0/dialog/oauth",
-            code=TokenCall(url=_TOKEN_URL, grant="authorization_code", sends="code", method="query"),
-            exchange=_LONG_LIVED,
-            # There is no refresh token: the token itself is exchanged again while it lives.
-            refresh=_LONG_LIVED,
-            scope_separator=",",
-            lifetime=timedelta(days=60),
-            refresh_before=timedelta(days=10),
-        ),
+        oauth2=FACEBOOK_LOGIN,
     )
     capabilities = Capabilities(
         fetch=KINDS,
@@ -106,6 +93,9 @@ class MetaAds(Connector):
         if rule is not None and rule.key:
             return [f"conversion_action: {options.conversion_action} counts as {rule.key}, name a conversion"]
         return []
+
+    def hears(self, response: Response) -> bool:
+        return is_too_much(response)
 
     def cost(self, method: str, path: str) -> tuple[str, float]:
         return cost_of(path)

@@ -122,6 +122,12 @@ def examine(response: Response) -> tuple[dict[str, Any], Fault | None, Obstacle 
     return graph.require(response, NEEDS), None, None
 
 
+def is_too_much(response: Response) -> bool:
+    """Tell whether an answer refuses a report for its size: that comes as a 500 as well, and no waiting helps."""
+    found = _fault(response)
+    return found is not None and _obstacle(found, found.told) is Obstacle.TOO_MUCH
+
+
 def _fault(response: Response) -> Fault | None:
     try:
         return graph.fault_of(values.document(response.body), response.status)

@@ -99,8 +99,8 @@ class _Days:
     async def _get(self, step: Step, path: str, params: dict[str, str]) -> Response | None:
         """Ask; None where the range was taken apart instead.
 
-        *Too much data* comes as a 500 as well, whose text is not told here. So a range that no attempt gets through
-        is tried day by day, once: if not even a day is answered, the platform is down.
+        *Too much data* comes as a 500 as well, at times without a text. So a range that no attempt gets through is
+        tried day by day, once: if not even a day is answered, the platform is down.
         """
         try:
             return await self._account.http.get(path, {name: value for name, value in params.items() if value})

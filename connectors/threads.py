@@ -77,6 +77,7 @@ class Threads(Connector):
     )
     capabilities = Capabilities(
         webhook=True,
+        signature_headers=("x-hub-signature-256",),
         fetch=KINDS,
         settle=LOOK_BACK,
         lag=timedelta(hours=48),

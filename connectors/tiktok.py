@@ -80,7 +80,7 @@ class Tiktok(Connector):
             "access_token": "of a TikTok account with analytics switched on; read only",
             "app_id": "of the app at TikTok for Business; needed to subscribe",
             "app_secret": "signs the webhooks; the source's webhook secret",
-            "callback": "the public https address of the source's webhook; needed to subscribe",
+            "callback": "the public https address of the source's webhook, where the service does not know its own",
         },
         scopes=SCOPES,
         header="access-token",
@@ -106,6 +106,7 @@ class Tiktok(Connector):
     )
     capabilities = Capabilities(
         webhook=True,
+        signature_headers=("tiktok-signature",),
         fetch=KINDS,
         settle=SETTLE,
         lag=timedelta(hours=48),
@@ -158,7 +159,7 @@ class Tiktok(Connector):
 
     async def subscribe(self, http: Http, source: Source, now: datetime) -> None:
         """Set the address for the events of the whole app: TikTok keeps one for each kind of event."""
-        app, callback = source.credentials.get("app_id", ""), source.credentials.get("callback", "")
+        app, callback = source.credentials.get("app_id", ""), _callback(source)
         secret = next((one.value for one in _ring(source) if one.value), "")
         if not (app and secret and callback):
             raise ConnectorError("a subscription takes the app's id and secret and the webhook's address")
@@ -169,6 +170,11 @@ class Tiktok(Connector):
             _, fault = examine(response, "webhooks of the app", tells=False)
             if fault is not None:
                 raise_fault(fault, "webhooks of the app")
+
+
+def _callback(source: Source) -> str:
+    """Return the address to push to: the source's own, or one that was given."""
+    return source.webhook_url or source.credentials.get("callback", "")
 
 
 def _ring(source: Source) -> tuple[Secret, ...]:
@@ -205,7 +211,7 @@ def _check_pushes(source: Source) -> list[Finding]:
     wanted = (
         (any(secret.value for secret in _ring(source)), "no app secret: webhooks cannot be verified and are refused"),
         (source.credentials.get("app_id"), "no app id: webhooks can be set up in the developer portal alone"),
-        (source.credentials.get("callback"), "no webhook address is given: nothing is pushed, posts are polled"),
+        (_callback(source), "no webhook address is given: nothing is pushed, posts are polled"),
     )
     missing = [Finding(ok=False, text=text) for has, text in wanted if not has]
     return missing or [Finding(ok=True, text="webhooks can be subscribed to, one address for all accounts of the app")]

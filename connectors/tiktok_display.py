@@ -86,6 +86,7 @@ class TiktokDisplay(Connector):
     )
     capabilities = Capabilities(
         webhook=True,
+        signature_headers=("tiktok-signature",),
         fetch=KINDS,
         rate_limit="600 calls per minute and endpoint for the whole app; HTTP 429",
         budgets=(Budget(bucket="app", calls=600, window=timedelta(minutes=1), per="app"),),

@@ -111,6 +111,7 @@ class X(Connector):
     )
     capabilities = Capabilities(
         webhook=True,
+        signature_headers=("x-twitter-webhooks-signature",),
         fetch=KINDS,
         settle=SETTLE,
         day_zone="UTC",

@@ -77,12 +77,13 @@ class Youtube(Connector):
     options = YoutubeOptions
     base_url = DATA
     hosts = HOSTS
+    open_hosts = frozenset({"hub"})
     auth = Auth(
         kind=AuthKind.OAUTH2,
         credentials={
             "access_token": "of a person who owns or manages the channel; read only",
             "webhook_secret": "the hub signs the pushes with it",
-            "callback": "the public https address of the source's webhook; needed for pushes",
+            "callback": "the public https address of the source's webhook, where the service does not know its own",
         },
         scopes=(READS, REPORTS),
         oauth2=OAuth2(
@@ -97,8 +98,10 @@ class Youtube(Connector):
     )
     capabilities = Capabilities(
         webhook=True,
+        signature_headers=("x-hub-signature",),
         fetch=KINDS,
         settle=SETTLE,
+        lease=timedelta(seconds=hub.LEASE_SECONDS),
         lag=timedelta(hours=72),
         day_zone=values.PACIFIC,
         rate_limit="10,000 units per Google project and Pacific day, one for each list call; told by errors alone",
@@ -204,7 +207,7 @@ async def _check_reports(channel: Channel) -> Finding:
 def _check_pushes(source: Source) -> list[Finding]:
     wanted = (
         (source.account, "the source names no channel id: its feed cannot be subscribed to"),
-        (source.credentials.get("callback"), "no webhook address is given: nothing is pushed, videos are polled"),
+        (hub.callback_of(source), "no webhook address is given: nothing is pushed, videos are polled"),
         (any(secret.value for secret in source.secrets), "no webhook secret: pushes cannot be verified"),
     )
     missing = [Finding(ok=False, text=text) for has, text in wanted if not has]

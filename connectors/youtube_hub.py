@@ -77,12 +77,17 @@ def verify(header: str | None, body: bytes, secrets: Sequence[Secret], now: date
         raise SignatureInvalid("no signature matches an active key")
 
 
+def callback_of(source: Source) -> str:
+    """Return the address that the hub is to push to: the source's own, or one that was given; empty without either."""
+    return source.webhook_url or source.credentials.get("callback", "")
+
+
 async def subscribe(http: Http, source: Source, now: datetime) -> None:
     """Ask the hub for a lease, or for its renewal, which is the same. The hub answers before it has confirmed.
 
     Raises :class:`ConnectorError` for what is missing and :class:`TryLater` where the hub is busy: it is at times.
     """
-    callback = source.credentials.get("callback", "")
+    callback = callback_of(source)
     keys = active(source.secrets, now)
     if not source.account or not callback or not keys:
         raise ConnectorError("a subscription takes the id of the channel, the webhook's address and its secret")

@@ -121,6 +121,7 @@ class SourceRow(msgspec.Struct, frozen=True, kw_only=True):
     state_detail: str
     created_at: datetime
     updated_at: datetime
+    address: bytes | None = None
 
     def __repr__(self) -> str:
         """Leave sealed values and options out of every log and traceback."""

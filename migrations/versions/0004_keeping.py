@@ -1,7 +1,7 @@
 """Replay and retention: what is queued to be read again, from when the books are kept, and dropping what is older.
 
 Revision ID: 0004
-Revises: 0008
+Revises: 0003
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from alembic import context, op
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 
 revision = "0004"
-down_revision = "0008"
+down_revision = "0003"
 branch_labels = None
 depends_on = None
 

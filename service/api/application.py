@@ -13,6 +13,7 @@ from starlette.types import ASGIApp
 from service.api import (
     campaigns,
     capabilities,
+    connect,
     creators,
     deliveries,
     keys,
@@ -40,6 +41,8 @@ PUBLIC: tuple[APIRouter, ...] = (
     keys.router,
     strategies.router,
     campaigns.router,
+    # Before the sources: its callback stands where an id may.
+    connect.router,
     sources.router,
     uploads.router,
     creators.router,

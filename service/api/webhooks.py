@@ -118,7 +118,12 @@ async def _look_up(services: Services, address: str) -> Addressed:
     async with services.db.workspace(row.workspace_id) as connection:
         vault = await workspaces.open_vault(connection, row.workspace_id, services.vault)
     source = sources.contract_source(row, vault, connector)
-    return Addressed(row=row, origin=origin_of(row), source=source, connector=connector)
+    return Addressed(
+        row=row,
+        origin=origin_of(row, signatures=connector.capabilities.signature_headers),
+        source=source,
+        connector=connector,
+    )
 
 
 def addresses_of(state: State) -> Addresses:

@@ -160,6 +160,7 @@ sources = sa.Table(
     sa.Column("credentials", BYTEA, comment="sealed JSON object of names and values"),
     sa.Column("secrets", BYTEA, comment="sealed JSON list: the ring of webhook keys"),
     sa.Column("address_hash", BYTEA, comment="SHA-256 of the webhook address"),
+    sa.Column("address", BYTEA, comment="sealed: the webhook address, to subscribe with"),
     sa.Column("counts", sa.Boolean, nullable=False, comment="false: another source is of record for this account"),
     _at("tracks_from"),
     _text("state"),
@@ -299,6 +300,51 @@ fetch_tasks = sa.Table(
     _at("finished_at", nullable=True),
     _key("source_id", "kind", "slot"),
     comment="one row per source, kind and slot: the unique row decides which replica fetches",
+)
+
+source_tokens = sa.Table(
+    "source_tokens",
+    metadata,
+    _workspace(),
+    sa.Column("source_id", sa.Uuid, nullable=False),
+    _at("obtained_at"),
+    _at("expires_at", nullable=True),
+    _at("refresh_expires_at", nullable=True),
+    sa.Column("estimated", sa.Boolean, nullable=False, comment="nobody said when it ends: reckoned from its lifetime"),
+    sa.Column("generation", sa.Integer, nullable=False, comment="counts the tokens that were kept"),
+    _at("claimed_until", nullable=True),
+    _at("next_try", nullable=True),
+    _text("error", empty=True),
+    _key("source_id"),
+    _points_at("sources", "source_id"),
+    comment="until when the tokens of a source live, and who renews them; a claim that ran out is a lost answer",
+)
+
+connect_requests = sa.Table(
+    "connect_requests",
+    metadata,
+    _workspace(),
+    sa.Column("state_hash", BYTEA, nullable=False),
+    sa.Column("wanted", BYTEA, nullable=False, comment="sealed JSON: what to connect, and the proof key"),
+    _at("expires_at"),
+    _key("state_hash"),
+    sa.ForeignKeyConstraint(["workspace_id"], ["workspaces.workspace_id"]),
+    comment="accounts that people are connecting at a platform; each row answers one callback",
+)
+
+subscriptions = sa.Table(
+    "subscriptions",
+    metadata,
+    _workspace(),
+    sa.Column("source_id", sa.Uuid, nullable=False),
+    _at("subscribed_at", nullable=True),
+    _at("ends_at", nullable=True),
+    _at("renew_at", nullable=True),
+    _at("claimed_until", nullable=True),
+    _text("error", empty=True),
+    _key("source_id"),
+    _points_at("sources", "source_id"),
+    comment="what a platform was asked to push, and when to ask again",
 )
 
 # ------------------------------------------------------------------------------------------------ subjects
@@ -578,15 +624,38 @@ pending_work = sa.Table(
     comment="control: sources with deliveries to post; the lease makes one poster per source",
 )
 
+rate_budgets = sa.Table(
+    "rate_budgets",
+    metadata,
+    sa.Column("key", BYTEA, nullable=False),
+    _json("state"),
+    _at("updated_at"),
+    sa.PrimaryKeyConstraint("key"),
+    comment="control: what is drawn on a rate limit of a platform, by the hash of its app or account",
+)
+
+circuits = sa.Table(
+    "circuits",
+    metadata,
+    sa.Column("key", BYTEA, nullable=False),
+    sa.Column("failures", sa.Integer, nullable=False),
+    _at("open_until", nullable=True),
+    _at("probe_until", nullable=True),
+    _at("updated_at"),
+    sa.PrimaryKeyConstraint("key"),
+    comment="control: platforms that did not answer, by the hash of platform and account",
+)
+
 TENANT = frozenset(
     {
         workspaces, api_keys, strategies, campaigns, campaign_versions, sources, creators, creator_profiles,
         deliveries, delivery_keys, delivery_queue, delivery_outcomes, refresh_hints, fetch_tasks,
+        source_tokens, connect_requests, subscriptions,
         subjects, subject_facts, memberships,
         books, postings, series, entries, balances, retentions, confirmations, events, subject_days, campaign_days,
     }
 )  # fmt: skip
-CONTROL = frozenset({tenants, key_routes, webhook_routes, pending_work})
+CONTROL = frozenset({tenants, key_routes, webhook_routes, pending_work, rate_budgets, circuits})
 
 LANDED = (deliveries, delivery_keys, delivery_queue)
 """Tables that a shared commit of several workspaces may insert into (the landing policy)."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -23,22 +23,38 @@ from service.inbox.store import Landed, Landing, Origin, key_hash, store
 from service.records import SourceRow
 from service.settings import Settings
 
-# What a signature can be checked with again, and nothing that opens a door (Authorization, Cookie).
-_KEPT_HEADERS = ("content-type", "webhook-", "svix-", "x-hub-signature")
+SIGNATURES = (
+    *(f"{family}-{part}" for family in ("webhook", "svix") for part in ("id", "timestamp", "signature")),
+    "x-hub-signature",
+    "x-hub-signature-256",
+)
+"""Headers of signatures that many senders share, for connectors that declare none of their own."""
+_KEPT = frozenset({"content-type", *SIGNATURES})
 _LONGEST_NAME = 200
 
 
-def kept_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    """Return the headers that are kept with a delivery; a value with control characters verifies nothing."""
+def kept_headers(headers: Mapping[str, str], wanted: Collection[str] = _KEPT) -> dict[str, str]:
+    """Return the headers that are kept with a delivery: its type and what its signature can be checked with again.
+
+    Nothing that opens a door is (Authorization, Cookie); a value with control characters verifies nothing.
+    """
     return {
         lower: value
         for name, value in headers.items()
-        if (lower := name.lower()).startswith(_KEPT_HEADERS) and lower.isprintable() and value.isprintable()
+        if (lower := name.lower()) in wanted and lower.isprintable() and value.isprintable()
     }
 
 
-def origin_of(source: SourceRow, channel: str = "webhook", options: Mapping[str, Any] | None = None) -> Origin:
-    """Return what the deliveries of a source by one channel have in common; ``options`` defaults to the source's."""
+def origin_of(
+    source: SourceRow,
+    channel: str = "webhook",
+    options: Mapping[str, Any] | None = None,
+    signatures: Collection[str] = (),
+) -> Origin:
+    """Return what the deliveries of a source by one channel have in common; ``options`` defaults to the source's.
+
+    ``signatures`` names the headers that its connector verifies with.
+    """
     return Origin(
         workspace_id=source.workspace_id,
         source_id=source.source_id,
@@ -46,6 +62,7 @@ def origin_of(source: SourceRow, channel: str = "webhook", options: Mapping[str,
         connector=source.connector,
         options=_text(source.options if options is None else options),
         prefix=source.workspace_id.bytes + source.source_id.bytes,
+        headers=frozenset({"content-type", *signatures}) if signatures else _KEPT,
     )
 
 
@@ -56,7 +73,7 @@ def landing(origin: Origin, delivery: Delivery, key: str, context: Context) -> L
         slot=origin.prefix + key_hash(f"{origin.channel}:{key}"),
         delivery_id=context.new_id(),
         received_at=delivery.received_at,
-        headers=_text(kept_headers(delivery.headers)),
+        headers=_text(kept_headers(delivery.headers, origin.headers)),
         request=_text(delivery.request),
         body=delivery.body,
         body_hash=hashlib.sha256(delivery.body).digest(),

@@ -96,7 +96,7 @@ class Landed(msgspec.Struct, frozen=True, kw_only=True):
 class Origin(msgspec.Struct, frozen=True, kw_only=True):
     """What the deliveries of one source have in common; one object serves many. ``options`` is a JSON text.
 
-    ``prefix`` is how the slots of its deliveries begin.
+    ``prefix`` is how the slots of its deliveries begin; ``headers`` are those that are kept with them.
     """
 
     workspace_id: UUID
@@ -105,6 +105,7 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
     connector: str
     options: str
     prefix: bytes
+    headers: frozenset[str]
 
     def __repr__(self) -> str:
         """Leave the options out of every log and traceback."""

@@ -220,7 +220,7 @@ def _withdrawal(normal: Normal, item: Withdrawal, received_at: datetime, latest:
         raise _Refused(DropReason.MALFORMED, "only the known metrics of a window can be withdrawn")
     zone, currency = _window(item.window, latest), _currency(item.currency)
     subject, at = _subject(item.subject), _instant(item.observed_at, received_at, latest)
-    for named, own in _series_of(currency, ""):
+    for named, own in _series_of(currency, item.goal):
         taken = [key for key in item.metrics if not own or key in own]
         if taken:
             key = _series_key(item.kind, item.scope, zone, named, _paid(item.paid), check=False)

@@ -219,6 +219,9 @@ class Turning:
     ) -> Response:
         raise AssertionError(path)
 
+    async def put(self, path: str, params: object = None, body: bytes = b"", **more: object) -> Response:
+        raise NotImplementedError
+
     def at(self, host: str) -> Http:
         raise NotImplementedError
 

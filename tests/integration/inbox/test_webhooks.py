@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 from fastapi import FastAPI
 
-from connectors.contract import Connector, Http, Source
+from connectors.contract import Http
 from service import context as contexts
 from service import serve
 from service.api import problems, webhooks
@@ -20,6 +20,10 @@ from service.api.state import Services
 from service.api.webhooks import Addresses, addresses_of
 from service.db.engine import Database, make_engine
 from service.errors import NotFound
+from service.fetch.logins import Logins
+from service.fetch.standing import Standings
+from service.fetch.subscribing import Subscriber
+from service.fetch.tokens import Tokens
 from service.inbox.land import Lander
 from service.records import SourceRow, SourceState
 from service.registry import sources
@@ -40,7 +44,7 @@ class Site(msgspec.Struct):
     services: Services
 
 
-def no_http(source: Source, connector: Connector) -> Http:
+def no_http(*_: Any) -> Http:
     raise NotImplementedError
 
 
@@ -59,6 +63,8 @@ async def opened(database: Database) -> AsyncIterator[Site]:
         address = await sources.rotate_address(connection, source.workspace_id, source.source_id, CONTEXT)
     lander = Lander(database, CONTEXT, SETTINGS)
     await lander.start()
+    parts = (database, CONTEXT, SETTINGS, VAULT)
+    tokens = Tokens(*parts, no_http)
     services = Services(
         settings=SETTINGS,
         context=CONTEXT,
@@ -67,6 +73,10 @@ async def opened(database: Database) -> AsyncIterator[Site]:
         connectors=TOYS,
         lander=lander,
         http_for=no_http,
+        tokens=tokens,
+        logins=Logins(*parts, TOYS, no_http),
+        subscriber=Subscriber(*parts, TOYS, no_http, tokens),
+        standings=Standings(*parts, TOYS),
         revision="0001",
         record_version=no_version,
         reassign=no_change,
