@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -18,6 +19,7 @@ from service.ledger.posting import RetryExclusive, close_posting, open_posting
 from service.ledger.series import Ref
 from service.ledger.write import Said, post
 from service.pipeline.normalise import normalise
+from service.pipeline.run import veiled
 from service.records import CampaignKind, CampaignVersion, Rule, SourceRow, SourceState
 
 START = datetime(2026, 6, 1, tzinfo=UTC)
@@ -38,6 +40,10 @@ def counter(
 ) -> Observation:
     """Return a lifetime (or level) observation."""
     return Observation(subject=SubjectRef(post_id), kind=kind, metrics=metrics, observed_at=when, check=check)
+
+
+def _veil(purpose: str, text: str) -> bytes:
+    return hashlib.sha256(f"{purpose}|{text}".encode()).digest()[:16]
 
 
 class Books:
@@ -124,7 +130,8 @@ class Books:
             reference = ref(self.deliveries)
             normal = normalise(items, reference.received_at)
             assert not normal.drops, normal.drops
-            said.append(Said(ref=reference, facts=normal.facts, readings=normal.readings, events=normal.events))
+            events = veiled(normal.events, _veil)
+            said.append(Said(ref=reference, facts=normal.facts, readings=normal.readings, events=events))
         await self._post(source, said)
 
     async def _post(self, source: SourceRow, said: Sequence[Said]) -> None:
