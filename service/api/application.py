@@ -13,6 +13,7 @@ from starlette.types import ASGIApp
 from service.api import (
     campaigns,
     capabilities,
+    conversions,
     creators,
     deliveries,
     keys,
@@ -46,6 +47,7 @@ PUBLIC: tuple[APIRouter, ...] = (
     deliveries.router,
     kpis.router,
     kpi_trails.router,
+    conversions.router,
     capabilities.router,
 )
 _ALWAYS: tuple[APIRouter, ...] = (operations.router, problems.router)

@@ -32,7 +32,7 @@ async def book_sales(work: Work, said: Sequence[Said], moved: Collection[UUID]) 
     await conversions.hold(work.connection, work.workspace_id)
     changed = await touchpoints.book(work.connection, work.posting, touched)
     settled = await conversions.settle(work.connection, work.posting, told, changed, learnt | set(moved))
-    work.noted = settled.noted or bool(touched)
+    work.noted = settled.noted or bool(changed)
     await _take_over(work, settled)
 
 

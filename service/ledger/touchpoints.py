@@ -83,7 +83,7 @@ class Persons(msgspec.Struct, kw_only=True):
 
 
 async def book(connection: asyncpg.Connection[Any], posting: Posting, told: Mapping[bytes, Touch]) -> list[Touch]:
-    """Write what is newer than what stands; return the touches that came or went, as they were and as they are."""
+    """Write what is newer than what stands; return the touches that it is about, as they were and as they are."""
     if not told:
         return []
     known = await standing_of(connection, posting.workspace_id, list(told))
@@ -103,8 +103,7 @@ async def book(connection: asyncpg.Connection[Any], posting: Posting, told: Mapp
         if old is not None:
             lines.append((-1, old))
         lines.append((1, msgspec.structs.replace(touch, version=old.version + 1 if old is not None else 1)))
-        if old is None or old.content() != touch.content():
-            changed += [touch] if old is None else [old, touch]
+        changed += [touch] if old is None else [old, touch]
     if lines:
         await connection.execute(_INSERT, posting.workspace_id, posting.batch, *_columns(lines))
     return changed
