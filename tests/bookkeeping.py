@@ -93,7 +93,15 @@ class Books:
             await connection.execute(sa.text(f"insert into sources ({names}) values ({places})"), columns)
         return row
 
-    async def campaign(self, rules: Sequence[Rule], zone: str = "UTC", currency: str = "EUR", **windows: int) -> UUID:
+    async def campaign(
+        self,
+        rules: Sequence[Rule],
+        zone: str = "UTC",
+        currency: str = "EUR",
+        *,
+        click_days: int | None = None,
+        view_days: int | None = None,
+    ) -> UUID:
         """Create a campaign over June 2026 with rules."""
         campaign_id = self.context.new_id()
         async with self.database.workspace(self.workspace_id) as connection:
@@ -107,19 +115,21 @@ class Books:
                     "now": self.context.now(),
                 },
             )
-        await self.rules(campaign_id, rules, **windows)
+        await self.rules(campaign_id, rules, click_days=click_days, view_days=view_days)
         return campaign_id
 
-    async def rules(self, campaign_id: UUID, rules: Sequence[Rule], **windows: int) -> None:
-        """Give a campaign new rules, and windows (``click_days``, ``view_days``)."""
+    async def rules(
+        self, campaign_id: UUID, rules: Sequence[Rule], *, click_days: int | None = None, view_days: int | None = None
+    ) -> None:
+        """Give a campaign new rules and windows."""
         version = CampaignVersion(
             name="c",
             kind=CampaignKind.BROAD,
             starts=date(2026, 6, 1),
             ends=date(2026, 6, 30),
             rules=tuple(rules),
-            click_days=windows.get("click_days"),
-            view_days=windows.get("view_days"),
+            click_days=click_days,
+            view_days=view_days,
         )
         async with self.database.workspace(self.workspace_id) as connection:
             await record_version(connection, self.workspace_id, campaign_id, version, self.context)

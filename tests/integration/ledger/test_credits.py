@@ -111,7 +111,7 @@ def click(name: str, day: float, subject: str | None, kind: str = "click", **mor
 
 
 def order(name: str, day: float, euros: int = 10, kind: str = "order", **more: Any) -> Item:
-    given = {"value": euros * 1_000_000, "currency": "EUR"} | more
+    given: dict[str, Any] = {"value": euros * 1_000_000, "currency": "EUR"} | more
     return Conversion(id=name, at=at(day), kind=kind, **given)
 
 
