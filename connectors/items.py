@@ -295,7 +295,7 @@ def _click(fields: Fields) -> Iterator[Item]:
     )
 
 
-def _visit(fields: Fields) -> dict[str, str | None]:
+def _visit(fields: Fields) -> dict[str, Any]:
     names = ("utm_content", "promo_code", "platform_campaign")
     return _utm(fields) | {name: fields.soft(fields.label, name) for name in names}
 

@@ -109,8 +109,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     def content(self) -> bytes:
         """Return what it says."""
         own = (self.external_id, self.basis, self.currency, self.goal, self.value, self.first_order)
-        of = self.sale.hex() if self.sale is not None and self.kind == "refund" else None
-        return _encode([self.cancelled, self.at, *map(_plain, own), _plain(of), *_said(self.visit)])
+        sale = self.sale.hex() if self.sale is not None else None
+        return _encode([self.cancelled, self.at, *map(_plain, own), _plain(sale), *_said(self.visit)])
 
 
 def _said(visit: Visit) -> list[Any]:
@@ -183,16 +183,19 @@ def credits_of(event: Event, choice: Choice) -> tuple[Credit, ...]:
     if event.cancelled:
         return ()
     weights = [weight for _, weight, _ in choice.shares]
-    parts = {metric: largest_remainder(total, weights) for metric, total in _counts(event).items()}
+    alone = len(weights) == 1  # nothing to divide: the model of the books credits one
+    parts = {
+        metric: [total] if alone else largest_remainder(total, weights) for metric, total in _counts(event).items()
+    }
     if event.value is not None:
         amount = -event.value if event.kind == "refund" else event.value
-        parts["conversion_value"] = split(amount, weights, event.currency)
+        parts["conversion_value"] = [amount] if alone else split(amount, weights, event.currency)
     merged: dict[UUID, tuple[dict[str, int], bytes | None]] = {}
     for place, (subject_id, _, touch) in enumerate(choice.shares):
         metrics, first = merged.setdefault(subject_id, ({}, touch))
         for metric, amounts in parts.items():
             # A whole order or refund is one subject's: the others have none, which is not zero.
-            if amounts[place] or metric not in _WHOLE or len(weights) == 1:
+            if amounts[place] or metric not in _WHOLE or alone:
                 metrics[metric] = metrics.get(metric, 0) + amounts[place]
         merged[subject_id] = (metrics, touch or first)
     return tuple(

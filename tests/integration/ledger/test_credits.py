@@ -64,7 +64,7 @@ class Shop:
         books = Books(database, context)
         await books.open()
         sources = {name: await books.source(name) for name in ("links", "shop")}
-        rules: tuple[tuple[list[Rule], str, dict[str, int]], ...] = (
+        rules: tuple[tuple[list[Rule], str, dict[str, Any]], ...] = (
             ([Rule(platform="links")], "Asia/Kolkata", {}),
             ([Rule(hashtag="spring")], "UTC", {"click_days": 2, "view_days": 0}),
             ([Rule(utm_campaign="spring"), Rule(promo_code="anna10")], "Europe/Berlin", {"click_days": 3}),

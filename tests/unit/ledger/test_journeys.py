@@ -60,8 +60,8 @@ def sold(kind: str = "order", basis: str = "none", value: int | None = 10 * MICR
     )
 
 
-HERS = {"customer": b"c"}
-SPRING = {"utm_campaign": "spring"}
+HERS: dict[str, Any] = {"customer": b"c"}
+SPRING: dict[str, Any] = {"utm_campaign": "spring"}
 
 
 @pytest.mark.parametrize(
@@ -94,6 +94,13 @@ def test_the_rules_in_their_order(event: Event, touches: list[Touch], rule: str,
             rule=rule,
             shares=((credited, Fraction(1), None if credited == OWN else bytes([credited.int])),),
         )
+
+
+def test_touches_of_one_instant_are_told_apart_by_what_they_are() -> None:
+    """Our ids tell which was named first, which must not decide."""
+    touches = [touch(1, 1, external_id="b", **HERS), touch(2, 1, external_id="a", **HERS)]
+    for order in (touches, touches[::-1]):
+        assert choose(sold(**HERS), order, {}).shares[0][0] == UUID(int=1)
 
 
 def test_a_window_is_that_of_the_touched_subject() -> None:
