@@ -14,6 +14,7 @@ from service.api import (
     campaigns,
     capabilities,
     connect,
+    conversions,
     creators,
     deliveries,
     keys,
@@ -50,6 +51,7 @@ PUBLIC: tuple[APIRouter, ...] = (
     deliveries.router,
     kpis.router,
     kpi_trails.router,
+    conversions.router,
     capabilities.router,
 )
 _ALWAYS: tuple[APIRouter, ...] = (operations.router, problems.router)

@@ -139,6 +139,8 @@ campaign_versions = sa.Table(
     sa.Column("ends", sa.Date, nullable=False),
     sa.Column("budget", sa.BigInteger, comment="millionths of the campaign's currency"),
     sa.Column("margin", sa.Integer, comment="millionths; null where it is not known"),
+    sa.Column("click_days", sa.SmallInteger, comment="how long a click may lead to a conversion; null: the default"),
+    sa.Column("view_days", sa.SmallInteger, comment="how long a view may; null: the default"),
     _json("goals", "[]"),
     sa.Column("tactics", ARRAY(sa.Text), nullable=False, server_default=sa.text("'{}'")),
     _json("rules", "[]"),
@@ -535,6 +537,91 @@ events = sa.Table(
     comment="the newest reading of each event: the balance of event series",
 )
 
+
+def _visit_columns() -> list[sa.Column[Any]]:
+    texts = ("click_name", "promo_code", "utm_campaign", "utm_source", "utm_medium", "utm_content", "platform_campaign")
+    return [
+        sa.Column("customer", BYTEA, comment="keyed hash of what names a person to the sender"),
+        sa.Column("click", BYTEA, comment="keyed hash of the click id"),
+        *(sa.Column(name, sa.Text) for name in texts),
+    ]
+
+
+def _version_columns() -> list[sa.Column[Any]]:
+    return [
+        sa.Column("event_key", BYTEA, nullable=False, comment="hash of source, kind and the sender's id"),
+        sa.Column("version", sa.Integer, nullable=False, comment="1 for the first; the greatest stands"),
+        sa.Column("sign", sa.SmallInteger, nullable=False, comment="1 stands, -1 takes the version back"),
+        _batch(),
+        sa.Column("source_id", sa.Uuid, nullable=False),
+        _text("kind"),
+        _at("at"),
+        _at("observed_at"),
+        sa.Column("subject_id", sa.Uuid, nullable=False),
+    ]
+
+
+def _delivery_columns() -> list[sa.Column[Any]]:
+    return [sa.Column("delivery_id", sa.Uuid, nullable=False), _at("received_at")]
+
+
+touchpoints = sa.Table(
+    "touchpoints",
+    metadata,
+    _workspace(),
+    *_version_columns(),
+    *_visit_columns(),
+    *_delivery_columns(),
+    _key("event_key", "version", "sign"),
+    sa.Index(None, "workspace_id", "customer", "at", postgresql_where=sa.text("customer is not null")),
+    sa.Index("ix_touchpoints_click", "workspace_id", "click", "at", postgresql_where=sa.text("click is not null")),
+    sa.Index("ix_touchpoints_subject_id", "workspace_id", "subject_id"),
+    comment="append-only: clicks and views that name somebody; persons are keyed hashes",
+)
+
+conversions = sa.Table(
+    "conversions",
+    metadata,
+    _workspace(),
+    *_version_columns(),
+    sa.Column("cause", sa.SmallInteger, nullable=False),
+    _text("basis"),
+    _text("rule"),
+    sa.Column("sale", BYTEA, comment="what an order and its refunds have in common"),
+    sa.Column("series_id", sa.BigInteger, nullable=False),
+    _text("currency", empty=True),
+    _text("goal", empty=True),
+    sa.Column("value", sa.BigInteger, comment="millionths of the currency; of a refund above zero"),
+    sa.Column("first_order", sa.Boolean),
+    sa.Column("cancelled", sa.Boolean, nullable=False, server_default=sa.false()),
+    *_visit_columns(),
+    *_delivery_columns(),
+    _key("event_key", "version", "sign"),
+    sa.Index(None, "workspace_id", "customer", "at", postgresql_where=sa.text("customer is not null")),
+    sa.Index("ix_conversions_click", "workspace_id", "click", "at", postgresql_where=sa.text("click is not null")),
+    sa.Index("ix_conversions_sale", "workspace_id", "sale", postgresql_where=sa.text("sale is not null")),
+    comment="append-only: conversions, orders and refunds, each version with the rule that credits it",
+)
+
+credits_ = sa.Table(
+    "credits",
+    metadata,
+    _workspace(),
+    sa.Column("event_key", BYTEA, nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("place", sa.SmallInteger, nullable=False),
+    _batch(),
+    sa.Column("subject_id", sa.Uuid, nullable=False),
+    _at("at"),
+    sa.Column("touch", BYTEA, comment="event_key of the touch that led here"),
+    _at("observed_at"),
+    *_delivery_columns(),
+    *_metric_columns(("orders", "refunds", "conversions", "conversion_value")),
+    _key("event_key", "version", "place"),
+    sa.Index(None, "workspace_id", "subject_id", "at"),
+    comment="append-only: what each subject gets of a version of a conversion, as its line books it",
+)
+
 _TALLY_KEY = ("day", "zone", "basis", "days", "currency", "paid")
 
 
@@ -653,6 +740,7 @@ TENANT = frozenset(
         source_tokens, connect_requests, subscriptions,
         subjects, subject_facts, memberships,
         books, postings, series, entries, balances, retentions, confirmations, events, subject_days, campaign_days,
+        touchpoints, conversions, credits_,
     }
 )  # fmt: skip
 CONTROL = frozenset({tenants, key_routes, webhook_routes, pending_work, rate_budgets, circuits})

@@ -153,7 +153,7 @@ on conflict (workspace_id, event_key) do update set subject_id = excluded.subjec
 
 RULES = """
 select distinct on (v.campaign_id) v.campaign_id, c.zone, v.version, v.name, v.kind, v.starts, v.ends, v.budget,
-  v.margin, v.goals, v.tactics, v.rules, v.archived
+  v.margin, v.click_days, v.view_days, v.goals, v.tactics, v.rules, v.archived
 from campaign_versions v join campaigns c using (workspace_id, campaign_id)
 where v.workspace_id = $1
 order by v.campaign_id, v.version desc
@@ -176,8 +176,8 @@ group by subject_id having sum(sign) > 0
 
 INSERT_VERSION = """
 insert into campaign_versions (workspace_id, campaign_id, version, batch, name, kind, starts, ends, budget, margin,
-  goals, tactics, rules, archived)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+  click_days, view_days, goals, tactics, rules, archived)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
 """
 
 INSERT_MEMBERSHIPS = """

@@ -14,7 +14,6 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
-import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from connectors.contract import ADDITIVE, STORED, Kind
@@ -24,50 +23,20 @@ from service.ledger.assign import Candidate, campaigns_of
 from service.ledger.facts import sources_of
 from service.ledger.horizon import is_kept, is_whole
 from service.ledger.memberships import load_profiles, load_rules
-from service.ledger.readings import Readings, SeriesKey, event_key, series_id
+from service.ledger.readings import Readings, SeriesKey, series_id
+from service.ledger.report import Difference, Report
 from service.ledger.rows import balance_of
 from service.ledger.series import Cause, Flag, Line, Step, standing, unwind, window_state
 from service.ledger.tallies import Cell
+from service.ledger.verify_sales import check_conversions, check_told, sold
 from service.ledger.write import Said
 from service.records import ClaimedDelivery
 
 CHUNK = 500
-MAX_LISTED = 1000
 
 Reread = Callable[[ClaimedDelivery, str], Said | None]
 """Read a delivery again, given the connector version that posted it; None when today's version is another."""
 Lines = Mapping[tuple[UUID, int], tuple[SeriesKey, Sequence[Line]]]
-
-
-class Difference(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that is not as the ledger says: what was checked, of what, what it must be and what it is."""
-
-    check: str
-    about: str
-    expected: str
-    found: str
-
-
-class Report(msgspec.Struct, kw_only=True):
-    """The result of a proof. ``evidence`` is the share of entries whose raw delivery is kept (null without entries)."""
-
-    differences: list[Difference] = []
-    checked: dict[str, int] = msgspec.field(default_factory=dict)
-    total_differences: int = 0
-    replay_would_change: int = 0
-    evidence: float | None = None
-
-    def differs(self, check: str, about: object, expected: object, found: object) -> None:
-        """Add a difference; beyond a thousand they are only counted."""
-        self.total_differences += 1
-        if len(self.differences) < MAX_LISTED:
-            self.differences.append(
-                Difference(check=check, about=str(about), expected=str(expected)[:300], found=str(found)[:300])
-            )
-
-    def count(self, check: str, number: int = 1) -> None:
-        """Count things checked."""
-        self.checked[check] = self.checked.get(check, 0) + number
 
 
 async def verify(
@@ -90,6 +59,7 @@ async def verify(
         report.count("subjects", len(ids))
         tell("subjects", len(ids))
     await _check_campaigns(raw, workspace_id, report)
+    await check_conversions(raw, workspace_id, report)
     await _check_postings(raw, workspace_id, report)
     async for part in _delivery_chunks(raw, workspace_id):
         await _check_deliveries(raw, workspace_id, part, reread, edge, report)
@@ -214,6 +184,8 @@ async def _check_events(
         for line in days.net(series_lines)
         if line.event_key is not None and is_after(line.valid_from, edge)
     }
+    for key in await sold(raw, workspace_id, ids, lines, edge, report):
+        wanted.pop(key, None)
     found = {
         row["event_key"]: (row["subject_id"], row["series_id"], row["at"], row["metrics"])
         for row in await raw.fetch(_EVENTS, workspace_id, ids)
@@ -389,15 +361,7 @@ async def _check_points(
                     if subject is None or not book.knows(subject, number, block, metrics):
                         report.differs("points", (one.ref.delivery_id, ref.external_id), metrics, "not booked")
                     report.count("points")
-    keys = [event_key(source_id.bytes, event.name) for part in parts for event in part.events]
-    if keys:
-        rows = await raw.fetch(statements.EVENTS, workspace_id, keys)
-        # One that happened before the edge stays as it was.
-        said = {row["event_key"]: row["observed_at"] if is_after(row["at"], edge) else _EVER for row in rows}
-        for event, key in zip((event for part in parts for event in part.events), keys, strict=True):
-            if key not in said or said[key] < event.observed_at:
-                report.differs("points", event.name, event.observed_at, said.get(key))
-        report.count("points", len(keys))
+    await check_told(raw, workspace_id, source_id, parts, edge, report)
 
 
 class _Book:
@@ -454,3 +418,6 @@ _CONFIRMATIONS = """
 select subject_id, series_id, valid_from, valid_to, mask, confirmed_at from confirmations
 where workspace_id = $1 and subject_id = any($2::uuid[])
 """
+
+
+__all__ = ["Difference", "Report", "Reread", "verify"]
