@@ -285,6 +285,19 @@ refresh_hints = sa.Table(
     comment="subjects to fetch soon; coalesced by subject, deleted when fetched",
 )
 
+refresh_looks = sa.Table(
+    "refresh_looks",
+    metadata,
+    _workspace(),
+    sa.Column("source_id", sa.Uuid, nullable=False),
+    _text("kind"),
+    _text("external_id"),
+    _at("asked_at", nullable=True),
+    _at("answered_at", nullable=True),
+    _key("source_id", "kind", "external_id"),
+    comment="when a kind of task last asked for a subject by name, and last with an answer",
+)
+
 fetch_tasks = sa.Table(
     "fetch_tasks",
     metadata,
@@ -736,7 +749,7 @@ circuits = sa.Table(
 TENANT = frozenset(
     {
         workspaces, api_keys, strategies, campaigns, campaign_versions, sources, creators, creator_profiles,
-        deliveries, delivery_keys, delivery_queue, delivery_outcomes, refresh_hints, fetch_tasks,
+        deliveries, delivery_keys, delivery_queue, delivery_outcomes, refresh_hints, fetch_tasks, refresh_looks,
         source_tokens, connect_requests, subscriptions,
         subjects, subject_facts, memberships,
         books, postings, series, entries, balances, retentions, confirmations, events, subject_days, campaign_days,
