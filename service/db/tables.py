@@ -313,6 +313,14 @@ subjects = sa.Table(
     _text("type"),
     _batch(),
     _json("facts"),
+    sa.Column("observed_at", INSTANT, comment="the newest observed_at of its lines"),
+    sa.Column(
+        "longest",
+        sa.SmallInteger,
+        nullable=False,
+        server_default=sa.text("1"),
+        comment="days of its longest window that counts",
+    ),
     _key("subject_id"),
     sa.UniqueConstraint("workspace_id", "platform", "external_id"),
     comment="facts is a cache: name to [observed_at, value], the newest of subject_facts",
@@ -411,6 +419,20 @@ entries = sa.Table(
     sa.Column("event_key", BYTEA),
     *_metric_columns(STORED),
     _key("subject_id", "valid_from", "batch", "line"),
+    sa.Index(
+        "ix_entries_suspected",
+        "workspace_id",
+        "subject_id",
+        "valid_from",
+        postgresql_where=sa.text("(flags & 64) <> 0"),
+    ),
+    sa.Index(
+        "ix_entries_people",
+        "workspace_id",
+        "subject_id",
+        "valid_from",
+        postgresql_where=sa.text("reach is not null or followers is not null"),
+    ),
     postgresql_partition_by="RANGE (valid_from)",
 )
 
@@ -504,7 +526,15 @@ subject_days = sa.Table(
     sa.Column("subject_id", sa.Uuid, nullable=False),
     *_tally_columns(),
     *_metric_columns(ADDITIVE),
+    sa.Column(
+        "carried",
+        sa.BigInteger,
+        nullable=False,
+        server_default=sa.text("0"),
+        comment="bit n: the day begins inside a line of the n-th stored metric",
+    ),
     _key("subject_id", *_TALLY_KEY),
+    sa.Index("ix_subject_days_windows", "workspace_id", "subject_id", "day", postgresql_where=sa.text("days > 1")),
     postgresql_partition_by="RANGE (day)",
 )
 

@@ -12,7 +12,8 @@ from uuid import UUID
 
 import asyncpg
 
-from service.ledger.history import FIRSTS, IN_SPAN, Span, bounds, share_of
+from service.ledger.history.people import FIRSTS
+from service.ledger.history.spans import IN_SPAN, Span, bounds, share_of
 from service.ledger.restatements import cause_name
 from service.ledger.series import Cause, Flag
 
@@ -76,7 +77,7 @@ async def unique(
     metric: str,
     number: int,
 ) -> list[Any]:
-    """Return the entries behind ``history.uniques``: those of the window that is the span, else since publication."""
+    """Return the entries behind ``history.people.uniques``: of the window that is the span, else since publication."""
     lines = f"""
     select * from (
       select {_COLUMNS}, e.subject_id as owner, e.{metric} as delta, e.{metric} as share, e.day is not null as windowed,

@@ -16,7 +16,7 @@ import asyncpg
 import msgspec
 
 from service.errors import Gone
-from service.ledger.history import Knowledge
+from service.ledger.history.knowledge import Knowledge
 
 _NEWEST = """
 select r.kept_from, r.since, r.observed, p.posting

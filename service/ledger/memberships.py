@@ -35,6 +35,10 @@ class Joined(msgspec.Struct, frozen=True, kw_only=True):
     left: frozenset[UUID] = frozenset()
     changed: bool = False
 
+    def zones_of(self, subject_id: UUID) -> Sequence[str]:
+        """Return the zones that a subject is asked in."""
+        return sorted({self.zones[campaign] for campaign in self.campaigns.get(subject_id, ())})
+
 
 class Line(msgspec.Struct, frozen=True):
     """One membership line: a subject joins (1) or leaves (-1) a campaign under a version of its rules."""

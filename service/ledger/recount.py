@@ -14,7 +14,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import asyncpg
@@ -63,7 +63,17 @@ WHOLE = Stretch(_EARLIEST, _LATEST, openings=True)
 
 Campaigns = Mapping[UUID, Mapping[UUID, str]]
 """The campaigns that each subject counts in, with their zones."""
-Rows = dict[tuple[UUID, Cell], dict[str, int]]
+
+
+class Row(NamedTuple):
+    """What a cell of a subject says: its sums, and the bits of what a line carried into it."""
+
+    sums: Mapping[str, int]
+    carried: int
+
+
+_EMPTY = Row({}, 0)
+Rows = dict[tuple[UUID, Cell], Row]
 _CampaignCell = tuple[UUID, str, Cell]
 
 
@@ -117,10 +127,11 @@ async def _stored(connection: asyncpg.Connection[Any], workspace_id: UUID, stret
         [last for _, last in spans],
         [stretch.openings for stretch in stretches.values()],
     )
-    return {
-        (row["subject_id"], Cell(*tuple(row)[1:7])): {key: row[key] for key in ADDITIVE if row[key] is not None}
-        for row in rows
-    }
+    return {(row["subject_id"], Cell(*tuple(row)[1:7])): _row(row) for row in rows}
+
+
+def _row(row: Mapping[str, Any]) -> Row:
+    return Row({key: row[key] for key in ADDITIVE if row[key] is not None}, row["carried"])
 
 
 async def _counted(
@@ -150,7 +161,9 @@ async def _counted(
     zones = {subject: set(campaigns.get(subject, {}).values()) for subject in stretches}
     found = days.subject_days(lines, zones)
     return {
-        (subject, cell): dict(sums) for subject, cell, sums in found.items() if _within(stretches[subject], cell.day)
+        (subject, cell): Row(sums, carried)
+        for subject, cell, sums, carried in found.items()
+        if _within(stretches[subject], cell.day)
     }
 
 
@@ -187,7 +200,10 @@ async def _replace(
         rows = TallyRows(Roster())
         for subject, cell in keys:
             if (subject, cell) in new:
-                rows.add(rows.owners.place(subject), rows.cell(cell), new[subject, cell], blank=True)
+                owner, place, row = rows.owners.place(subject), rows.cell(cell), new[subject, cell]
+                rows.add(owner, place, row.sums, blank=True)
+                if row.carried:
+                    rows.carry(owner, place, row.carried)
         await days.add_subjects(connection, workspace_id, rows)
 
 
@@ -201,7 +217,7 @@ async def _move_campaigns(
     deltas = TallyRows(Roster())
     lost: dict[_CampaignCell, set[str]] = defaultdict(set)
     for subject, cell in old.keys() | new.keys():
-        was, now = old.get((subject, cell), {}), new.get((subject, cell), {})
+        was, now = old.get((subject, cell), _EMPTY).sums, new.get((subject, cell), _EMPTY).sums
         counted = _counting(moved.before.get(subject, {}), cell)
         counts = _counting(moved.after.get(subject, {}), cell)
         for campaign in counted | counts:
@@ -245,7 +261,7 @@ def _columns(keys: Iterable[_CampaignCell]) -> list[list[Any]]:
 # ------------------------------------------------------------------------------------------------ statements
 
 _STORED = f"""
-select d.subject_id, {", ".join(f"d.{name}" for name in _CELL)}, {", ".join(f"d.{key}" for key in ADDITIVE)}
+select d.subject_id, {", ".join(f"d.{name}" for name in _CELL)}, d.carried, {", ".join(f"d.{key}" for key in ADDITIVE)}
 from unnest($2::uuid[], $3::date[], $4::date[], $5::boolean[]) as given (subject_id, first, last, openings)
 join subject_days d on d.workspace_id = $1 and d.subject_id = given.subject_id
 where (d.day > '-infinity' and d.day >= first and d.day <= last) or (openings and d.day = '-infinity')

@@ -23,12 +23,15 @@ _ROOM = 1 << 62
 
 
 class TallyRows:
-    """Sums by owner and cell. ``filled`` holds the rows that the table may already have."""
+    """Sums by owner and cell. ``filled`` holds the rows that the table may already have, ``carried`` the bits of those
+    whose day begins inside a line.
+    """
 
     def __init__(self, owners: Roster) -> None:
         self.owners = owners
         self.cells: list[Cell] = []
         self.filled: set[int] = set()
+        self.carried: dict[int, int] = {}
         self._places: dict[Cell, int] = {}
         self._rows: dict[int, Mapping[str, int]] = {}
         self._own: set[int] = set()
@@ -59,10 +62,15 @@ class TallyRows:
         self._rows[key] = sums
         self._own.add(key)
 
-    def items(self) -> Iterator[tuple[UUID, Cell, Sums]]:
-        """Yield owner, cell and sums of every row."""
+    def carry(self, owner: int, cell: int, bits: int) -> None:
+        """Let a row carry bits; it has sums as well."""
+        key = owner << _SHIFT | cell
+        self.carried[key] = self.carried.get(key, 0) | bits
+
+    def items(self) -> Iterator[tuple[UUID, Cell, Sums, int]]:
+        """Yield owner, cell, sums and carried bits of every row."""
         for key, sums in self._rows.items():
-            yield self.owners.ids[key >> _SHIFT], self.cells[key & _MASK], sums
+            yield self.owners.ids[key >> _SHIFT], self.cells[key & _MASK], sums, self.carried.get(key, 0)
 
     def table(self) -> Table:
         """Return the rows as columns, in the order of their key."""
@@ -89,6 +97,7 @@ class Table:
         columns: Mapping[str, Sequence[int | None]],
     ) -> None:
         self.metrics = tuple(columns)
+        self.carries = bool(source.carried)
         self._source = source
         self._keys = keys
         self._columns = columns
@@ -113,7 +122,9 @@ class Table:
         found: list[Any] = [self._source.owners.ids]
         found += [array_text([(key >> _SHIFT) + 1 for key in keys]), array_text([(key & _MASK) + 1 for key in keys])]
         found += [[cell[part] for cell in cells] for part in range(len(Cell._fields))]
-        return found + [array_text(column) for column in columns]
+        found += [array_text(column) for column in columns]
+        carried = self._source.carried
+        return [*found, array_text([carried.get(key, 0) for key in keys])] if carried else found
 
     def summed(self, group_of: Sequence[int | None]) -> Iterator[tuple[int, Cell, Sums]]:
         """Yield (group, cell, sums) over the owners of each group (None: in no group), by owner's place."""

@@ -82,6 +82,7 @@ async def verify(
         ids = [row["subject_id"] for row in rows]
         lines = await days.lines_of(raw, workspace_id, ids)
         await _check_days(raw, workspace_id, ids, lines, edge, report)
+        _check_extents(rows, lines, edge, report)
         await _check_balances(raw, workspace_id, ids, lines, report)
         await _check_events(raw, workspace_id, ids, lines, edge, report)
         await _check_members(raw, workspace_id, rows, report)
@@ -108,7 +109,7 @@ async def _subject_chunks(raw: asyncpg.Connection[Any], workspace_id: UUID) -> A
 # ------------------------------------------------------------------------------------------------ caches
 
 _DAYS = f"""
-select subject_id, day, zone, basis, days, currency, paid, {", ".join(ADDITIVE)} from subject_days
+select subject_id, day, zone, basis, days, currency, paid, {", ".join(ADDITIVE)}, carried from subject_days
 where workspace_id = $1 and subject_id = any($2::uuid[])
 """
 _BALANCES = f"""
@@ -142,8 +143,8 @@ async def _check_days(
 ) -> None:
     zones, _ = await days.zones_of(raw, workspace_id, ids)
     wanted = {
-        (subject, *cell): tuple(map(sums.get, ADDITIVE))
-        for subject, cell, sums in days.subject_days(lines, zones).items()
+        (subject, *cell): (*map(sums.get, ADDITIVE), carried)
+        for subject, cell, sums, carried in days.subject_days(lines, zones).items()
         if is_whole(cell, edge)
     }
     found = {
@@ -153,6 +154,23 @@ async def _check_days(
     }
     _compare("subject_days", wanted, found, report)
     report.count("subject_days", len(found))
+
+
+def _check_extents(rows: Iterable[Any], lines: Lines, edge: datetime | None, report: Report) -> None:
+    """Hold the newest reading and the longest window of subjects to their lines; both only grow, whatever is taken."""
+    wanted: dict[UUID, tuple[Any, int]] = {}
+    for (subject, _), (key, series_lines) in lines.items():
+        at, longest = wanted.get(subject, (series_lines[0].observed_at, 1))
+        counted = not key.check and key.kind in days.TALLIED
+        wanted[subject] = (
+            max(at, *(line.observed_at for line in series_lines)),
+            max(longest, *(line.days for line in series_lines)) if counted else longest,
+        )
+    for row in rows:
+        found, least = (row["observed_at"], row["longest"]), wanted.get(row["subject_id"], (None, 1))
+        reaches = edge is not None and found[1] >= least[1] and (least[0] is None or found[0] >= least[0])
+        if found != least and not reaches:
+            report.differs("extents", row["subject_id"], wanted.get(row["subject_id"]), found)
 
 
 async def _check_balances(

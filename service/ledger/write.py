@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from connectors.contract import ADDITIVE, SubjectRef
 from service.context import Context
 from service.db.engine import driver
-from service.ledger import days, memberships, statements
+from service.ledger import crossings, days, extents, memberships, statements
 from service.ledger import facts as subject_facts
 from service.ledger.counters import book_counters
 from service.ledger.events import book_events
@@ -62,6 +62,9 @@ async def post(
     await book_counters(work, said)
     await book_windows(work, said)
     await book_events(work, said)
+    for subject_id in crossings.bared(work.sheet, work.tallied, joined.zones_of):
+        work.needs_rebuild(subject_id)
+    await extents.extend(work.connection, work.workspace_id, work.sheet, work.tallied)
     await _insert_series(work)
     await _write_lines(work)
     await _write_tallies(work, joined.campaigns, joined.zones)
@@ -186,6 +189,8 @@ def _spread(
     rows: TallyRows, place: int, shape: Shape, metrics: Mapping[str, int], home: Home, zones: Sequence[str]
 ) -> None:
     line = Line(*shape[1:8], metrics, *shape[8:])
+    if shape.sign > 0:
+        crossings.carry(rows, place, line, home.key, zones)
     for cell, sums in spread(line, zones, home.key.zone, home.key.currency, home.key.paid):
         rows.add(place, rows.cell(cell), sums)
 

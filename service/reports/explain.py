@@ -19,18 +19,12 @@ from service.kpi.members import BOOKED, read
 from service.kpi.question import is_money, shown
 from service.ledger import evidence
 from service.reports.answer import MetaOut, MetricOut, metric_out
-from service.reports.campaign import (
-    Asked,
-    PlatformNotes,
-    Question,
-    Sums,
-    meta_of,
-    sums_of,
-    total_span,
-    understand,
-    values_of,
-)
+from service.reports.meta import meta_of
 from service.reports.provenance import InputOut, inputs_of
+from service.reports.question import Asked, PlatformNotes, Question, understand
+from service.reports.rows import values_of
+from service.reports.stretches import TOTAL, total_span
+from service.reports.sums import Sums, total_of
 
 _METHODS: Mapping[Method, str] = {
     Method.WILSON: "Wilson score interval of a proportion; n counts trials",
@@ -113,8 +107,8 @@ async def campaign_explanation(
     raw = await driver(connection)
     asked = await understand(raw, workspace_id, campaign_id, question, now)
     (kpi,) = asked.kpis
-    sums = await sums_of(raw, asked, asked.period, [total_span(asked.period)])
-    value = values_of(asked, sums, -1, None)[kpi.slug]
+    sums = await total_of(raw, asked)
+    value = values_of(asked, sums, TOTAL)[kpi.slug]
     return ExplanationOut(
         metric=kpi.slug,
         title=kpi.title,
@@ -171,7 +165,7 @@ def _coverage(coverage: Coverage | None) -> CoverageOut | None:
 
 def _silent(asked: Asked, sums: Sums) -> list[OmissionOut]:
     """Return the members that the number does not speak of, because they do not report a side of it."""
-    kpi, part = asked.kpis[0], sums.by_bucket[-1]
+    kpi, part = asked.kpis[0], sums.by_bucket[TOTAL]
     if kpi.numerator is None or not part.members:
         return []
     above = read(part, kpi.numerator).known
@@ -202,7 +196,7 @@ async def _booked(raw: asyncpg.Connection[Any], asked: Asked, sums: Sums) -> lis
         asked.columns,
         asked.knowledge.posting,
     )
-    withheld = sums.by_bucket[-1].withheld
+    withheld = sums.by_bucket[TOTAL].withheld
     found = []
     for reason, metric, members, amount in rows:
         hidden = withheld.get(metric) is Reason.NOT_PERMITTED or (is_money(metric) and sums.currency is None)

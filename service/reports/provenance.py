@@ -25,20 +25,14 @@ from service.kpi.members import FOLLOWERS_AT_PUBLISH, FOLLOWERS_START, exact_sum
 from service.kpi.question import is_money, shown
 from service.kpi.sides import Side, sides
 from service.ledger import evidence, restatements
-from service.ledger.history import EARLIEST, Member
+from service.ledger.history.campaigns import Member
+from service.ledger.history.spans import EARLIEST
 from service.reports.answer import MetaOut, MetricOut, PageOut, metric_out
-from service.reports.campaign import (
-    Asked,
-    PlatformNotes,
-    Question,
-    Sums,
-    instant,
-    meta_of,
-    sums_of,
-    total_span,
-    understand,
-    values_of,
-)
+from service.reports.meta import meta_of
+from service.reports.question import Asked, PlatformNotes, Question, instant, understand
+from service.reports.rows import values_of
+from service.reports.stretches import TOTAL, total_span
+from service.reports.sums import Sums, total_of
 
 _EVER = datetime(9000, 1, 1, tzinfo=UTC)
 _FOLLOWERS = "followers"
@@ -158,7 +152,7 @@ async def campaign_provenance(
     raw = await driver(connection)
     asked = await understand(raw, workspace_id, campaign_id, question, now)
     (kpi,) = asked.kpis
-    sums = await sums_of(raw, asked, asked.period, [total_span(asked.period)])
+    sums = await total_of(raw, asked)
     parts = _parts(asked, sums)
     behind = _key(after) if after is not None else None
     waiting = [part for part in parts if behind is None or part.order > behind]
@@ -175,7 +169,7 @@ async def campaign_provenance(
         metric=kpi.slug,
         definition=kpi.definition,
         formula=kpi.formula,
-        value=metric_out(values_of(asked, sums, -1, None)[kpi.slug]),
+        value=metric_out(values_of(asked, sums, TOTAL)[kpi.slug]),
         inputs=inputs_of(asked, sums),
         data=tuple(_contribution(part, entries.get(part.order, ()), sums.currency, notes) for part in page),
         deliveries=tuple(_delivery(row) for row in deliveries),
@@ -187,7 +181,7 @@ async def campaign_provenance(
 def inputs_of(asked: Asked, sums: Sums) -> tuple[InputOut, ...]:
     """Return the stored metrics of the formula with their totals."""
     found = []
-    for side in sides(asked.kpis[0], sums.by_bucket[-1]):
+    for side in sides(asked.kpis[0], sums.by_bucket[TOTAL]):
         reason = _hidden(side.metric, sums)
         total = exact_sum(side.amounts.values[side.amounts.known])
         found.append(
@@ -204,7 +198,7 @@ def inputs_of(asked: Asked, sums: Sums) -> tuple[InputOut, ...]:
 
 def _hidden(metric: str, sums: Sums) -> Reason | None:
     """Return why the amounts of a metric cannot be shown. A suspected reset withholds the value, not its evidence."""
-    if sums.by_bucket[-1].withheld.get(metric) is Reason.NOT_PERMITTED:
+    if sums.by_bucket[TOTAL].withheld.get(metric) is Reason.NOT_PERMITTED:
         return Reason.NOT_PERMITTED
     return Reason.MIXED_CURRENCY if is_money(metric) and sums.currency is None else None
 
@@ -213,7 +207,7 @@ def _parts(asked: Asked, sums: Sums) -> list[_Part]:
     """Return every contribution, the biggest of each side first; none of what the caller may not see."""
     found = [
         _Part(place=place, side=side, member=asked.members[at], amount=int(side.amounts.values[at]))
-        for place, side in enumerate(sides(asked.kpis[0], sums.by_bucket[-1]))
+        for place, side in enumerate(sides(asked.kpis[0], sums.by_bucket[TOTAL]))
         if _hidden(side.metric, sums) is not Reason.NOT_PERMITTED
         for at in side.amounts.known.nonzero()[0].tolist()
     ]
@@ -273,12 +267,12 @@ async def _at_publication(
     raw: asyncpg.Connection[Any], asked: Asked, parts: Iterable[_Part]
 ) -> list[tuple[UUID, UUID, datetime, datetime]]:
     """Return (post, its profile, its publication, end of time) of posts whose followers are read from a profile."""
-    posts = [part.member for part in parts if FOLLOWERS_AT_PUBLISH not in part.member.facts]
-    names = sorted({(post.platform, str(post.facts["creator"])) for post in posts if "creator" in post.facts})
+    posts = [part.member for part in parts if part.member.followers_at_publish is None]
+    names = sorted({(post.platform, post.creator) for post in posts if post.creator is not None})
     profiles = await restatements.subjects_named(raw, asked.workspace_id, names)
     found = []
     for post in posts:
-        profile = profiles.get((post.platform, str(post.facts.get("creator"))))
+        profile = profiles.get((post.platform, post.creator or ""))
         published_at = post.published_at
         if profile is not None and published_at is not None:
             found.append((post.subject_id, profile, published_at, _EVER))
@@ -290,7 +284,7 @@ async def _at_publication(
 
 def _contribution(part: _Part, rows: Sequence[Any], currency: str | None, notes: PlatformNotes) -> ContributionOut:
     member, metric = part.member, part.side.metric
-    stated = metric == FOLLOWERS_AT_PUBLISH and FOLLOWERS_AT_PUBLISH in member.facts
+    stated = metric == FOLLOWERS_AT_PUBLISH and member.followers_at_publish is not None
     rest = rows[0]["whole"] - sum(row["share"] for row in rows) if rows else 0
     mixed = is_money(metric) and currency is None
     return ContributionOut(

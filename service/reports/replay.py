@@ -15,15 +15,18 @@ import asyncpg
 import msgspec
 import numpy as np
 
-from connectors.contract import METRICS, STORED, Unit
+from connectors.contract import METRICS, Unit
 from service.kpi.evaluate import evaluate
 from service.kpi.measure import Reason, Value, reason_text
 from service.kpi.members import FOLLOWERS_AT_PUBLISH, FOLLOWERS_START, BoolArray, Column, IntArray, MemberSums
-from service.ledger import history, restatements
-from service.ledger.history import Member
+from service.ledger import restatements
+from service.ledger.history.campaigns import Member
+from service.ledger.history.falls import open_falls
 from service.ledger.restatements import Posted, Watch
 from service.reports.answer import BoundsOut
-from service.reports.campaign import COSTS, Asked, fill_people, total_span
+from service.reports.people import people_of
+from service.reports.question import COSTS, Asked
+from service.reports.stretches import total_span
 
 _FACTS: Mapping[str, tuple[str, ...]] = {
     "reach": ("published_at",),
@@ -216,33 +219,24 @@ class Replay:
         members = tuple(self._member(one) for one in some)
         knowledge = msgspec.structs.replace(self.asked.knowledge, number=self.number)
         asked = msgspec.structs.replace(self.asked, members=members, knowledge=knowledge)
-        table: dict[str, list[int | None]] = {}
-        place = {one: at for at, one in enumerate(some)}
-        await fill_people(self.raw, asked, [self.watch.span], {self.watch.span.number: table}, place)
+        table = (await people_of(self.raw, asked, [self.watch.span]))[self.watch.span.number]
         for key in keys:
             for one, value in zip(some, table[key], strict=True):
                 at = self.place[one]
                 self.values[key][at], self.known[key][at] = value or 0, value is not None
 
     def _member(self, subject_id: UUID) -> Member:
-        row, facts = self.rows[subject_id], self.facts.get(subject_id, {})
-        return Member(
-            subject_id=subject_id,
-            platform=row["platform"],
-            external_id=row["external_id"],
-            type=str(facts.get("type", row["type"])),
-            facts=facts,
+        row = self.rows[subject_id]
+        member = Member(
+            subject_id=subject_id, platform=row["platform"], external_id=row["external_id"], type=row["type"]
         )
+        return member.knowing(self.facts.get(subject_id, {}))
 
     async def _doubt(self) -> None:
         members = [one for one in self.watch.doubtful if self.member[self.place[one]]]
-        span, columns = self.watch.span, [key for key in STORED if key in self.asked.columns]
-        self.suspected = (
-            await history.open_falls(
-                self.raw, self.asked.workspace_id, members, columns, span.start, span.end, self.number
-            )
-            if members
-            else frozenset()
+        ranges = [(self.watch.span.start, self.watch.span.end)]
+        (self.suspected,) = await open_falls(
+            self.raw, self.asked.workspace_id, members, self.asked.columns, ranges, self.number
         )
 
     def point(self) -> PointOut:
@@ -273,20 +267,16 @@ class Replay:
         return next(iter(found), self.asked.currency) if len(found) < 2 else None  # noqa: PLR2004 - one or none
 
 
-def _needed(asked: Asked) -> set[str]:
-    return {key for kpi in asked.kpis for key in (*kpi.needs, kpi.numerator, kpi.denominator) if key}
-
-
 def _people(asked: Asked) -> tuple[str, ...]:
     """Return the levels and uniques whose lines matter."""
-    needed = _needed(asked)
+    needed = asked.needed
     followers = "followers" in needed or FOLLOWERS_AT_PUBLISH in needed
     return (("reach",) if "reach" in needed else ()) + (("followers",) if followers else ())
 
 
 def _extra(asked: Asked) -> tuple[str, ...]:
     """Return the columns that are read, not summed."""
-    needed = _needed(asked)
+    needed = asked.needed
     found = [key for key in ("reach", "followers", FOLLOWERS_AT_PUBLISH) if key in needed]
     return (*found, FOLLOWERS_START) if "followers" in needed else tuple(found)
 
@@ -298,7 +288,7 @@ async def _people_ids(
     if not _people(asked):
         return []
     found = set(rows)
-    if FOLLOWERS_AT_PUBLISH in _needed(asked):
+    if FOLLOWERS_AT_PUBLISH in asked.needed:
         creators = {
             (rows[line["subject_id"]]["platform"], line["value"])
             for line in facts

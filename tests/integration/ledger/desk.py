@@ -46,12 +46,14 @@ select c.zone, s.external_id from memberships m join campaigns c using (workspac
 join subjects s using (workspace_id, subject_id) group by c.zone, s.external_id having sum(m.sign) > 0 order by 1, 2
 """
 WINDOWS = """
-select e.*, s.external_id, r.kind, r.scope, r.zone, r.counted from entries e join subjects s using (workspace_id, subject_id)
+select e.*, s.external_id, r.kind, r.scope, r.zone, r.counted
+from entries e join subjects s using (workspace_id, subject_id)
 join series r using (workspace_id, series_id)
 where r.kind in ('period', 'unique') and (e.day is not null or e.flags & 32 <> 0)
 """
 CONFIRMED = """
-select c.*, s.external_id, r.kind, r.scope, r.zone, r.counted from confirmations c join subjects s using (workspace_id, subject_id)
+select c.*, s.external_id, r.kind, r.scope, r.zone, r.counted
+from confirmations c join subjects s using (workspace_id, subject_id)
 join series r using (workspace_id, series_id)
 """
 
@@ -196,7 +198,8 @@ class Desk:
 async def _answers_as_of(desk: Desk, campaign: UUID, when: datetime) -> bytes:
     from service.kpi.buckets import Grain
     from service.kpi.catalogue import CATALOGUE
-    from service.reports.campaign import Question, campaign_kpis
+    from service.reports.campaign import campaign_kpis
+    from service.reports.question import Question
     from tests.integration.ledger.test_order import NOTES
 
     asked = [

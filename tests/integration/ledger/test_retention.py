@@ -23,17 +23,13 @@ from connectors.contract import (
     day_window,
 )
 from service.db.engine import Database
-from service.db.partitions import drop_partitions, make_partitions, old_partitions
-from service.errors import Gone
+from service.db.partitions import drop_partitions
 from service.kpi.buckets import Grain
-from service.ledger.carry import carry, edge_of
-from service.ledger.history import SETTLED_AFTER
-from service.ledger.kept import load
-from service.reports.campaign import Question, campaign_kpis
-from service.reports.history import campaign_history
-from service.reports.provenance import campaign_provenance
+from service.ledger.carry import carry
+from service.reports.campaign import campaign_kpis
+from service.reports.question import Question
 from tests.bookkeeping import seen
-from tests.integration.ledger.desk import Desk, mutated
+from tests.integration.ledger.desk import Desk
 from tests.integration.ledger.test_order import NOTES
 
 FIRST = datetime(2026, 1, 10, tzinfo=UTC)
