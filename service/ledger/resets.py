@@ -56,6 +56,8 @@ _WRITE = """
 insert into resets (workspace_id, subject_id, series_id, metric, at, batch, verdict, actor)
 values ($1, $2, $3, $4, $5, $6, $7, $8)
 """
+
+
 async def settle(
     connection: AsyncConnection,
     workspace_id: UUID,
@@ -112,7 +114,7 @@ async def _series(
 
 
 def _values(chain: Sequence[Step], at: datetime) -> tuple[int, int]:
-    """Return the values before and after the step to an instant. Raises Invalid where it is the first of the counter."""
+    """Return the values before and after the step to an instant. Raises Invalid where it is the counter's first."""
     step = next((one for one in chain if one.end == at and not one.flags & Flag.SAME), None)
     if step is None or step.flags & (Flag.OPENING | Flag.FIRST):
         raise Invalid("this is the first reading of the counter", pointer="/at", code="first_reading")

@@ -1,4 +1,4 @@
-"""The verdicts on falls of counters, as they stand or stood at a posting. What writes them is ``service.ledger.resets``."""
+"""The verdicts on falls of counters, as they stand or stood at a posting. ``service.ledger.resets`` writes them."""
 
 from __future__ import annotations
 
@@ -6,15 +6,12 @@ import enum
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import asyncpg
 
 from service.ledger.rows import SeriesOf
-
-Said = Mapping[tuple[str, datetime], "Verdict"]
-"""Verdicts on one series, by metric and instant."""
 
 
 class Verdict(enum.StrEnum):
@@ -53,13 +50,49 @@ def resets_in(said: Mapping[tuple[str, datetime], Verdict]) -> dict[str, set[dat
     return found
 
 
-def is_settled(metric: str, line: str = "e") -> str:
-    """Return SQL: what the fall behind a ``line`` is for a metric has been said; $1 is the workspace.
+def unsettled(metric: str, seen: str) -> str:
+    """Return SQL: nobody has said what the fall of a line ``e`` is for a metric; ``seen`` tells which verdicts ``r``.
 
-    The step that is cut into pieces ends where it was observed. For knowledge of a posting see ``settled_by``.
+    A step that is cut into pieces ends where it was observed.
     """
     return (
-        f"exists (select from resets r where r.workspace_id = $1 and r.subject_id = {line}.subject_id "
-        f"and r.series_id = {line}.series_id and r.metric = '{metric}' and r.at = {line}.observed_at "
-        f"and r.verdict <> 'suspected'"
+        "not exists (select from resets r where r.workspace_id = e.workspace_id and r.subject_id = e.subject_id "
+        f"and r.series_id = e.series_id and r.metric = '{metric}' and r.at = e.observed_at "
+        f"and r.verdict <> 'suspected' and {seen})"
     )
+
+
+class Doubt(NamedTuple):
+    """A fall that was open when retention took its month: what the counter lacked at the edge."""
+
+    subject_id: UUID
+    series_id: int
+    metric: str
+    at: datetime
+    missing: int
+    edge: datetime
+
+
+_DOUBTS = """
+select r.subject_id, r.series_id, r.metric, r.at, r.missing, x.kept_from
+from (
+  select t.kept_from, t.batch from retentions t join postings p on p.workspace_id = $1 and p.batch = t.batch
+  where t.workspace_id = $1 and p.posting <= coalesce($3, p.posting) order by t.kept_from desc limit 1
+) x
+join resets r on r.workspace_id = $1 and r.batch = x.batch and r.verdict = 'suspected'
+where ($2::uuid[] is null or r.subject_id = any($2::uuid[])) and not exists (
+  select from resets v join postings p on p.workspace_id = $1 and p.batch = v.batch
+  where v.workspace_id = $1 and v.subject_id = r.subject_id and v.series_id = r.series_id and v.metric = r.metric
+    and v.at = r.at and v.verdict <> 'suspected' and p.posting <= coalesce($3, p.posting))
+"""
+
+
+async def doubts(
+    connection: asyncpg.Connection[Any], workspace_id: UUID, subject_ids: Sequence[UUID] | None, number: int | None
+) -> list[Doubt]:
+    """Return the falls of before the edge of the books that were open then and that nobody has said anything of.
+
+    ``subject_ids`` None are all.
+    """
+    rows = await connection.fetch(_DOUBTS, workspace_id, subject_ids, number)
+    return [Doubt(*row) for row in rows]
