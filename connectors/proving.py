@@ -28,13 +28,12 @@ def unreachable(
     return Finding(ok=False, text=f"the token is accepted, the {what} is not readable: {error}")
 
 
-async def readable(what: str, *calls: Awaitable[object], hint: str = "") -> Finding:
-    """Say whether something can be read: the calls that read it raise what speaks against it."""
+async def readable(what: str, call: Awaitable[object]) -> Finding:
+    """Say whether something can be read: the call that reads it raises what speaks against it."""
     try:
-        for call in calls:
-            await call
+        await call
     except ConnectorError as error:
-        return Finding(ok=False, text=f"{what} are not readable{hint}: {error}")
+        return Finding(ok=False, text=f"{what} are not readable: {error}")
     return Finding(ok=True, text=f"{what} are readable")
 
 

@@ -90,7 +90,7 @@ async def test_what_can_be_read_is_proven_by_reading_it() -> None:
         raise ConnectorError("why")
 
     assert (await proving.readable("the posts", works())).text == "the posts are readable"
-    found = await proving.readable("the posts", works(), fails())
+    found = await proving.readable("the posts", fails())
     assert (found.ok, found.text) == (False, "the posts are not readable: why")
 
 
