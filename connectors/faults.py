@@ -50,9 +50,12 @@ def by_status(status: int) -> Refusal:
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True):
-    """An error, classed. ``label`` is what people look it up by; ``told`` its text, for classing only."""
+    """An error, classed by a :class:`Refusal` or by a platform's own.
 
-    refusal: Refusal
+    ``label`` is what people look it up by; ``told`` its text, for classing only.
+    """
+
+    refusal: enum.StrEnum
     label: str
     told: str = ""
 

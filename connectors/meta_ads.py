@@ -29,8 +29,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from connectors import graph
-from connectors import graph_values as values
+from connectors import graph, values
 from connectors.contract import (
     Auth,
     AuthKind,

@@ -14,8 +14,7 @@ from zoneinfo import available_timezones
 
 import msgspec
 
-from connectors import graph
-from connectors import graph_values as values
+from connectors import graph, values
 from connectors.contract import BadPayload, ConnectorError, Http, Page, Response, Source, TryLater
 from connectors.graph import Fault
 

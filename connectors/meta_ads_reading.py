@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 import msgspec
 
-from connectors import graph_values as values
+from connectors import graph_values, values
 from connectors.contract import (
     BadPayload,
     Delivery,
@@ -107,7 +107,7 @@ def _placed(row: Any, number: int, report: _Report) -> Row | Drop:
     if not isinstance(row, dict):
         return Drop(reason=DropReason.MALFORMED, row=number, detail="a row is an object")
     name = f"{report.level}_id"
-    found = values.identifier(row.get(name))
+    found = graph_values.identifier(row.get(name))
     if isinstance(found, DropReason):
         return Drop(reason=found, row=number, detail=name)
     if row.get("account_id", report.account) != report.account:
@@ -151,5 +151,5 @@ def _seen(row: Row) -> SubjectSeen:
 
 
 def _id_or_none(value: Any) -> str | None:
-    found = values.identifier(value)
+    found = graph_values.identifier(value)
     return None if isinstance(found, DropReason) else found

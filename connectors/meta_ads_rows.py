@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from connectors import graph_values as values
+from connectors import graph_values, values
 from connectors.contract import (
     BadPayload,
     Drop,
@@ -239,8 +239,8 @@ def _attributed(entry: Mapping[str, Any], windows: tuple[str, ...]) -> Number:
 
 def _count(value: Any) -> Number:
     if isinstance(value, str):
-        return values.count(int(value)) if _COUNT.fullmatch(value) and value.isascii() else DropReason.BAD_NUMBER
-    return values.count(value)
+        return graph_values.count(int(value)) if _COUNT.fullmatch(value) and value.isascii() else DropReason.BAD_NUMBER
+    return graph_values.count(value)
 
 
 def _decimal(value: Any) -> Decimal | DropReason | None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from connectors import graph_values as values
+from connectors import graph_values, values
 from connectors.contract import BadPayload, Delivery, Drop, DropReason, Item, SubjectRef, SubjectSeen, SubjectType
 
 PAGES: Mapping[str, SubjectType] = {
@@ -38,7 +38,7 @@ def read_listing(delivery: Delivery) -> Iterator[Item]:
         raise BadPayload("the page has no list named data")
     for row, entry in enumerate(data, start=1):
         fields = values.mapping(entry)
-        found = values.identifier(fields.get("id")) if isinstance(entry, dict) else DropReason.MALFORMED
+        found = graph_values.identifier(fields.get("id")) if isinstance(entry, dict) else DropReason.MALFORMED
         if isinstance(found, DropReason):
             yield Drop(reason=found, row=row, detail="id")
         else:
@@ -47,9 +47,9 @@ def read_listing(delivery: Delivery) -> Iterator[Item]:
 
 def _read(subject: SubjectRef, fields: Mapping[str, Any], delivery: Delivery, row: int) -> Iterator[Item]:
     creative = values.mapping(fields.get("creative"))
-    created = values.instant(fields.get("created_time"), delivery.received_at)
+    created = graph_values.instant(fields.get("created_time"), delivery.received_at)
     removed = fields.get("effective_status") == "DELETED"
-    gone = values.instant(fields.get("updated_time"), delivery.received_at) if removed else None
+    gone = graph_values.instant(fields.get("updated_time"), delivery.received_at) if removed else None
     body = values.text(creative.get("body"), _LONGEST_TEXT)
     is_campaign = subject.type is SubjectType.AD_CAMPAIGN
     utm = _utm(fields, creative)
@@ -59,7 +59,7 @@ def _read(subject: SubjectRef, fields: Mapping[str, Any], delivery: Delivery, ro
         title=values.text(fields.get("name"), 200),
         url=values.text(creative.get("instagram_permalink_url")) or values.text(creative.get("link_url")),
         content_type=_CONTENT_TYPES.get(values.text(creative.get("object_type")) or ""),
-        hashtags=None if body is None else values.hashtags(body),
+        hashtags=None if body is None else graph_values.TAGS.within(body),
         platform_campaign=subject.external_id if is_campaign else _id(fields.get("campaign_id")),
         parent=_id(fields.get(_PARENTS.get(subject.type, ""))),
         paid=True,
@@ -73,7 +73,7 @@ def _read(subject: SubjectRef, fields: Mapping[str, Any], delivery: Delivery, ro
 
 
 def _id(value: Any) -> str | None:
-    found = values.identifier(value)
+    found = graph_values.identifier(value)
     return None if isinstance(found, DropReason) else found
 
 

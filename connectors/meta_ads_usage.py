@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any
 
-from connectors import graph_values as values
+from connectors import values
 from connectors.contract import BadPayload, Budget, Response, Usage
 
 INSIGHTS = "ads_insights"

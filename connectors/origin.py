@@ -125,19 +125,26 @@ def _click_id(place: Place) -> str | None:
 
 
 def of_link(link: Any) -> Place:
-    """Return the parameters of a whole address, as a post links to it; nothing for what is none."""
+    """Return the parameters of a whole address, as a post links to it; nothing for what is none.
+
+    A link is made by hand or by a tool, and what reads it on the landing page knows one spelling of a name alone.
+    """
     try:
-        return of_address(link) if isinstance(link, str) and urlsplit(link) else {}
+        known = urlsplit(link) if isinstance(link, str) else None
     except ValueError:
-        return {}
+        known = None
+    return {} if known is None else of_pairs(pair for pair in _in_address(link) if pair[0] in _NAMES.values())
 
 
 def of_address(address: Any) -> Place:
     """Return the parameters of an address or of a path with a query; those after ``#`` too, which some links use."""
-    if not isinstance(address, str):
-        return {}
+    return of_pairs(_in_address(address)) if isinstance(address, str) else {}
+
+
+def _in_address(address: str) -> Iterator[tuple[str, str]]:
     front, _, fragment = address[:LONGEST_ADDRESS].partition("#")
-    return of_pairs((*pairs_in(front.partition("?")[2]), *pairs_in(fragment.rpartition("?")[2])))
+    yield from pairs_in(front.partition("?")[2])
+    yield from pairs_in(fragment.rpartition("?")[2])
 
 
 def pairs_in(query: str) -> Iterator[tuple[str, str]]:

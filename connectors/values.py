@@ -186,6 +186,12 @@ def millionths(amount: Decimal, *, rounded: bool = False) -> int | DropReason:
         return DropReason.OUT_OF_RANGE if rounded or amount.copy_abs() > INT64_MAX // MICRO else DropReason.BAD_NUMBER
 
 
+def figure(value: Any, largest: float = 10**9) -> float:
+    """Return a figure of a rate limit, from 0 to ``largest``; 0 for anything else."""
+    is_number = type(value) is int or (isinstance(value, Decimal) and value.is_finite())
+    return float(value) if is_number and 0 <= value <= largest else 0.0
+
+
 # ------------------------------------------------------------------------------------------------ instants
 
 Moment = Callable[[Any], datetime | None]

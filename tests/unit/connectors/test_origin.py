@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from connectors import origin
 
@@ -15,7 +17,7 @@ REFERRAL = {"utm_source": "instagram", "utm_medium": "referral"}
     ("link", "found"),
     [
         ("https://e.x/?utm_campaign=%EF%BC%A1%20b&utm_source=ig", {"utm_campaign": "A b", "utm_source": "ig"}),
-        ("https://e.x/?UTM_Source=a&utm_source=b", {"utm_source": "a"}),
+        ("https://e.x/?UTM_Source=a&utm_source=b", {"utm_source": "b"}),
         ("https://e.x/?utm_campaign=&utm_campaign=late", {"utm_campaign": "late"}),
         ("https://e.x/?utm_campaign=%00%0a", {}),
         ("https://e.x/?utm_campaign=50%2525", {"utm_campaign": "50%25"}),
@@ -30,9 +32,22 @@ def test_a_link_says_its_campaign(link: Any, found: dict[str, str]) -> None:
     assert origin.of_link(link) == found
 
 
+@given(st.text(), st.text(max_size=300))
+def test_any_link_says_something_or_nothing(link: str, value: str) -> None:
+    for told in (link, f"https://e.x/?utm_campaign={value}", f"https://e.x/?{value}&gclid={link}#{value}"):
+        for name, said in origin.of_link(told).items():
+            assert name in {*origin.UTM, *origin.CLICK_IDS}
+            assert said == said.strip() != ""
+            assert not set(said) & set("\x00\x0a\x1f\x7f")
+
+
 def test_the_marks_of_a_link_are_facts_about_its_post() -> None:
     place = origin.of_link("https://e.x/?utm_campaign=a&utm_content=b&gclid=c")
     assert origin.marks(place) == {"utm_campaign": "a", "utm_source": None, "utm_medium": None}
+
+
+def test_an_order_is_read_whatever_its_shop_wrote() -> None:
+    assert origin.of_address("/p?UTM_Source=a&utm_source=b") == {"utm_source": "a"}
 
 
 def test_named_texts_are_read_like_parameters() -> None:
