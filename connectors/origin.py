@@ -133,15 +133,16 @@ def of_link(link: Any) -> Place:
         known = urlsplit(link) if isinstance(link, str) else None
     except ValueError:
         known = None
-    return {} if known is None else of_pairs(pair for pair in _in_address(link) if pair[0] in _NAMES.values())
+    return {} if known is None else of_pairs(pairs_of(link), exact=True)
 
 
 def of_address(address: Any) -> Place:
     """Return the parameters of an address or of a path with a query; those after ``#`` too, which some links use."""
-    return of_pairs(_in_address(address)) if isinstance(address, str) else {}
+    return of_pairs(pairs_of(address)) if isinstance(address, str) else {}
 
 
-def _in_address(address: str) -> Iterator[tuple[str, str]]:
+def pairs_of(address: str) -> Iterator[tuple[str, str]]:
+    """Yield the parameters of an address, those after ``#`` last."""
     front, _, fragment = address[:LONGEST_ADDRESS].partition("#")
     yield from pairs_in(front.partition("?")[2])
     yield from pairs_in(fragment.rpartition("?")[2])
@@ -155,11 +156,16 @@ def pairs_in(query: str) -> Iterator[tuple[str, str]]:
         yield unquote_plus(name), unquote_plus(value)
 
 
-def of_pairs(pairs: Pairs) -> Place:
-    """Return the parameters among named texts, which are not encoded; an empty one is absent, as is an unfilled one."""
+def of_pairs(pairs: Pairs, *, exact: bool = False) -> Place:
+    """Return the parameters among named texts, which are not encoded; an empty one is absent, as is an unfilled one.
+
+    Names are taken in any spelling, or ``exact``.
+    """
     found: dict[str, str] = {}
     for written, value in pairs:
         if not isinstance(written, str) or not isinstance(value, str):
+            continue
+        if exact and written not in _NAMES.values():
             continue
         cookie = _FBC.fullmatch(value) if written in {"_fbc", "fbc"} else None
         name = "fbclid" if cookie else _NAMES.get(written.strip().lower())

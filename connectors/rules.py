@@ -48,6 +48,11 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     mapping: str = ""
     note: str = ""
 
+    @property
+    def key(self) -> str:
+        """The first of its keys; "" where it has none."""
+        return self.keys[0] if self.keys else ""
+
 
 Rules = Mapping[str, Rule]
 Answers = Iterable[tuple[str, Rules, tuple[SubjectType, ...]]]
