@@ -14,8 +14,7 @@ from itertools import count
 
 import msgspec
 
-from connectors import graph
-from connectors import graph_values as values
+from connectors import graph, graph_values
 from connectors.contract import ConnectorError, DropReason, Page, Response, Task, TryLater
 from connectors.meta_ads_account import Account, Obstacle, examine, without_refused
 from connectors.meta_ads_metrics import NAMES, NUMBERS
@@ -138,7 +137,7 @@ class _Days:
             return None
         if obstacle is not None:
             raise ConnectorError("a single day is too much data even for a background report")
-        found = values.identifier(body.get("report_run_id"))
+        found = graph_values.identifier(body.get("report_run_id"))
         if isinstance(found, DropReason):
             raise TryLater("the report was begun and has no id")
         begun = int(response.received_at.timestamp())

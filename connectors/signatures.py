@@ -109,10 +109,13 @@ def sign_standard_webhooks(secret: str, message_id: str, sent_at: datetime, body
 
 def hub_sha256(header: str | None, body: bytes, secrets: Sequence[Secret], now: datetime) -> None:
     """Verify ``sha256=<hex>`` over the body, keyed by the text of the secret: Meta and those who sign like GitHub."""
-    prefix = "sha256="
-    text = header or ""
-    offered = _hex(text.removeprefix(prefix)) if text.startswith(prefix) else None
-    _require(_compare(_by_text(secrets, now, body), [offered] if offered else []))
+    _require(_compare(_by_text(secrets, now, body), _hex_after("sha256=", header)))
+
+
+def hub_sha1(header: str | None, body: bytes, secrets: Sequence[Secret], now: datetime) -> None:
+    """Verify ``sha1=<hex>`` over the body, keyed by the text of the secret: hubs of WebSub, which know no other."""
+    expected = [hmac.digest(key.encode(), body, "sha1") for key in active(secrets, now)]
+    _require(_compare(expected, _hex_after("sha1=", header)))
 
 
 def body_base64(header: str | None, body: bytes, secrets: Sequence[Secret], now: datetime) -> None:
@@ -121,12 +124,15 @@ def body_base64(header: str | None, body: bytes, secrets: Sequence[Secret], now:
     _require(_compare(_by_text(secrets, now, body), [offered] if offered else []))
 
 
-def timed_hex(header: str | None, body: bytes, secrets: Sequence[Secret], now: datetime) -> None:
-    """Verify ``t=<seconds>,v1=<hex>`` over ``<seconds>.<body>``, keyed by the whole text of the secret: Stripe."""
+def timed_hex(header: str | None, body: bytes, secrets: Sequence[Secret], now: datetime, version: str = "v1") -> None:
+    """Verify ``t=<seconds>,v1=<hex>`` over ``<seconds>.<body>``, keyed by the whole text of the secret.
+
+    Stripe, and TikTok under another name (``version``).
+    """
     pairs = [part.partition("=") for part in (header or "").split(",")[: MAX_EXAMINED + 1]]
     timestamp = next((value for name, _, value in pairs if name == "t"), "")
     _require_fresh(timestamp, now)
-    offered = [raw for name, _, value in pairs if name == "v1" and (raw := _hex(value))]
+    offered = [raw for name, _, value in pairs if name == version and (raw := _hex(value))]
     _require(_compare(_by_text(secrets, now, f"{timestamp}.".encode("ascii") + body), offered))
 
 
@@ -183,6 +189,11 @@ def _base64(text: str) -> bytes | None:
     except (UnicodeEncodeError, binascii.Error):
         return None
     return raw if binascii.b2a_base64(raw, newline=False) == given else None
+
+
+def _hex_after(prefix: str, header: str | None) -> list[bytes]:
+    raw = _hex(header.removeprefix(prefix)) if header and header.startswith(prefix) else None
+    return [raw] if raw else []
 
 
 def _hex(text: str) -> bytes | None:
