@@ -54,6 +54,8 @@ async def _pages(connector: Connector, pull: Pull) -> None:
     pages = await _fetched(connector, pull, pull.task.cursor)
     require(pages, "no page is fetched")
     require([page.last for page in pages] == [False] * (len(pages) - 1) + [True], "last is said of the last page alone")
+    told = {(repr(sorted(page.request.items())), repr(sorted(page.cursor.items()))) for page in pages}
+    require(len(told) == len(pages), "two pages have the same request and cursor: that is taken for a circle")
     hidden = secrets_of(pull.task.source)
     for page in pages:
         for what, found in (("cursor", page.cursor), ("request", page.request)):
