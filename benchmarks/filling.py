@@ -33,9 +33,9 @@ _ID = "('01970000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid"
 _TAG = f"'campaign' || (n / {MEMBERS})"
 _NUMBERS = ", ".join(f"((n * {7 + place} + d * 13) % {900 - 100 * place})::bigint" for place in range(len(NARROW)))
 _SUBJECTS = f"""
-insert into subjects (workspace_id, subject_id, platform, external_id, type, batch, facts)
+insert into subjects (workspace_id, subject_id, platform, external_id, type, batch, facts, observed_at)
 select $1, {_ID}, ($4::text[])[1 + n % {len(PLATFORMS)}], 'subject-' || n, 'post', $5,
-  jsonb_build_object('hashtags', jsonb_build_array($6::text, jsonb_build_array({_TAG})))
+  jsonb_build_object('hashtags', jsonb_build_array($6::text, jsonb_build_array({_TAG}))), $7
 from generate_series($2::integer, $3::integer - 1) as n
 """  # noqa: S608 - constants of this file
 _FACTS = f"""
@@ -99,7 +99,7 @@ async def fill(connection: Any, books: Books, entries: int) -> int:
         batch = _BATCH + books.postings
         async with connection.transaction():
             if number == 0:
-                await connection.execute(_SUBJECTS, *span, list(PLATFORMS), batch, seen)
+                await connection.execute(_SUBJECTS, *span, list(PLATFORMS), batch, seen, AT)
                 await connection.execute(_FACTS, *span, batch, AT)
                 await connection.execute(_MEMBERSHIPS, *span, list(books.office.campaigns), batch)
             day = AT.date() - timedelta(days=DAYS - number)

@@ -687,13 +687,19 @@ class MetricMapping(msgspec.Struct, frozen=True, kw_only=True):
 class FetchKind(msgspec.Struct, frozen=True, kw_only=True):
     """One kind of pull task: how often it is due and how far back it reads again (zero: its tasks have no window).
 
-    ``subjects`` says that a task may name single subjects: then hints are fetched between the regular tasks.
+    ``subjects`` says that a task may name single subjects: then those that are hinted at, and those whose numbers move,
+    are fetched between the regular tasks. ``batch`` of them are asked for together, in ``calls`` calls. ``sweep`` is
+    how often a task still names none once the subjects are known (zero: as often as ``every``): set it where another
+    kind of task finds what is new.
     """
 
     name: str
     every: timedelta
     look_back: timedelta = timedelta(0)
     subjects: bool = False
+    batch: int = 1
+    calls: int = 1
+    sweep: timedelta = timedelta(0)
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):

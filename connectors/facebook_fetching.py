@@ -24,7 +24,14 @@ from connectors.graph_listings import DueObject, Edge, Looked, Step
 _RECENT = timedelta(days=90)  # an older post still grows a little, and is read again when it is hinted at
 KINDS = (
     FetchKind(name="posts", every=timedelta(hours=1), look_back=_RECENT),
-    FetchKind(name="post_insights", every=timedelta(hours=6), look_back=_RECENT, subjects=True),
+    FetchKind(
+        name="post_insights",
+        every=timedelta(hours=6),
+        look_back=_RECENT,
+        subjects=True,
+        calls=3,
+        sweep=timedelta(days=7),
+    ),
     FetchKind(name="page_day", every=timedelta(hours=12), look_back=metrics.LOOK_BACK),
     FetchKind(name="profile", every=timedelta(hours=6)),
 )

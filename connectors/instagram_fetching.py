@@ -24,7 +24,14 @@ LOOK_BACK = timedelta(days=7)
 _RECENT = timedelta(days=90)  # an older post still grows a little, and is read again when it is hinted at
 KINDS = (
     FetchKind(name="media", every=timedelta(hours=1), look_back=_RECENT),
-    FetchKind(name="media_insights", every=timedelta(hours=6), look_back=_RECENT, subjects=True),
+    FetchKind(
+        name="media_insights",
+        every=timedelta(hours=6),
+        look_back=_RECENT,
+        subjects=True,
+        calls=2,
+        sweep=timedelta(days=7),
+    ),
     FetchKind(name="account_day", every=timedelta(hours=12), look_back=LOOK_BACK),
     FetchKind(name="profile", every=timedelta(hours=6)),
     FetchKind(name="stories", every=timedelta(hours=1)),

@@ -23,8 +23,9 @@ SETTLE = timedelta(days=7)
 RECENT = timedelta(days=90)  # an older post still grows a little, and is read again when it is hinted at
 _VIDEO_LIFE = timedelta(days=180)  # older videos have no numbers any more
 _WINDOW = timedelta(days=365)  # statistics reach back a year
+_BATCH = 20  # more would not fit into an address
 KINDS = (
-    FetchKind(name="posts", every=timedelta(hours=6), look_back=RECENT, subjects=True),
+    FetchKind(name="posts", every=timedelta(hours=6), look_back=RECENT, subjects=True, batch=_BATCH),
     FetchKind(name="videos", every=timedelta(hours=12), look_back=_VIDEO_LIFE),
     FetchKind(name="organization_day", every=timedelta(hours=12), look_back=SETTLE),
     FetchKind(name="organization", every=timedelta(hours=6)),
@@ -32,7 +33,6 @@ KINDS = (
 
 _PAGE_SIZE = 100
 _MOST_PAGES = 200
-_BATCH = 20  # more would not fit into an address
 _ALONE = "!"  # marks a post that is asked for by itself, after its batch was refused
 _NODE = "node"
 _DAYS = (

@@ -10,11 +10,11 @@ from connectors import graph
 from connectors.contract import ConnectorError, FetchKind, NotSupported, Page, Response, Task
 from connectors.meta_ads_account import Account, Obstacle, examine
 from connectors.meta_ads_days import days_of
-from connectors.meta_ads_plan import LOOK_BACK
+from connectors.meta_ads_plan import BATCH, LOOK_BACK
 
 KINDS = (
     FetchKind(name="structure", every=timedelta(hours=6)),
-    FetchKind(name="ad_days", every=timedelta(hours=3), look_back=LOOK_BACK, subjects=True),
+    FetchKind(name="ad_days", every=timedelta(hours=3), look_back=LOOK_BACK, subjects=True, batch=BATCH),
     FetchKind(name="level_days", every=timedelta(hours=24), look_back=LOOK_BACK),
 )
 _LIMITS = ("200", "50", "10")

@@ -10,8 +10,9 @@ from connectors.contract import ConnectorError, DropReason, FetchKind, NotSuppor
 from connectors.tiktok_display_calls import STATS, Refusal, User, examine, raise_fault
 from connectors.tiktok_values import items, mapping, position, post_id, seconds
 
+_BATCH = 20
 KINDS = (
-    FetchKind(name="videos", every=timedelta(hours=1), look_back=timedelta(days=90), subjects=True),
+    FetchKind(name="videos", every=timedelta(hours=1), look_back=timedelta(days=90), subjects=True, batch=_BATCH),
     FetchKind(name="catalogue", every=timedelta(hours=24)),
     FetchKind(name="profile", every=timedelta(hours=6)),
 )
@@ -28,7 +29,6 @@ VIDEO_FIELDS = (
 )
 USER_FIELDS = ("open_id", "display_name", "username", "follower_count", "likes_count")
 _WITHOUT_PROFILE = tuple(name for name in USER_FIELDS if name != "username")
-_BATCH = 20
 _MOST_PAGES = 2000
 
 

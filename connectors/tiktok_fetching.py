@@ -22,14 +22,14 @@ SETTLE = timedelta(days=4)
 _LIVING = timedelta(days=365)  # after a year TikTok counts no more
 _DAYS = timedelta(days=28)  # what an outage missed is read later
 _LONGEST = timedelta(days=60)  # how far back days are kept
+_BATCH = 20
 KINDS = (
-    FetchKind(name="videos", every=timedelta(hours=6), look_back=_LIVING, subjects=True),
+    FetchKind(name="videos", every=timedelta(hours=6), look_back=_LIVING, subjects=True, batch=_BATCH),
     FetchKind(name="profile", every=timedelta(hours=6)),
     FetchKind(name="account_days", every=timedelta(hours=12), look_back=_DAYS),
 )
 
 _VIDEOS, _ACCOUNT = "business/video/list", "business/get"
-_BATCH = 20
 _MOST_PAGES = 2000
 _DAY = timedelta(days=1)
 

@@ -32,14 +32,14 @@ PRIVATE = timedelta(days=30)
 """How long a post's private numbers can be read; after that they stand as they were."""
 SETTLE = timedelta(days=7)
 """How far back the days of posts are read again."""
+_BATCH = 100
 KINDS = (
-    FetchKind(name="posts", every=timedelta(hours=6), look_back=PRIVATE, subjects=True),
+    FetchKind(name="posts", every=timedelta(hours=6), look_back=PRIVATE, subjects=True, batch=_BATCH),
     FetchKind(name="profile", every=timedelta(hours=6)),
     FetchKind(name="analytics", every=timedelta(hours=24), look_back=SETTLE),
 )
 
 _MOST_PAGES = 100
-_BATCH = 100
 _LONGEST_TOKEN = 1024
 
 

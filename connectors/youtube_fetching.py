@@ -34,15 +34,15 @@ SETTLE = timedelta(days=7)
 """How long the days of a report are restated."""
 _RECENT = timedelta(days=90)
 _DAYS = timedelta(days=28)  # four times as long as days are restated: what an outage missed is read later
+_BATCH = 50
 KINDS = (
-    FetchKind(name="videos", every=timedelta(hours=1), look_back=_RECENT, subjects=True),
+    FetchKind(name="videos", every=timedelta(hours=1), look_back=_RECENT, subjects=True, batch=_BATCH),
     FetchKind(name="catalogue", every=timedelta(hours=24)),
     FetchKind(name="channel", every=timedelta(hours=6)),
     FetchKind(name="channel_days", every=timedelta(hours=12), look_back=_DAYS),
     FetchKind(name="video_days", every=timedelta(hours=12), look_back=_RECENT),
 )
 
-_BATCH = 50
 _ROWS = 200
 _MOST_PAGES = 500  # a list of uploads ends at about 20,000
 _LONGEST_TOKEN = 512

@@ -43,6 +43,7 @@ from service.fetch.subscribing import Subscriber
 from service.fetch.tokens import Tokens
 from service.inbox.land import Lander
 from service.ledger.memberships import reassign_campaigns, record_version
+from service.pipeline.run import posting_with
 from service.pipeline.worker import Worker
 from service.registry import workspaces as tenants
 from service.settings import Settings
@@ -303,6 +304,7 @@ def _loops(services: Services, roles: frozenset[str]) -> dict[str, Loop]:
             services.settings,
             services.connectors,
             wake=services.lander.landed,
+            post=posting_with(services.vault),
         )
     if "scheduler" in roles:
         rounds = rounds_of(services)

@@ -76,6 +76,18 @@ class Settings(BaseSettings):
     lease_seconds: float = Field(60.0, gt=0, description="after this a claim of a dead worker is taken over")
     max_attempts: int = Field(8, ge=1, description="tries before a delivery becomes a dead letter")
     retry_seconds: float = Field(2.0, ge=0, description="first pause before a failed delivery is tried again; doubles")
+    keep_deliveries_days: int = Field(
+        0,
+        ge=0,
+        le=36500,
+        description="days that raw deliveries are kept; 0: for ever; `tallybook retain` drops the rest",
+    )
+    keep_months: int = Field(
+        0,
+        ge=0,
+        le=1200,
+        description="months of numbers kept before the present one; 0: for ever; `tallybook retain` drops the rest",
+    )
     schedule_seconds: float = Field(5.0, gt=0, description="how often the scheduler looks for due fetches")
 
 

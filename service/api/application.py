@@ -14,6 +14,7 @@ from service.api import (
     campaigns,
     capabilities,
     connect,
+    conversions,
     creators,
     deliveries,
     keys,
@@ -29,6 +30,7 @@ from service.api import (
     webhooks,
     workspaces,
 )
+from service.api.direct import Direct, DirectWebhooks
 from service.api.edge import Edge
 from service.context import Context
 from service.settings import Settings
@@ -49,6 +51,7 @@ PUBLIC: tuple[APIRouter, ...] = (
     deliveries.router,
     kpis.router,
     kpi_trails.router,
+    conversions.router,
     capabilities.router,
 )
 _ALWAYS: tuple[APIRouter, ...] = (operations.router, problems.router)
@@ -61,6 +64,7 @@ class Api(FastAPI):
 
     def __init__(self, context: Context, settings: Settings, lifespan: Lifespan | None = None) -> None:
         """Make an application without routes."""
+        self.direct: Direct | None = None
         self._context = context
         self._max_upload = settings.max_upload
         super().__init__(
@@ -79,6 +83,10 @@ class Api(FastAPI):
         """Put the edge outside of everything, the answers to unexpected errors included."""
         return Edge(super().build_middleware_stack(), self._context, self._max_upload)
 
+    def take_webhooks_directly(self) -> None:
+        """Offer the direct way of webhooks to the server."""
+        self.direct = DirectWebhooks(self.state)
+
     def openapi(self) -> dict[str, Any]:
         """Return the document, made once."""
         if self.openapi_schema is None:
@@ -90,6 +98,8 @@ def with_routes(app: Api, routers: Iterable[APIRouter]) -> Api:
     """Add routes, and those that every process has; return the application."""
     for router in (*routers, *_ALWAYS):
         app.include_router(router, responses=problems.DECLARED)
+        if router is webhooks.router:
+            app.take_webhooks_directly()
     return app
 
 

@@ -53,8 +53,8 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     reassign: Reassign
 
 
-def services_of(request: Request) -> Services:
-    """Return the parts that the composition root made."""
+async def services_of(request: Request) -> Services:
+    """Return the parts that the composition root made. A coroutine: plain functions are sent to a thread."""
     made: Services = request.app.state.services
     return made
 

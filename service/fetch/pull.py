@@ -16,7 +16,6 @@ from uuid import UUID
 
 import msgspec
 import structlog
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from connectors import contract
 from connectors.contract import (
@@ -36,7 +35,7 @@ from service.context import Context
 from service.db.engine import Database
 from service.db.faults import DATABASE_ERRORS
 from service.errors import TallybookError
-from service.fetch import tasks
+from service.fetch import hints, tasks
 from service.fetch.ahead import Ahead
 from service.fetch.circuit import Circuits
 from service.fetch.plan import Due, TaskRow, TaskState
@@ -278,14 +277,10 @@ class Puller:
                 await sources.set_state(
                     connection, workspace_id, run.source.source_id, state_now, self._context, _short(error)
                 )
+            await hints.looked(connection, workspace_id, run.task, answered=state is TaskState.DONE)
             if state is TaskState.DONE:
-                await self._forget_hints(run, connection)
+                await hints.answer(connection, workspace_id, run.task, run.connector.capabilities.fetch)
         return msgspec.structs.replace(self._pulled(run, state, error), is_locked_out=needs_reauth)
-
-    async def _forget_hints(self, run: _Run, connection: AsyncConnection) -> None:
-        kinds = run.connector.capabilities.fetch
-        if run.task.subjects or any(kind.subjects for kind in kinds if kind.name == run.task.kind):
-            await tasks.forget_hints(connection, run.source.workspace_id, run.task)
 
     async def _let_go(self, run: _Run) -> None:
         with suppress(TaskLost, *DATABASE_ERRORS):

@@ -11,6 +11,7 @@ import asyncpg
 
 from connectors.contract import Kind
 from service.ledger import statements
+from service.ledger.crossings import carry
 from service.ledger.readings import SeriesKey
 from service.ledger.rows import line_of
 from service.ledger.series import Line
@@ -40,9 +41,8 @@ async def add_subjects(connection: asyncpg.Connection[Any], workspace_id: UUID, 
     table = rows.table()
     if table.metrics:
         for blank, parameters in table.parts():
-            await connection.execute(
-                statements.put_days("subject_days", table.metrics, blank=blank), workspace_id, *parameters
-            )
+            statement = statements.put_days("subject_days", table.metrics, blank=blank, carries=table.carries)
+            await connection.execute(statement, workspace_id, *parameters)
     return table
 
 
@@ -116,9 +116,10 @@ def subject_days(
     for (subject_id, _), (key, series_lines) in lines.items():
         if key.check or key.kind not in TALLIED:
             continue
-        owner = found.owners.place(subject_id)
+        owner, asked = found.owners.place(subject_id), sorted(zones.get(subject_id, ()))
         for line in net(series_lines):
-            for cell, sums in spread(line, sorted(zones.get(subject_id, ())), key.zone, key.currency, key.paid):
+            carry(found, owner, line, key, asked)
+            for cell, sums in spread(line, asked, key.zone, key.currency, key.paid):
                 found.add(owner, found.cell(cell), sums, blank=True)
     return found
 

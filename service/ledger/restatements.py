@@ -15,7 +15,7 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from service.ledger.history import EARLIEST, IN_SPAN, Span, bounds, share_of
+from service.ledger.history.spans import EARLIEST, IN_SPAN, Span, bounds, share_of
 from service.ledger.series import Cause, Flag
 
 MAX_DELIVERIES = 100

@@ -277,11 +277,14 @@ def pieces(step: Step) -> list[Step]:
 
 
 def whole(parts: Iterable[Step]) -> list[Step]:
-    """Return the steps that cut pieces came from, in order of time."""
+    """Return the steps that cut pieces came from, in order of time.
+
+    A piece whose left neighbour was taken by retention stands for the rest of its step.
+    """
     found: list[Step] = []
     for part in sorted(parts, key=lambda step: (step.start, step.end)):
-        if part.flags & Flag.LEFT:
-            place = next(place for place in reversed(range(len(found))) if found[place].flags & Flag.RIGHT)
+        place = _opened(found) if part.flags & Flag.LEFT else None
+        if place is not None:
             left = found[place]
             joined = left.delta + part.delta
             found[place] = Step(
@@ -292,12 +295,26 @@ def whole(parts: Iterable[Step]) -> list[Step]:
     return found
 
 
-def standing(lines: Iterable[Line], metric: str) -> list[Step]:
-    """Return the steps of one metric that stand: lines less the reversals that took them back, pieces joined."""
+def _opened(found: Sequence[Step]) -> int | None:
+    return next((place for place in reversed(range(len(found))) if found[place].flags & Flag.RIGHT), None)
+
+
+def carried_from(lines: Iterable[Line], metric: str) -> datetime | None:
+    """Return the instant at which a value was carried over before a month of the ledger went, if one was."""
+    carried = (line for line in lines if line.cause == Cause.CARRIED and line.sign > 0 and metric in line.metrics)
+    return max((line.valid_from for line in carried), default=None)
+
+
+def standing(lines: Sequence[Line], metric: str) -> list[Step]:
+    """Return the steps of one metric that stand: lines less the reversals that took them back, pieces joined.
+
+    A carried value stands for everything before it.
+    """
+    start = carried_from(lines, metric)
     sums: dict[tuple[datetime, datetime, int, Ref], list[int]] = {}
     for line in lines:
         delta = line.metrics.get(metric)
-        if delta is not None:
+        if delta is not None and (start is None or line.valid_from >= start):
             kept = sums.setdefault((line.valid_from, line.valid_to, line.flags, line.ref), [0, 0])
             kept[0] += line.sign
             kept[1] += delta
@@ -384,7 +401,8 @@ def correct(
             points.setdefault(metric, []).append(Point(at, value, ref))
     found = []
     for metric, new in points.items():
-        change = rechain(standing(lines, metric), balance.values.get(metric), new, published, level=level)
+        origin = published if carried_from(lines, metric) is None else None
+        change = rechain(standing(lines, metric), balance.values.get(metric), new, origin, level=level)
         found += [(metric, step, -1, int(Cause.REVERSAL)) for step in change.removed]
         cause = Cause.LATE_ARRIVAL if change.removed else Cause.GROWTH
         found += [
@@ -431,26 +449,45 @@ class WindowChange(NamedTuple):
     confirmed: dict[str, datetime]
 
 
-_SAID = sum(QUALITY.values())
+SAID = sum(QUALITY.values())
+"""All bits of what platforms say against numbers."""
 
 
 def window_state(lines: Iterable[Line], confirmations: Iterable[tuple[int, datetime]]) -> WindowState:
-    """Return the state of a window from its lines and its (mask, instant) confirmations."""
+    """Return the state of a window from its lines and its (mask, instant) confirmations.
+
+    What was taken back because its delivery was read anew was never said.
+    """
     sums: dict[tuple[str, datetime, Ref, int], list[int]] = {}
     for line in lines:
         for metric, delta in line.metrics.items():
-            kept = sums.setdefault((metric, line.observed_at, line.ref, line.flags & _SAID), [0, 0])
+            kept = sums.setdefault((metric, line.observed_at, line.ref, line.flags & SAID), [0, 0, 0])
             kept[0] += line.sign
             kept[1] += delta
+            kept[2] += spoke(line)
     state = WindowState({}, {})
-    for (metric, observed_at, ref, quality), (sign, value) in sums.items():
+    for (metric, observed_at, ref, quality), (sign, value, said) in sums.items():
         if sign:
             state.stands[metric] = Stand(value, observed_at, ref, quality)
-        state.said[metric] = max(observed_at, state.said.get(metric, observed_at))
+        if said:
+            state.said[metric] = max(observed_at, state.said.get(metric, observed_at))
     for mask, at in confirmations:
         for metric in metrics_of(mask):
             state.said[metric] = max(at, state.said.get(metric, at))
     return state
+
+
+def spoke(line: Line) -> int:
+    """Return 1 for a line that says what its delivery said, -1 for one that says that it did not, else 0.
+
+    A value that a newer one took the place of was said all the same.
+    """
+    if line.sign > 0:
+        return 0 if line.cause in _UNSAYING else 1
+    return -1 if line.cause == Cause.MAPPING_CHANGED else 0
+
+
+_UNSAYING = frozenset({Cause.REVERSAL, Cause.CARRIED})
 
 
 def _beats(state: WindowState, metric: str, at: datetime, value: int | None) -> bool:

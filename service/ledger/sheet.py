@@ -132,14 +132,12 @@ class Sheet:
             ranks[subject] * width + begins[number] for subject, number in zip(self.subjects, self.numbers, strict=True)
         ]
         order = sorted(range(len(keys)), key=keys.__getitem__)
-        metrics = present(self.metrics)
         columns: list[Any] = [self.roster.ids]
-        columns += [
-            array_text([value + 1 for value in picked(column, order)]) for column in (self.subjects, self.numbers)
-        ]
+        places = (picked(self.subjects, order), picked(self.numbers, order))
+        columns += [array_text([place + 1 for place in column]) for column in places]
         columns += _dictionary(self.shapes)
-        rows = picked(self.metrics, order)
-        return metrics, columns + [array_text([row.get(key) for row in rows]) for key in metrics]
+        metrics = columns_of(picked(self.metrics, order))
+        return tuple(metrics), columns + [array_text(column) for column in metrics.values()]
 
     def _begins(self) -> list[int]:
         """Return the rank of each shape by the beginning of its validity."""
@@ -184,3 +182,14 @@ def present(rows: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
     """Return the stored metrics that any row holds, in column order."""
     seen = {key for keys in set(map(tuple, rows)) for key in keys}
     return tuple(key for key in STORED if key in seen)
+
+
+def columns_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, Sequence[Any]]:
+    """Return metric to the values of all rows (None: not in a row), in column order."""
+    forms = set(map(tuple, rows))
+    if len(forms) == 1:
+        # Rows of one form, as a report has them, are turned by their values alone.
+        given = dict(zip(forms.pop(), zip(*[row.values() for row in rows], strict=True), strict=True))
+        return {key: given[key] for key in STORED if key in given}
+    seen = {key for keys in forms for key in keys}
+    return {key: [row.get(key) for row in rows] for key in STORED if key in seen}

@@ -13,8 +13,7 @@ from uuid import UUID
 
 import numpy as np
 
-from connectors.contract import ADDITIVE
-from service.ledger.sheet import Roster, array_text, picked
+from service.ledger.sheet import Roster, array_text, columns_of, picked
 from service.ledger.tallies import Cell, Sums
 
 _SHIFT = 32
@@ -24,12 +23,15 @@ _ROOM = 1 << 62
 
 
 class TallyRows:
-    """Sums by owner and cell. ``filled`` holds the rows that the table may already have."""
+    """Sums by owner and cell. ``filled`` holds the rows that the table may already have, ``carried`` the bits of those
+    whose day begins inside a line.
+    """
 
     def __init__(self, owners: Roster) -> None:
         self.owners = owners
         self.cells: list[Cell] = []
         self.filled: set[int] = set()
+        self.carried: dict[int, int] = {}
         self._places: dict[Cell, int] = {}
         self._rows: dict[int, Mapping[str, int]] = {}
         self._own: set[int] = set()
@@ -60,10 +62,15 @@ class TallyRows:
         self._rows[key] = sums
         self._own.add(key)
 
-    def items(self) -> Iterator[tuple[UUID, Cell, Sums]]:
-        """Yield owner, cell and sums of every row."""
+    def carry(self, owner: int, cell: int, bits: int) -> None:
+        """Let a row carry bits; it has sums as well."""
+        key = owner << _SHIFT | cell
+        self.carried[key] = self.carried.get(key, 0) | bits
+
+    def items(self) -> Iterator[tuple[UUID, Cell, Sums, int]]:
+        """Yield owner, cell, sums and carried bits of every row."""
         for key, sums in self._rows.items():
-            yield self.owners.ids[key >> _SHIFT], self.cells[key & _MASK], sums
+            yield self.owners.ids[key >> _SHIFT], self.cells[key & _MASK], sums, self.carried.get(key, 0)
 
     def table(self) -> Table:
         """Return the rows as columns, in the order of their key."""
@@ -71,10 +78,7 @@ class TallyRows:
         keys = list(self._rows)
         codes = [ranks[key >> _SHIFT] * len(cells) + cells[key & _MASK] for key in keys]
         ordered = picked(keys, sorted(range(len(keys)), key=codes.__getitem__))
-        rows = [self._rows[key] for key in ordered]
-        names = {key for keys in set(map(tuple, rows)) for key in keys}
-        metrics = tuple(key for key in ADDITIVE if key in names)
-        return Table(self, ordered, metrics, {key: [row.get(key) for row in rows] for key in metrics})
+        return Table(self, ordered, columns_of([self._rows[key] for key in ordered]))
 
     def _cell_ranks(self) -> list[int]:
         ranks = [0] * len(self.cells)
@@ -90,10 +94,10 @@ class Table:
         self,
         source: TallyRows,
         keys: Sequence[int],
-        metrics: tuple[str, ...],
         columns: Mapping[str, Sequence[int | None]],
     ) -> None:
-        self.metrics = metrics
+        self.metrics = tuple(columns)
+        self.carries = bool(source.carried)
         self._source = source
         self._keys = keys
         self._columns = columns
@@ -102,7 +106,7 @@ class Table:
         """Yield the parameters of ``statements.put_days`` after the workspace, by whether the rows are all new."""
         filled = self._source.filled
         if not filled:
-            yield True, self._parameters(range(len(self._keys)))
+            yield True, self._parameters(None)
             return
         places: tuple[list[int], list[int]] = ([], [])
         for place, key in enumerate(self._keys):
@@ -111,13 +115,16 @@ class Table:
             if part:
                 yield not known, self._parameters(part)
 
-    def _parameters(self, places: Sequence[int]) -> list[Any]:
-        keys = picked(self._keys, places)
+    def _parameters(self, places: Sequence[int] | None) -> list[Any]:
+        keys = self._keys if places is None else picked(self._keys, places)
+        columns = [one if places is None else picked(one, places) for one in self._columns.values()]
         cells = self._source.cells
         found: list[Any] = [self._source.owners.ids]
         found += [array_text([(key >> _SHIFT) + 1 for key in keys]), array_text([(key & _MASK) + 1 for key in keys])]
         found += [[cell[part] for cell in cells] for part in range(len(Cell._fields))]
-        return found + [array_text(picked(self._columns[metric], places)) for metric in self.metrics]
+        found += [array_text(column) for column in columns]
+        carried = self._source.carried
+        return [*found, array_text([carried.get(key, 0) for key in keys])] if carried else found
 
     def summed(self, group_of: Sequence[int | None]) -> Iterator[tuple[int, Cell, Sums]]:
         """Yield (group, cell, sums) over the owners of each group (None: in no group), by owner's place."""
@@ -142,9 +149,22 @@ class Table:
 
 def _reduced(values: Sequence[int | None], order: Any, starts: Any) -> list[int | None]:
     """Return the null-aware sums of stretches of a column that was put in order."""
-    numbers = [0 if value is None else value for value in values]
-    large = max(map(abs, numbers)) * len(numbers) >= _ROOM
-    column = np.array(numbers, dtype=object if large else np.int64)[order]
+    holes = None in values
+    numbers = [0 if value is None else value for value in values] if holes else values
+    column = _numbers(numbers)[order]
+    sums: list[int | None] = np.add.reduceat(column, starts).tolist()
+    if not holes:
+        return sums
     known = np.array([value is not None for value in values], dtype=np.int64)[order]
-    sums, counts = np.add.reduceat(column, starts).tolist(), np.add.reduceat(known, starts).tolist()
+    counts = np.add.reduceat(known, starts).tolist()
     return [amount if count else None for amount, count in zip(sums, counts, strict=True)]
+
+
+def _numbers(values: Sequence[Any]) -> Any:
+    """Return numbers as a column that can be summed without running over."""
+    try:
+        column = np.array(values, dtype=np.int64)
+    except OverflowError:
+        return np.array(values, dtype=object)
+    largest = max(int(column.max()), -int(column.min()))
+    return column if largest * len(values) < _ROOM else np.array(values, dtype=object)

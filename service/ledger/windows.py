@@ -21,7 +21,7 @@ from service.ledger import statements
 from service.ledger.readings import Readings
 from service.ledger.rows import line_of
 from service.ledger.series import Cause, Flag, Line, Ref, WindowReading, book, mask_of
-from service.ledger.sheet import Shape, array_text, picked, present
+from service.ledger.sheet import Shape, array_text, columns_of, picked
 from service.ledger.work import Said, Work
 
 WindowOf = tuple[UUID, int, datetime, datetime]
@@ -84,8 +84,7 @@ class _Rows:
 
     def question(self, rows: Sequence[int], ids: Sequence[UUID]) -> tuple[tuple[str, ...], list[Any]]:
         """Return the metrics of some rows and the parameters of ``statements.held_windows`` after the workspace."""
-        metrics = [self.metrics[row] for row in rows]
-        names = present(metrics)
+        metrics = columns_of([self.metrics[row] for row in rows])
         numbers = picked(self.numbers, rows)
         columns: list[Any] = [ids]
         columns.append(array_text([self.subjects[row] + 1 for row in rows]))
@@ -93,7 +92,7 @@ class _Rows:
         columns.append(array_text([number + 1 for number in numbers]))
         columns.append([block.readings.at for block in self.blocks])
         columns += [[cell[part] for cell in self.cells] for part in range(3)]
-        return names, columns + [array_text([row.get(key) for row in metrics]) for key in names]
+        return tuple(metrics), columns + [array_text(column) for column in metrics.values()]
 
 
 async def book_windows(work: Work, said: Sequence[Said]) -> None:

@@ -160,6 +160,9 @@ async def test_books_are_append_only_for_the_service(database: Database) -> None
         "entries",
         "subject_facts",
         "memberships",
+        "touchpoints",
+        "conversions",
+        "credits",
     ):
         assert rights[name] == {"SELECT", "INSERT"}, name
     assert rights["alembic_version"] == {"SELECT"}

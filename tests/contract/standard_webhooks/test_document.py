@@ -105,7 +105,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "day": st.sampled_from(["2025-03-01", "2025-03-02", "2024-02-29"]),
     "zone": st.sampled_from(["UTC", "Europe/Berlin", "America/Los_Angeles"]),
     "followers_at_publish": COUNT,
-    **dict.fromkeys(("paid", "check"), st.booleans()),
+    **dict.fromkeys(("paid", "check", "first_order", "cancelled"), st.booleans()),
     **dict.fromkeys(("observed_at", "at", "published_at", "removed_at"), INSTANT),
 }
 KINDS = {"counters": "lifetime", "levels": "level", "period": "period", "unique": "unique"}

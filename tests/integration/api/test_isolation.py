@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from service import ids
 from service.app import openapi_document
+from service.db.line import landing_line
 from service.db.tables import TENANT
 from tests.integration.api.furniture import furnish, workspace_of
 from tests.integration.api.office import Desk, Office
@@ -91,8 +92,8 @@ async def test_the_database_hides_other_workspaces_from_bare_statements(office: 
             rows = (await connection.exec_driver_sql(f"select * from {table.name}")).mappings().all()
             assert {row["workspace_id"] for row in rows} <= {mine}
         filled |= {table.name} if rows else set()
-        async with office.services.db.landing([mine]) as connection:
-            seen = (await connection.exec_driver_sql(f"select * from {table.name}")).mappings().all()
+        async with landing_line(office.services.db) as line, line.transaction([mine]) as landing:
+            seen = await landing.fetch(f"select * from {table.name}")
             assert table.name == "delivery_keys" or not seen
             assert {row["workspace_id"] for row in seen} <= {mine}
     assert {"workspaces", "api_keys", "sources", "campaigns", "subjects", "entries", "deliveries"} <= filled

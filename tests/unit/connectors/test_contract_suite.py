@@ -109,6 +109,9 @@ class Server:
     async def post(self, path: str, params: object = None, body: bytes = b"", **more: object) -> Response:
         raise ConnectorError("nothing is posted")
 
+    async def put(self, path: str, params: object = None, body: bytes = b"", **more: object) -> Response:
+        raise NotImplementedError
+
     def at(self, host: str) -> Http:
         raise NotImplementedError
 
