@@ -1,4 +1,4 @@
-"""Replay and retention: what is queued to be read again, from when the books are kept, and dropping what is older.
+"""Keeping: what is queued to be read again, from when the books are kept, dropping what is older, verdicts on falls.
 
 Revision ID: 0004
 Revises: 0003
@@ -142,7 +142,7 @@ FUNCTIONS = ("tallybook_old_partitions(date, date)", "tallybook_drop_partitions(
 
 
 def upgrade() -> None:
-    """Add a mark to the queue, the edge of the books to workspaces, the table of retentions and two functions."""
+    """Add a mark to the queue, the edge of the books to workspaces, two tables and two functions."""
     op.add_column(
         "delivery_queue",
         sa.Column(
@@ -166,7 +166,22 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("workspace_id", "kept_from", name="pk_retentions"),
         comment="append-only: what was carried before months of validity went; observed: newest of them per platform",
     )
-    _secure("retentions", "select, insert")
+    op.create_table(
+        "resets",
+        sa.Column("workspace_id", sa.Uuid, nullable=False),
+        sa.Column("subject_id", sa.Uuid, nullable=False),
+        sa.Column("series_id", sa.BigInteger, nullable=False),
+        sa.Column("metric", sa.Text, nullable=False),
+        sa.Column("at", INSTANT, nullable=False),
+        sa.Column("batch", sa.BigInteger, nullable=False, comment="key of the posting, known before its number"),
+        sa.Column("verdict", sa.Text, nullable=False),
+        sa.Column("missing", sa.BigInteger, comment="suspected: what the counter lacked when retention took its fall"),
+        sa.Column("actor", sa.Text, nullable=False, server_default=sa.text("''")),
+        sa.PrimaryKeyConstraint("workspace_id", "subject_id", "series_id", "metric", "at", "batch", name="pk_resets"),
+        comment="append-only: what people said of falls of counters, and falls that were open when their months went",
+    )
+    for table in ("retentions", "resets"):
+        _secure(table, "select, insert")
     for text in (MAKE_PARTITIONS, OLD_PARTITIONS, DROP_PARTITIONS):
         op.get_bind().exec_driver_sql(text)
     for function in FUNCTIONS:
@@ -190,6 +205,7 @@ def downgrade() -> None:
     """Take it all away; the function that makes partitions stays as it is."""
     for function in FUNCTIONS:
         op.execute(f"drop function {function}")
+    op.drop_table("resets")
     op.drop_table("retentions")
     op.drop_column("workspaces", "kept_from")
     op.drop_index("ix_delivery_queue_again", "delivery_queue")

@@ -522,6 +522,22 @@ retentions = sa.Table(
     comment="append-only: what was carried before months of validity went; observed: newest of them per platform",
 )
 
+resets = sa.Table(
+    "resets",
+    metadata,
+    _workspace(),
+    sa.Column("subject_id", sa.Uuid, nullable=False),
+    sa.Column("series_id", sa.BigInteger, nullable=False),
+    _text("metric"),
+    _at("at"),
+    _batch(),
+    _text("verdict"),
+    sa.Column("missing", sa.BigInteger, comment="suspected: what the counter lacked when retention took its fall"),
+    _text("actor", empty=True),
+    _key("subject_id", "series_id", "metric", "at", "batch"),
+    comment="append-only: what people said of falls of counters, and falls that were open when their months went",
+)
+
 confirmations = sa.Table(
     "confirmations",
     metadata,
@@ -752,8 +768,8 @@ TENANT = frozenset(
         deliveries, delivery_keys, delivery_queue, delivery_outcomes, refresh_hints, fetch_tasks, refresh_looks,
         source_tokens, connect_requests, subscriptions,
         subjects, subject_facts, memberships,
-        books, postings, series, entries, balances, retentions, confirmations, events, subject_days, campaign_days,
-        touchpoints, conversions, credits_,
+        books, postings, series, entries, balances, retentions, resets, confirmations, events,
+        subject_days, campaign_days, touchpoints, conversions, credits_,
     }
 )  # fmt: skip
 CONTROL = frozenset({tenants, key_routes, webhook_routes, pending_work, rate_budgets, circuits})

@@ -9,6 +9,7 @@ that is. From this posting on nothing is written before the edge (``service.ledg
 from __future__ import annotations
 
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -21,6 +22,7 @@ from service.context import Context
 from service.db.engine import driver
 from service.ledger.posting import Posting, close_posting, open_posting
 from service.ledger.series import Cause, Flag
+from service.ledger.verdicts import doubts, unsettled
 
 RETENTION = "retention"
 """The cause of postings that carry values."""
@@ -41,17 +43,32 @@ def _sum(metric: str) -> str:
 _COLUMNS = ", ".join(STORED)
 _CARRY = f"""
 with old as materialized (
-  select e.subject_id, e.series_id, max(e.observed_at) as observed_at, {", ".join(_sum(metric) for metric in STORED)}
+  select e.subject_id, e.series_id, {Flag.OPENING} | (e.flags & {Flag.RESET}) as flags,
+    max(e.observed_at) as observed_at, {", ".join(_sum(metric) for metric in STORED)}
   from entries e join series s on s.workspace_id = $1 and s.series_id = e.series_id
   where e.workspace_id = $1 and e.valid_from < $3
-  group by e.subject_id, e.series_id
+  group by e.subject_id, e.series_id, e.flags & {Flag.RESET}
 )
 insert into entries (workspace_id, batch, subject_id, series_id, valid_from, valid_to, line, sign, cause, flags,
   observed_at, delivery_id, received_at, days, {_COLUMNS})
-select $1, $2, subject_id, series_id, at, at, row_number() over (order by subject_id, series_id, at), sign,
-  {Cause.CARRIED}, {Flag.OPENING}, observed_at, '00000000-0000-0000-0000-000000000000', $3, 0,
+select $1, $2, subject_id, series_id, at, at, row_number() over (order by subject_id, series_id, flags, at), sign,
+  {Cause.CARRIED}, flags, observed_at, '00000000-0000-0000-0000-000000000000', $3, 0,
   {", ".join(f"sign * {metric}" for metric in STORED)}
 from old cross join (values (-1::smallint, $3 - interval '1 microsecond'), (1::smallint, $3)) as side (sign, at)
+"""
+# Falls below a tenth that begin before the edge and of which nobody has said what they are, per metric.
+_FALLS = f"""
+select e.subject_id, e.series_id, e.valid_to, e.observed_at,
+  {", ".join(f"sum(e.{key}) filter (where {unsettled(key, 'true')})::bigint as {key}" for key in STORED)}
+from entries e where e.workspace_id = $1 and e.valid_from < $2 and e.flags & {Flag.SUSPECT} <> 0
+group by e.subject_id, e.series_id, e.valid_to, e.observed_at having sum(e.sign) > 0
+"""
+_SUSPECT = """
+insert into resets (workspace_id, subject_id, series_id, metric, at, batch, verdict, missing)
+select $1, subject_id, series_id, metric, at, $2, 'suspected', missing
+from unnest($3::uuid[], $4::bigint[], $5::text[], $6::timestamptz[], $7::bigint[])
+  as given (subject_id, series_id, metric, at, missing)
+on conflict do nothing
 """
 _EDGE = """
 select max(e.valid_to) from entries e
@@ -99,6 +116,7 @@ async def carry(
         return None
     raw = await driver(connection)
     await raw.execute(_TIMEOUT)
+    await _doubt(raw, posting, kept_from)
     since = await _write(raw, posting, kept_from)
     lines = int((await raw.execute(_CARRY, workspace_id, posting.batch, kept_from)).rpartition(" ")[2])
     await close_posting(connection, posting, context, entries=lines)
@@ -118,6 +136,36 @@ async def _write(raw: asyncpg.Connection[Any], posting: Posting, kept_from: date
     note = msgspec.json.encode(observed).decode()
     await raw.execute(_NOTE, workspace_id, kept_from, posting.batch, since, note)
     return since
+
+
+async def _doubt(raw: asyncpg.Connection[Any], posting: Posting, kept_from: datetime) -> None:
+    """Note the falls before the edge that are open there, with what their counters lack."""
+    workspace_id = posting.workspace_id
+    found: list[tuple[UUID, int, str, datetime, int]] = []
+    for row in await raw.fetch(_FALLS, workspace_id, kept_from):
+        for metric in STORED:
+            if row[metric] is not None:
+                given = (workspace_id, row["subject_id"], row["series_id"], row["valid_to"], kept_from)
+                missing = -row[metric] - await raw.fetchval(_grown(metric), *given)
+                found.append((row["subject_id"], row["series_id"], metric, row["observed_at"], missing))
+    for doubt in await doubts(raw, workspace_id, None, None):
+        given = (workspace_id, doubt.subject_id, doubt.series_id, doubt.edge, kept_from)
+        missing = doubt.missing - await raw.fetchval(_grown(doubt.metric), *given)
+        found.append((doubt.subject_id, doubt.series_id, doubt.metric, doubt.at, missing))
+    still = [doubt for doubt in found if doubt[-1] > 0]
+    if still:
+        columns = [list(column) for column in zip(*still, strict=True)]
+        await raw.execute(_SUSPECT, workspace_id, posting.batch, *columns)
+
+
+@lru_cache(maxsize=64)
+def _grown(metric: str) -> str:
+    """Return SQL for what a series grew by after an instant, up to the edge."""
+    return f"""
+    select coalesce(sum(e.{metric}), 0)::bigint from entries e
+    where e.workspace_id = $1 and e.subject_id = $2 and e.series_id = $3 and e.valid_to > $4 and e.valid_from < $5
+      and e.flags & {Flag.RESET} = 0
+    """
 
 
 def edge_of(months: int, now: datetime) -> datetime:

@@ -36,6 +36,7 @@ from service.ledger.series import (
     pack,
     window_state,
 )
+from service.ledger.verdicts import Verdict, resets_in, verdicts
 from service.ledger.wanted import Heard, Place, counters, difference, place_of, stood, unsaid, window
 from service.records import SourceRow
 
@@ -155,6 +156,7 @@ class _Books(msgspec.Struct, kw_only=True):
     lines: dict[SeriesOf, list[Line]]
     balances: dict[SeriesOf, Balance]
     confirmations: dict[WindowOf, list[tuple[int, datetime]]]
+    verdicts: Mapping[SeriesOf, Mapping[tuple[str, datetime], Verdict]]
 
 
 async def _load(
@@ -166,6 +168,7 @@ async def _load(
         lines=defaultdict(list),
         balances={},
         confirmations=defaultdict(list),
+        verdicts=await verdicts(connection, workspace_id, subject_ids),
     )
     for row in await connection.fetch(_FACT_LINES, workspace_id, subject_ids):
         books.fact_lines[row["subject_id"]].append(row)
@@ -328,7 +331,8 @@ class _Planner:
     ) -> None:
         heard = Heard(self.known.fixed, set())
         level = self.books.series[key[1]].kind is not Kind.LIFETIME
-        wanted, balance = counters(lines, readings, published, heard, level=level)
+        resets = resets_in(self.books.verdicts.get(key, {}))
+        wanted, balance = counters(lines, readings, published, resets, heard, level=level)
         self.result.placed += [Placed(*key, line) for line in difference(stood(lines), wanted, heard)]
         old = self.books.balances.get(key, Balance({}, {}))
         if balance != old:

@@ -132,8 +132,9 @@ async def write_lines(connection: asyncpg.Connection[Any], posting: Posting, pla
             sheet.add(*row)
         metrics, columns = sheet.columns()
         await connection.execute(statements.insert_entries(metrics), posting.workspace_id, posting.batch, *columns)
-        numbers = list({shape.series_id for shape in sheet.shapes})
-        tallied = {row["series_id"] for row in await connection.fetch(_TALLIED, posting.workspace_id, numbers)}
+        numbers = sorted({shape.series_id for shape in sheet.shapes})
+        rows = await connection.fetch(_TALLIED, posting.workspace_id, numbers)
+        tallied = {row["series_id"] for row in rows}
         await extents.extend(connection, posting.workspace_id, sheet, tallied.__contains__)
 
 
@@ -141,8 +142,6 @@ _TALLIED = """
 select series_id from series
 where workspace_id = $1 and series_id = any($2::bigint[]) and counted and kind in ('lifetime', 'period', 'event')
 """
-
-
 _FORGET_BALANCES = """
 delete from balances b using unnest($2::uuid[], $3::bigint[]) as given (subject_id, series_id)
 where b.workspace_id = $1 and b.subject_id = given.subject_id and b.series_id = given.series_id

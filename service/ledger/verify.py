@@ -26,8 +26,19 @@ from service.ledger.memberships import load_profiles, load_rules
 from service.ledger.readings import Readings, SeriesKey, series_id
 from service.ledger.report import Difference, Report
 from service.ledger.rows import balance_of
-from service.ledger.series import Cause, Flag, Line, Step, standing, unwind, window_state
+from service.ledger.series import (
+    Cause,
+    Flag,
+    Line,
+    Step,
+    reset_steps,
+    standing,
+    standing_resets,
+    unwind,
+    window_state,
+)
 from service.ledger.tallies import Cell
+from service.ledger.verdicts import resets_in, verdicts
 from service.ledger.verify_sales import check_conversions, check_told, sold
 from service.ledger.write import Said
 from service.records import ClaimedDelivery
@@ -53,6 +64,7 @@ async def verify(
         await _check_days(raw, workspace_id, ids, lines, edge, report)
         _check_extents(rows, lines, edge, report)
         await _check_balances(raw, workspace_id, ids, lines, report)
+        await _check_resets(raw, workspace_id, ids, lines, edge, report)
         await _check_events(raw, workspace_id, ids, lines, edge, report)
         await _check_members(raw, workspace_id, rows, report)
         await _check_facts(raw, workspace_id, rows, report)
@@ -167,6 +179,26 @@ async def _check_balances(
         found[row["subject_id"], row["series_id"]] = pairs
     _compare("balances", wanted, found, report)
     report.count("balances", len(found))
+
+
+async def _check_resets(
+    raw: asyncpg.Connection[Any],
+    workspace_id: UUID,
+    ids: Sequence[UUID],
+    lines: Lines,
+    edge: datetime | None,
+    report: Report,
+) -> None:
+    """Hold what confirmed resets add to the verdicts and to the chains."""
+    for key, said in (await verdicts(raw, workspace_id, ids)).items():
+        _, series_lines = lines.get(key, (None, ()))
+        for metric, resets in resets_in(said).items():
+            later = {at for at in resets if is_after(at, edge)}
+            wanted = {step[:4] for step in reset_steps(standing(series_lines, metric), later)}
+            found = {step[:4] for step in standing_resets(series_lines, metric) if is_after(step.start, edge)}
+            if {step for step in wanted if is_after(step[0], edge)} != found:
+                report.differs("resets", (*key, metric), sorted(wanted), sorted(found))
+            report.count("resets", len(later))
 
 
 async def _check_events(

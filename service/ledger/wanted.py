@@ -8,7 +8,7 @@ What stands and is wanted stays as it is, whoever said it first, as long as some
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import NamedTuple
 from uuid import UUID
@@ -23,10 +23,12 @@ from service.ledger.series import (
     Point,
     Reading,
     Ref,
+    Step,
     WindowReading,
     carried_from,
     knots_of,
     pieces,
+    reset_steps,
     spoke,
     standing,
     steps,
@@ -112,8 +114,18 @@ def place_of(line: Line) -> Place:
 # ------------------------------------------------------------------------------------------------ counters
 
 
+Resets = Mapping[str, Container[datetime]]
+"""The instants at which counters began anew, by metric."""
+
+
 def counters(
-    lines: Sequence[Line], readings: Sequence[Reading], published: datetime | None, heard: Heard, *, level: bool
+    lines: Sequence[Line],
+    readings: Sequence[Reading],
+    published: datetime | None,
+    resets: Resets,
+    heard: Heard,
+    *,
+    level: bool,
 ) -> tuple[Wanted, Balance]:
     """Return what must stand of a lifetime or level series, and the balance that it ends with."""
     points: dict[str, list[Point]] = {metric: [] for line in lines for metric in line.metrics}
@@ -127,7 +139,9 @@ def counters(
         knots = knots_of(own, _fixed_knots(lines, metric, heard.fixed))
         origin = published if carried_from(lines, metric) is None else None
         if knots:
-            wanted |= _wishes(metric, knots, origin, level=level)
+            chain = steps(knots, None, origin, level=level)
+            wanted |= _wishes(metric, chain, chain)
+            wanted |= _wishes(metric, reset_steps(chain, resets.get(metric, ())), chain)
             balance.values[metric], balance.since[metric] = knots[-1].high, knots[-1].at
     return wanted, balance
 
@@ -148,14 +162,19 @@ def _left_of(knot: Knot, fixed: Fixed) -> Knot | None:
     return knot._replace(low=knot.high, low_ref=knot.high_ref) if high else None
 
 
-def _wishes(metric: str, knots: Sequence[Knot], published: datetime | None, *, level: bool) -> Wanted:
+def _wishes(metric: str, booked: Sequence[Step], chain: Sequence[Step]) -> Wanted:
+    """Return the places of steps; ``chain`` tells what the observation at the end of each said."""
     wanted: Wanted = {}
+    said: dict[tuple[datetime, int], int] = {}
     value = 0
-    for step in steps(knots, None, published, level=level):
+    for step in chain:
         value += step.delta
+        said[step.end, step.flags & Flag.SAME] = value
+    for step in booked:
         for piece in pieces(step):
             place = Place(piece.start, piece.end, piece.flags)
-            wanted[place, metric] = Wish(Amount(piece.delta, step.end, step.ref), value)
+            amount = Amount(piece.delta, step.end, step.ref)
+            wanted[place, metric] = Wish(amount, said[step.end, step.flags & Flag.SAME])
     return wanted
 
 

@@ -252,9 +252,7 @@ where workspace_id = $1 and platform = $2 and facts ? $3 and external_id collate
 order by external_id collate "C" limit $5
 """
 _OTHERS = "select source_id from sources where workspace_id = $1 and platform = $2 and source_id <> $3"
-_WAITING = (
-    "select delivery_id from delivery_queue where workspace_id = $1 and source_id = any($2::uuid[]) and not again"
-)
+_WAITING = "select min(received_at) from delivery_queue where workspace_id = $1 and source_id = any($2::uuid[])"
 _SHARING = """
 select distinct substr(name, 8)::uuid as source_id from subjects s cross join lateral jsonb_object_keys(s.facts) as name
 where s.workspace_id = $1 and s.platform = $2 and s.external_id = any($3::text[]) and name like 'source:%'

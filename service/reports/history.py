@@ -35,7 +35,8 @@ SCANNED = 500
 class ChangeOut(msgspec.Struct, frozen=True, kw_only=True):
     """One posting that changed a KPI.
 
-    ``causes`` are those of its entries, and ``membership``, ``facts``, ``suspected_reset``, ``reset_recovered``.
+    ``causes`` are those of its entries, and ``membership``, ``facts``, ``suspected_reset``, ``reset_recovered``,
+    ``reset_settled``.
     ``deliveries`` are the first hundred of ``deliveries_total``; ``joined`` and ``left`` count subjects.
     """
 

@@ -120,7 +120,8 @@ class Replay:
         extra = ["membership"] if members else []
         extra += ["facts"] if any(self._counts(one) for one in told - shifted) else []
         extra += ["suspected_reset"] if self.suspected - before else []
-        extra += ["reset_recovered"] if before - self.suspected else []
+        settled = "reset_settled" if posted.cause == "reset" else "reset_recovered"
+        extra += [settled] if before - self.suspected else []
         moved = {row["subject_id"] for row in movements} | touched | set(self.watch.doubtful)
         return Change(
             posted=posted,

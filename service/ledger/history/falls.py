@@ -1,6 +1,7 @@
 """Falls below a tenth that have neither recovered nor been confirmed: what they touch is withheld.
 
-An index holds the flagged entries alone, so that to find none costs next to nothing.
+An index holds the flagged entries alone, so that to find none costs next to nothing. Of a fall whose month retention
+took, a note stands that it was open.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ from uuid import UUID
 
 import asyncpg
 
-from service.ledger.edges import stretch_start
+from service.ledger.edges import FIRST_MONTH, stretch_start
 from service.ledger.history.knowledge import seen
 from service.ledger.series import Flag
+from service.ledger.verdicts import doubts, unsettled
 
 Range = tuple[datetime, datetime]
 
@@ -33,8 +35,10 @@ def _open(columns: tuple[str, ...], *, seen_all: bool) -> str:
 
     It is, where all that came after in its series does not make up for it.
     """
-    visible = seen(None if seen_all else 0, 6)
-    fell = ", ".join(f"sum(e.{key}) as {key}" for key in columns)
+    number = None if seen_all else 0
+    visible, said = seen(number, 6), seen(number, 6, "r")
+    fell = ", ".join(f"sum(e.{key}) filter (where {unsettled(key, said)}) as {key}" for key in columns)
+    grew = ", ".join(f"sum(e.{key}) as {key}" for key in columns)
     missing = ", ".join(f"coalesce(bool_or(fall.{key} + coalesce(later.{key}, 0) < 0), false)" for key in columns)
     return f"""
     select {missing}
@@ -45,9 +49,9 @@ def _open(columns: tuple[str, ...], *, seen_all: bool) -> str:
       group by e.subject_id, e.series_id, e.valid_to having sum(e.sign) > 0
     ) fall
     cross join lateral (
-      select {fell} from entries e
+      select {grew} from entries e
       where e.workspace_id = $1 and e.subject_id = fall.subject_id and e.series_id = fall.series_id
-        and e.valid_to > fall.valid_to and e.valid_from >= $5 and {visible}
+        and e.valid_to > fall.valid_to and e.valid_from >= $5 and e.flags & {Flag.RESET} = 0 and {visible}
     ) later
     """
 
@@ -65,15 +69,38 @@ async def open_falls(
     if not subject_ids or not columns or not ranges:
         return [none] * len(ranges)
     widest = (min(start for start, _ in ranges), max(end for _, end in ranges))
+    before = await _doubted(connection, workspace_id, subject_ids, number) if widest[0] < FIRST_MONTH else none
     if not await connection.fetchval(_ANY, *_given(workspace_id, subject_ids, widest)):
-        return [none] * len(ranges)
+        return [before & frozenset(columns) if start < FIRST_MONTH else none for start, _ in ranges]
     found = []
     for stretch in ranges:
         row = await connection.fetchrow(
             _open(tuple(columns), seen_all=number is None), *_given(workspace_id, subject_ids, stretch), number
         )
-        found.append(frozenset(key for key, missing in zip(columns, row, strict=True) if missing))
+        taken = before if stretch[0] < FIRST_MONTH else none
+        found.append(frozenset(key for key, missing in zip(columns, row, strict=True) if missing or key in taken))
     return found
+
+
+async def _doubted(
+    connection: asyncpg.Connection[Any], workspace_id: UUID, subject_ids: Sequence[UUID], number: int | None
+) -> frozenset[str]:
+    """Return the metrics of which retention took a fall that was open and has not been made up for since."""
+    found = set()
+    for doubt in await doubts(connection, workspace_id, subject_ids, number):
+        given = (workspace_id, doubt.subject_id, doubt.series_id, doubt.edge, number)
+        if await connection.fetchval(_grown(doubt.metric, seen_all=number is None), *given) < doubt.missing:
+            found.add(doubt.metric)
+    return frozenset(found)
+
+
+@lru_cache(maxsize=64)
+def _grown(metric: str, *, seen_all: bool) -> str:
+    return f"""
+    select coalesce(sum(e.{metric}), 0)::bigint from entries e
+    where e.workspace_id = $1 and e.subject_id = $2 and e.series_id = $3 and e.valid_from >= $4 and e.valid_to > $4
+      and e.flags & {Flag.RESET} = 0 and {seen(None if seen_all else 0, 5)}
+    """
 
 
 def _given(workspace_id: UUID, subject_ids: Sequence[UUID], stretch: Range) -> tuple[Any, ...]:

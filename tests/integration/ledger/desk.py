@@ -12,13 +12,15 @@ from uuid import UUID
 import msgspec
 import sqlalchemy as sa
 
-from connectors.contract import BadPayload, Capabilities, Connector, Delivery, Item
+from connectors.contract import BadPayload, Capabilities, Connector, Delivery, Item, Page
 from service.context import Context, fixed
-from service.db.engine import Database, driver
+from service.db.engine import Database
 from service.db.partitions import make_partitions
 from service.inbox import deliveries
 from service.inbox.deliveries import Chosen
 from service.inbox.land import land_pages
+from service.kpi.buckets import Grain
+from service.kpi.catalogue import CATALOGUE
 from service.ledger.rows import line_of
 from service.ledger.series import Line, Ref, window_state
 from service.ledger.verify import Report, verify
@@ -26,9 +28,11 @@ from service.ledger.write import Said
 from service.pipeline import run
 from service.pipeline.worker import DrainSummary, Worker
 from service.records import ClaimedDelivery, Rule, SourceRow
+from service.reports.campaign import campaign_kpis
+from service.reports.question import Question
 from service.settings import Settings
 from tests.bookkeeping import Books, at
-from tests.integration.ledger.test_order import CAMPAIGN_DAYS, SUBJECT_DAYS, _answers
+from tests.integration.ledger.test_order import CAMPAIGN_DAYS, NOTES, SUBJECT_DAYS, _answers
 
 SETTINGS = Settings(retry_seconds=0.0, worker_poll_seconds=0.05, worker_batch=7)
 BALANCES = """
@@ -118,8 +122,6 @@ class Desk:
 
     async def land(self, numbers: Iterable[int], source: int = 0) -> None:
         """Take in deliveries by their numbers."""
-        from connectors.contract import Page
-
         for number in numbers:
             self.time += timedelta(seconds=1)
             page = Page(body=str(number).encode(), request={}, cursor={}, received_at=self.time)
@@ -183,11 +185,11 @@ class Desk:
             names[key] = (row["external_id"], row["kind"], row["scope"], row["zone"], row["counted"])
             confirmed[key].append((row["mask"], row["confirmed_at"]))
         found = {}
-        for key in names:
+        for key, name in names.items():
             state = window_state(lines.get(key, ()), confirmed.get(key, ()))
             for metric, said in state.said.items():
                 stand = state.stands.get(metric)
-                found[(*names[key], *key[2:], metric)] = (said, stand.value if stand else None)
+                found[(*name, *key[2:], metric)] = (said, stand.value if stand else None)
         return found
 
     async def as_of_answers(self, instants: Sequence[datetime]) -> list[Any]:
@@ -196,12 +198,6 @@ class Desk:
 
 
 async def _answers_as_of(desk: Desk, campaign: UUID, when: datetime) -> bytes:
-    from service.kpi.buckets import Grain
-    from service.kpi.catalogue import CATALOGUE
-    from service.reports.campaign import campaign_kpis
-    from service.reports.question import Question
-    from tests.integration.ledger.test_order import NOTES
-
     asked = [
         Question(metrics=tuple(CATALOGUE), preset="lifetime", dimensions=("platform", "tier"), as_of=when),
         Question(
@@ -231,8 +227,3 @@ def mutated(
         kept = [item for item in items if rng.random() < 0.7]
         found[number] = kept + [item for item in fresh[number] if rng.random() < 0.3]
     return found
-
-
-async def driver_of(connection: Any) -> Any:
-    """Return the driver of a connection."""
-    return await driver(connection)
