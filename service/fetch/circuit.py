@@ -2,7 +2,7 @@
 
 A task that ends without a page because nobody answered, or only faults came, is one failure; several in a row open the
 circuit for a while that doubles. Then one task goes ahead; if it gets through, all do. The state is a row that replicas
-share, looked at once per task: what one of them has found out the others need not (ADR 0010).
+share, looked at once per task: what one of them has found out the others need not (ADR 0015).
 """
 
 from __future__ import annotations

@@ -103,7 +103,8 @@ async def create(
     address = await rotate_address(connection, workspace_id, source_id, context, vault)
     missing = tuple(name for name in connector.auth.credentials if name not in wanted.credentials)
     left = tuple(name for name in missing if not (generated and name == wanted_options.GENERATED))
-    return Created(row=row, address=address, secret=generated, missing=left)
+    kept = await load(connection, workspace_id, source_id)
+    return Created(row=kept, address=address, secret=generated, missing=left)
 
 
 async def _rival(
