@@ -114,6 +114,8 @@ class Pile:
             self.subjects.add(told.external_id.encode(), told)
         if own:
             for event in read.normal.events:
+                if event.sale is not None:
+                    continue  # a sale is a version with credits, not an event: its reading is not replaced here
                 key = event_key(source_id.bytes, event.name)
                 self.events.add(key, ToldEvent(key=key, ref=ref, reading=event))
 

@@ -447,8 +447,10 @@ async def test_a_pull_whose_new_token_is_refused_too_ends_the_connection(databas
     office = Office(database)
 
     async def fetch(http: Http, task: Task, now: datetime) -> AsyncIterator[Page]:
+        none: tuple[Page, ...] = ()
+        for page in none:
+            yield page
         raise NeedsReauth("the access token is not accepted")
-        yield
 
     office.connector = OAuthToy(fetch=fetch)
     await office.open()

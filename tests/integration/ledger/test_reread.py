@@ -11,7 +11,7 @@ import pytest
 
 from connectors.contract import Item, Kind, Observation, SubjectRef, Touchpoint, day_window
 from service.db.engine import Database
-from service.pipeline import reread
+from service.pipeline import claim, reread
 from service.records import Rule
 from tests.bookkeeping import at, counter, seen
 from tests.integration.ledger.desk import SETTINGS, Desk, Script, mutated
@@ -230,7 +230,7 @@ async def test_a_crash_between_two_postings_leaves_proven_books_and_is_made_up_f
 ) -> None:
     desk, newer = await half_way(database, 3)
     monkeypatch.setattr(reread, "SUBJECTS", 1)
-    sound, calls = reread.claim.hold, []
+    sound, calls = claim.hold, []
 
     async def hold(*given: Any) -> None:
         calls.append(given)
@@ -238,7 +238,7 @@ async def test_a_crash_between_two_postings_leaves_proven_books_and_is_made_up_f
             raise OSError("the machine stops")
         await sound(*given)
 
-    monkeypatch.setattr(reread.claim, "hold", hold)
+    monkeypatch.setattr(claim, "hold", hold)
     with pytest.raises(OSError, match="stops"):
         await desk.replay()
     await assert_sound(desk)

@@ -58,8 +58,8 @@ class Pond:
 
     def _answer(self, path: str, query: dict[str, str]) -> dict[str, Any]:
         if path == "/v1/pond/days":
-            shown = [day for day in sorted(self.days) if query["from"] <= day.isoformat() <= query["to"]]
-            return {"days": [{"day": day.isoformat(), "pond_visits": self.days[day]} for day in shown]}
+            days = [day for day in sorted(self.days) if query["from"] <= day.isoformat() <= query["to"]]
+            return {"days": [{"day": day.isoformat(), "pond_visits": self.days[day]} for day in days]}
         if "ids" in query:
             return {"pebbles": [stone.shown() for stone in self.stones if stone.id in query["ids"].split(",")]}
         listed = [stone for stone in self.stones if stone.thrown.date().isoformat() >= query.get("since", "")]
