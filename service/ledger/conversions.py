@@ -16,7 +16,7 @@ import asyncpg
 import msgspec
 
 from service.kpi.attribution import CLICK_WINDOW_DAYS, VIEW_WINDOW_DAYS, Windows
-from service.ledger import statements, touchpoints
+from service.ledger import extents, statements, touchpoints
 from service.ledger.journeys import LONGEST, Choice, Credit, Event, Touch, choose, credits_of, same
 from service.ledger.posting import Posting
 from service.ledger.series import Cause, Line, Ref
@@ -151,6 +151,8 @@ async def reattribute(connection: asyncpg.Connection[Any], posting: Posting, sub
     if len(sheet):
         metrics, columns = sheet.columns()
         await connection.execute(statements.insert_entries(metrics), posting.workspace_id, posting.batch, *columns)
+        # Credits stand at an instant: none of them is a window.
+        await extents.extend(connection, posting.workspace_id, sheet, lambda _: False)
     return {subject_id for subject_id, _, _ in settled.lines}
 
 

@@ -333,9 +333,9 @@ _CELL_TYPES |= {"paid": "smallint"}
 
 @lru_cache(maxsize=256)
 def put_days(table: str, metrics: tuple[str, ...], *, blank: bool, carries: bool = False) -> str:
-    """Return the null-aware addition to ``subject_days`` or ``campaign_days``: $1 workspace, then ``Table.parts``, and
-    for campaigns the platform. ``blank``: no row is there yet, and one that is refuses the statement. ``carries``: the
-    last column has the bits of days that begin inside a line.
+    """Return the null-aware addition to ``subject_days`` or ``campaign_days``: $1 workspace, then the parameters of
+    ``Table.parameters``, and for campaigns the platform. ``blank``: no row is there yet, and one that is refuses the
+    statement. ``carries``: the last column has the bits of days that begin inside a line.
     """
     cell, first = tuple(_CELL_TYPES), 5 + len(_CELL_TYPES)
     given = (*metrics, "carried") if carries else metrics

@@ -16,7 +16,12 @@ from tests.integration.api.furniture import furnish, workspace_of
 from tests.integration.api.office import Desk, Office
 
 KINDS = ("workspace", "key", "strategy", "campaign", "source", "creator", "subject", "delivery")
-OTHERS = {"/v1/webhooks/{address}", "/v1/schemas/{connector}", "/problems/{code}"}
+OTHERS = {
+    "/v1/webhooks/{address}",
+    "/v1/schemas/{connector}",
+    "/v1/sources/{platform}/authorize",
+    "/problems/{code}",
+}
 BODIES: dict[str, Any] = {
     "updateWorkspace": {"name": "New"},
     "updateStrategy": {"name": "New"},
@@ -64,8 +69,9 @@ async def test_own_other_and_garbage_ids(office: Office, desk: Desk) -> None:
         told = {(answer.json()["detail"], answer.json()["code"]) for answer in answers[:2]}
         assert len(told) == 1, (name, told)
         mine = await ask(own.of(kind))
-        # A strategy with a campaign is found and stays.
-        assert mine.status_code in ({409} if name == "deleteStrategy" else {200, 202, 204}), (name, mine.text)
+        # A strategy with a campaign is found and stays; a source of files is found and has nothing to subscribe to.
+        found = {"deleteStrategy": {409}, "subscribeSource": {422}}.get(name, {200, 202, 204})
+        assert mine.status_code in found, (name, mine.text)
     assert await snapshot(office, other) == before
 
 
