@@ -82,6 +82,7 @@ _SLOTS = (
     (timedelta(days=7), "posts", 1 / 2),
     (timedelta(hours=6), "numbers", 1 / 2),
     (timedelta(hours=6), "words", 1 / 2),
+    (timedelta(hours=6), "lists", 1 / 2),
 )
 """Lengths of slots and kinds of tasks that tests use, and the part of a slot that may be over when a test begins."""
 
