@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -13,6 +14,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from service.errors import Misconfigured
 
 PREFIX = "TALLYBOOK_"
+_ORIGIN = re.compile(r"https?://(\[[0-9a-f:]+\]|[a-z0-9.-]+)(:[1-9][0-9]{0,4})?")
 
 
 class Settings(BaseSettings):
@@ -41,6 +43,12 @@ class Settings(BaseSettings):
     connector_urls: Annotated[dict[str, str], NoDecode] = Field(
         default_factory=dict, description="base address per connector as `name=url,...`; for tests and the demo"
     )
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="origins whose pages may call the API, as `https://app.example,...`; never `*`"
+    )
+    requests_per_minute: int = Field(
+        6000, ge=0, description="requests that one key may make in a minute, counted by each process; 0: no limit"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="least severe line that is logged"
     )
@@ -67,7 +75,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         if file is not None:
             text = _read(variable, file)
         if text is not None:
-            values[name] = _pairs(variable, text) if name == "connector_urls" else text
+            values[name] = _READERS[name](variable, text) if name in _READERS else text
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
@@ -90,6 +98,16 @@ def _pairs(variable: str, text: str) -> dict[str, str]:
     return {name.strip(): url.strip() for name, _, url in pairs}
 
 
+def _origins(variable: str, text: str) -> tuple[str, ...]:
+    origins = tuple(part.strip() for part in text.split(",") if part.strip())
+    if wrong := [origin for origin in origins if not _ORIGIN.fullmatch(origin)]:
+        raise Misconfigured(f"{variable}: {wrong[0][:100]!r} is no origin as a browser sends it, https://app.example")
+    return origins
+
+
+_READERS: Mapping[str, Callable[[str, str], Any]] = {"connector_urls": _pairs, "cors_origins": _origins}
+
+
 def describe() -> list[tuple[str, str, str]]:
     """Return (variable, default, meaning) of every setting, for the configuration table."""
     rows = []
@@ -97,5 +115,5 @@ def describe() -> list[tuple[str, str, str]]:
         default = (
             "" if field.default is None or field.is_required() else str(field.get_default(call_default_factory=True))
         )
-        rows.append((PREFIX + name.upper(), "" if default == "{}" else default, field.description or ""))
+        rows.append((PREFIX + name.upper(), "" if default in {"{}", "()"} else default, field.description or ""))
     return rows

@@ -28,7 +28,10 @@ from service.api import (
     webhooks,
     workspaces,
 )
+from service.api.cors import Cors
 from service.api.edge import Edge
+from service.api.limits import Budgets, Limits
+from service.api.unchanged import Unchanged
 from service.context import Context
 from service.settings import Settings
 
@@ -59,6 +62,7 @@ class Api(FastAPI):
     def __init__(self, context: Context, settings: Settings, lifespan: Lifespan | None = None) -> None:
         """Make an application without routes."""
         self._context = context
+        self._settings = settings
         self._max_upload = settings.max_upload
         super().__init__(
             title="Tallybook",
@@ -74,7 +78,12 @@ class Api(FastAPI):
 
     def build_middleware_stack(self) -> ASGIApp:
         """Put the edge outside of everything, the answers to unexpected errors included."""
-        return Edge(super().build_middleware_stack(), self._context, self._max_upload)
+        return Edge(self._fronted(super().build_middleware_stack()), self._context, self._max_upload)
+
+    def _fronted(self, app: ASGIApp) -> ASGIApp:
+        """Put in front of the routes what frontends need of all of them."""
+        budgets = Budgets(self._settings.requests_per_minute, self._context)
+        return Cors(Limits(Unchanged(app, self._context), budgets), self._settings.cors_origins)
 
     def openapi(self) -> dict[str, Any]:
         """Return the document, made once."""

@@ -11,11 +11,12 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
-from fastapi import Depends
+from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from service.access import keys
 from service.access.keys import Principal, Scope
+from service.api.limits import BUDGETS
 from service.api.state import Parts
 from service.errors import Forbidden, NotFound
 
@@ -36,11 +37,13 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def principal_of(
-    parts: Parts, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+    request: Request, parts: Parts, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 ) -> Principal:
-    """Return who asks. Raises :class:`service.errors.Unauthorised`."""
+    """Return who asks, within the budget of the key. Raises Unauthorised, TooMany."""
     token = credentials.credentials if credentials is not None else None
-    return await keys.authenticate(parts.db, token, parts.context)
+    principal = await keys.authenticate(parts.db, token, parts.context)
+    request.scope[BUDGETS].require(request.scope, principal.key_id)
+    return principal
 
 
 Asking = Annotated[Principal, Depends(principal_of)]

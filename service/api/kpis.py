@@ -10,13 +10,14 @@ from datetime import date, datetime
 from typing import Annotated, Any
 
 import msgspec
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from fastapi import Query as RequestQuery
 from pydantic import Field
 
 from connectors.contract import Connector
 from service import ids
 from service.access.keys import Scope
+from service.api import answers, exports
 from service.api.auth import ReadsKpis
 from service.api.models import CampaignId, Instant, Query, Zone
 from service.api.state import Parts
@@ -26,11 +27,10 @@ from service.kpi.catalogue import ALIASES, CATALOGUE
 from service.registry import checks
 from service.registry.checks import nearest
 from service.reports.answer import AnswerOut
-from service.reports.campaign import COMPARISONS, DIMENSIONS, PlatformNotes, Question, campaign_kpis
+from service.reports.campaign import COMPARISONS, DIMENSIONS, PlatformNotes, Question
 
 router = APIRouter(prefix="/v1/campaigns", tags=["kpis"])
 
-_encode = msgspec.json.Encoder().encode
 _REF = "#/components/schemas/{name}"
 
 
@@ -79,21 +79,23 @@ class KpiQuery(RangeQuery):
     dimensions: str | None = Field(None, max_length=200, description="`platform`, `tier`, or both")
     compare: str | None = Field(None, max_length=40, description="`previous_period`")
     level: float = Field(0.95, ge=0.5, le=0.999, description="confidence level of the intervals")
+    form: str | None = Field(
+        None, alias="format", max_length=20, description="`json`, `csv` or `ndjson`; default: what `Accept` prefers"
+    )
 
 
 @router.get(
     "/{campaign}/kpis",
     operation_id="getCampaignKpis",
     response_class=Response,
-    responses={
-        200: {
-            "description": "The answer",
-            "content": {"application/json": {"schema": {"$ref": _REF.format(name="AnswerOut")}}},
-        }
-    },
+    responses=answers.declared(_REF.format(name="AnswerOut")),
 )
 async def get_campaign_kpis(
-    campaign: CampaignId, asked: Annotated[KpiQuery, RequestQuery()], caller: ReadsKpis, parts: Parts
+    request: Request,
+    campaign: CampaignId,
+    asked: Annotated[KpiQuery, RequestQuery()],
+    caller: ReadsKpis,
+    parts: Parts,
 ) -> Response:
     """Answer how a campaign is doing: values with intervals, states and reasons, compared and as of any instant."""
     campaign_id = ids.read("campaign", campaign)
@@ -103,16 +105,10 @@ async def get_campaign_kpis(
         costs=caller.principal.may(Scope.COSTS_READ),
         evidence=address if caller.principal.may(Scope.PROVENANCE_READ) else None,
     )
-    async with parts.db.snapshot(caller.workspace_id) as connection:
-        answer = await campaign_kpis(
-            connection,
-            caller.workspace_id,
-            campaign_id,
-            question,
-            platform_notes(parts.connectors),
-            parts.context.now(),
-        )
-    return Response(_encode(answer), media_type="application/json")
+    form = _one_of(asked.form, tuple(exports.FORMS), "?format") if asked.form else None
+    return await answers.answered(
+        request, caller, parts, campaign_id, question, platform_notes(parts.connectors), form
+    )
 
 
 def platform_notes(connectors: Any) -> PlatformNotes:

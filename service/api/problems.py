@@ -85,6 +85,13 @@ _ENTRIES = (
         text="The request is readable and means nothing here; `errors` says where and what would be right.",
     ),
     Kind(
+        code="too-many-requests",
+        status=429,
+        title="Too many requests",
+        text="`RateLimit` says what is left for the key, `Retry-After` when there is more.",
+        retryable=True,
+    ),
+    Kind(
         code="internal",
         status=500,
         title="Internal error",
@@ -108,6 +115,7 @@ _BY_ERROR: Mapping[type[errors.TallybookError], str] = {
     errors.Forbidden: "forbidden",
     errors.TooLarge: "too-large",
     errors.Gone: "gone",
+    errors.TooMany: "too-many-requests",
     errors.Busy: "unavailable",
     errors.Misconfigured: "internal",
     SealBroken: "internal",

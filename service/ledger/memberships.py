@@ -196,7 +196,7 @@ async def record_version(
         version.archived,
     )
     await _reassign_all(raw, posting, campaign_id)
-    await close_posting(connection, posting, context)
+    await close_posting(connection, posting, context, shaped=[campaign_id])
     return int(number)
 
 
@@ -206,9 +206,10 @@ async def reassign_campaigns(
     """Decide campaigns anew after what their rules look at changed (the profiles of a creator)."""
     posting = await open_posting(connection, workspace_id, context, cause="campaign", exclusive=True)
     raw = await driver(connection)
-    for campaign_id in sorted(campaign_ids):
+    decided = sorted(campaign_ids)
+    for campaign_id in decided:
         await _reassign_all(raw, posting, campaign_id)
-    await close_posting(connection, posting, context)
+    await close_posting(connection, posting, context, shaped=decided)
 
 
 async def _reassign_all(connection: asyncpg.Connection[Any], posting: Posting, campaign_id: UUID) -> None:

@@ -58,6 +58,8 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     """What is asked. Empty ``metrics`` are those the campaign's kind opens on; ``range_from`` and ``range_to`` are
     inclusive local days, or instants (then half-open); with them ``preset`` is None. Without ``costs`` what was spent
     is suppressed. ``evidence`` is the address below which each KPI has its provenance (None: not to be linked).
+    ``known`` are number and time of the posting to name as the newest, where a later one has nothing to do with the
+    campaign.
     """
 
     metrics: tuple[str, ...] = ()
@@ -72,6 +74,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     level: float = 0.95
     costs: bool = True
     evidence: str | None = None
+    known: tuple[int, datetime] | None = None
 
 
 class PlatformNotes(msgspec.Struct, frozen=True, kw_only=True):
@@ -158,10 +161,13 @@ async def understand(
     if row is None:
         raise NotFound("no such campaign")
     knowledge = await history.knowledge(raw, workspace_id, question.as_of, now)
+    if question.known is not None:
+        posting, recorded_at = question.known
+        knowledge = msgspec.structs.replace(knowledge, posting=posting, recorded_at=recorded_at)
     version = await history.campaign_version(raw, workspace_id, campaign_id, knowledge.number)
     kpis = _kpis(question.metrics, version.kind)
     zone = question.timezone or row["zone"]
-    period = _period(question, zone, version, knowledge.clock)
+    period = period_of(question, zone, Flight(first=version.starts, last=version.ends), knowledge.clock)
     members = await history.members(raw, workspace_id, campaign_id, knowledge.number)
     needed = dict.fromkeys(key for kpi in kpis for key in kpi.needs)
     return Asked(
@@ -197,8 +203,8 @@ def _pointed(error: Invalid, pointer: str) -> Invalid:
     return Invalid(str(error), pointer=pointer, code=error.code, allowed=error.allowed, nearest=error.nearest)
 
 
-def _period(question: Question, zone: str, version: CampaignVersion, clock: datetime) -> Period:
-    flight = Flight(first=version.starts, last=version.ends)
+def period_of(question: Question, zone: str, flight: Flight, clock: datetime) -> Period:
+    """Return the range of a question at an instant. Raises :class:`Invalid` with its pointer."""
     first, last = question.range_from, question.range_to
     try:
         if first is None or last is None:
