@@ -1,4 +1,4 @@
-"""``python -m benchmarks [ingest|ack|freshness|kpi|cached|memory|all]``: measure, print a table, write ``results.json``.
+"""``python -m benchmarks [ingest|ack|freshness|kpi|cached|memory|all]``: measure, print, write ``results.json``.
 
 ``QUICK=1`` in the environment measures less: about three minutes on two free cores. The file holds the last run alone.
 """

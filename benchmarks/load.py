@@ -1,4 +1,4 @@
-"""The load program: signed webhooks, or one request again and again, over raw sockets, as fast as they are answered or at a steady rate.
+"""The load program: signed webhooks, or one request again and again, as fast as answered or at a steady rate.
 
 Everything is rendered and signed before the clock starts, and an answer is looked at as bytes, so that the program
 costs little beside what it measures; it says what it cost. Run as a program it takes its orders as lines.

@@ -1,4 +1,4 @@
-"""How an answer about a campaign leaves: not at all where the caller has it already, else in the form that is asked for.
+"""How an answer about a campaign leaves: not at all where the caller has it already, else in the form asked for.
 
 The tag is told before any number is read, in the same snapshot as the answer.
 """

@@ -24,12 +24,14 @@ from service.api import (
     sources,
     strategies,
     subjects,
+    tokens,
     uploads,
     webhooks,
     workspaces,
 )
 from service.api.cors import Cors
 from service.api.edge import Edge
+from service.api.idempotency import Idempotency
 from service.api.limits import Budgets, Limits
 from service.api.unchanged import Unchanged
 from service.context import Context
@@ -40,6 +42,7 @@ PUBLIC: tuple[APIRouter, ...] = (
     webhooks.router,
     workspaces.router,
     keys.router,
+    tokens.router,
     strategies.router,
     campaigns.router,
     sources.router,
@@ -83,7 +86,7 @@ class Api(FastAPI):
     def _fronted(self, app: ASGIApp) -> ASGIApp:
         """Put in front of the routes what frontends need of all of them."""
         budgets = Budgets(self._settings.requests_per_minute, self._context)
-        return Cors(Limits(Unchanged(app, self._context), budgets), self._settings.cors_origins)
+        return Cors(Limits(Unchanged(Idempotency(app), self._context), budgets), self._settings.cors_origins)
 
     def openapi(self) -> dict[str, Any]:
         """Return the document, made once."""

@@ -106,9 +106,7 @@ async def get_campaign_kpis(
         evidence=address if caller.principal.may(Scope.PROVENANCE_READ) else None,
     )
     form = _one_of(asked.form, tuple(exports.FORMS), "?format") if asked.form else None
-    return await answers.answered(
-        request, caller, parts, campaign_id, question, platform_notes(parts.connectors), form
-    )
+    return await answers.answered(request, caller, parts, campaign_id, question, platform_notes(parts.connectors), form)
 
 
 def platform_notes(connectors: Any) -> PlatformNotes:

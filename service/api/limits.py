@@ -49,9 +49,7 @@ class Budgets:
     def require(self, scope: MutableMapping[str, Any], key_id: UUID) -> None:
         """Take one request. Raises :class:`TooMany`."""
         if not self.spend(scope, key_id):
-            raise TooMany(
-                f"this key may ask {self._quota} times a minute", _WINDOW * (1 - scope[_LEFT]) / self._quota
-            )
+            raise TooMany(f"this key may ask {self._quota} times a minute", _WINDOW * (1 - scope[_LEFT]) / self._quota)
 
     def headers(self, level: float) -> list[tuple[bytes, bytes]]:
         """Return what is said of a bucket with so much left."""

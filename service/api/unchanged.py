@@ -29,6 +29,8 @@ from service.db.faults import DATABASE_ERRORS
 
 _REMEMBER = "tallybook.remember"
 _MOST = 10_000
+_AT_ONCE = 2
+"""Looks of one workspace at a time: while one is on its way, the answers of the other are written."""
 _BELOW = "/v1/campaigns/"
 _ASKED = (b"authorization", b"accept", b"if-none-match")
 _SEE = sa.text("""
@@ -66,36 +68,38 @@ class Seen(NamedTuple):
 
 
 class Looks:
-    """Looks at the database that requests share: whoever asks while one is under way waits for the next."""
+    """Looks at the database that requests share: who asks while enough are under way waits for the next, with others."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
         self._waiting: dict[UUID, list[tuple[UUID, bytes, asyncio.Future[Seen]]]] = defaultdict(list)
-        self._tasks: dict[UUID, asyncio.Task[None]] = {}
+        self._tasks: dict[UUID, set[asyncio.Task[None]]] = defaultdict(set)
 
     async def see(self, workspace_id: UUID, campaign_id: UUID, key_hash: bytes) -> Seen:
         """Return what a look that begins now finds. Raises what the database does."""
         future: asyncio.Future[Seen] = asyncio.get_running_loop().create_future()
         self._waiting[workspace_id].append((campaign_id, key_hash, future))
-        if workspace_id not in self._tasks:
-            self._tasks[workspace_id] = asyncio.create_task(self._look(workspace_id))
+        running = self._tasks[workspace_id]
+        if len(running) < _AT_ONCE:
+            task = asyncio.create_task(self._look(workspace_id))
+            running.add(task)
+            task.add_done_callback(partial(self._ended, workspace_id))
         return await future
 
-    async def _look(self, workspace_id: UUID) -> None:
-        try:
-            while waiting := self._waiting.pop(workspace_id, None):
-                try:
-                    seen = await self._ask(workspace_id, waiting)
-                except DATABASE_ERRORS as error:
-                    for *_, future in waiting:
-                        if not future.done():
-                            future.set_exception(error)
-                    continue
-                for *_, future in waiting:
-                    if not future.done():
-                        future.set_result(seen)
-        finally:
+    def _ended(self, workspace_id: UUID, task: asyncio.Task[None]) -> None:
+        running = self._tasks[workspace_id]
+        running.discard(task)
+        if not running:
             del self._tasks[workspace_id]
+
+    async def _look(self, workspace_id: UUID) -> None:
+        while waiting := self._waiting.pop(workspace_id, None):
+            try:
+                seen: Seen | BaseException = await self._ask(workspace_id, waiting)
+            except DATABASE_ERRORS as error:
+                seen = error
+            for *_, future in waiting:
+                _settle(future, seen)
 
     async def _ask(self, workspace_id: UUID, waiting: list[tuple[UUID, bytes, Any]]) -> Seen:
         names = {"campaigns": list({one[0] for one in waiting} | {_EVERY}), "keys": list({one[1] for one in waiting})}
@@ -105,6 +109,15 @@ class Looks:
             {row.campaign_id: row.posting for row in rows if row.key_hash is None},
             frozenset(row.key_hash for row in rows if row.key_hash is not None),
         )
+
+
+def _settle(future: asyncio.Future[Seen], seen: Seen | BaseException) -> None:
+    if future.done():
+        return
+    if isinstance(seen, BaseException):
+        future.set_exception(seen)
+    else:
+        future.set_result(seen)
 
 
 class Unchanged:
@@ -129,13 +142,18 @@ class Unchanged:
 
     async def _stands(self, scope: Scope, kept: Kept, asked: Mapping[bytes, bytes]) -> bool:
         """Tell whether an answer is still the answer; the routes find out what it is where it is not."""
-        if not has(kept.headers["ETag"], asked[b"if-none-match"].decode("latin-1")) or self._context.now() >= kept.until:
+        if (
+            not has(kept.headers["ETag"], asked[b"if-none-match"].decode("latin-1"))
+            or self._context.now() >= kept.until
+        ):
             return False
         try:
             seen = await self._looks_of(scope).see(kept.workspace_id, kept.campaign_id, kept.key_hash)
         except DATABASE_ERRORS:
             return False
-        if kept.key_hash not in seen.keys or (kept.posting is not None and seen.newest(kept.campaign_id) != kept.posting):
+        if kept.key_hash not in seen.keys or (
+            kept.posting is not None and seen.newest(kept.campaign_id) != kept.posting
+        ):
             return False
         return bool(scope[BUDGETS].spend(scope, kept.key_id))
 

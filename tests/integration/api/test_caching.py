@@ -80,9 +80,7 @@ async def test_an_answer_that_stands_is_304_without_being_computed(
         assert (full.status_code, full.headers["etag"], full.content) == (200, tag, first.content)
 
 
-async def test_equal_tags_are_equal_bytes_while_the_clock_goes_on(
-    desk: Desk, things: Things, clock: Clock
-) -> None:
+async def test_equal_tags_are_equal_bytes_while_the_clock_goes_on(desk: Desk, things: Things, clock: Clock) -> None:
     met: dict[str, bytes] = {}
     tags: dict[str, set[str]] = {query: set() for query in QUERIES}
     for _ in range(12):
@@ -106,9 +104,7 @@ async def test_a_day_later_last_week_is_another(desk: Desk, things: Things, cloc
 async def test_a_posting_ends_the_tags_of_the_campaigns_that_it_shapes(
     office: Office, desk: Desk, things: Things
 ) -> None:
-    other = await desk.post(
-        "/v1/sources", {"connector": "files", "name": "O", "platform": "other", "options": OPTIONS}
-    )
+    other = await desk.post("/v1/sources", {"connector": "files", "name": "O", "platform": "other", "options": OPTIONS})
     tag = (await ask(desk, things, SETTLED)).headers["etag"]
     before = await desk.get(f"/v1/campaigns/{things.campaign}/kpis?{SETTLED}")
     await upload(office, desk, other["id"], b"Id,By,Likes,Shown\nz1,eve,9,900\n")
@@ -133,9 +129,7 @@ async def test_a_new_member_and_new_rules_end_a_tag(office: Office, desk: Desk, 
 
 async def test_followers_of_a_profile_end_the_tags_of_all(office: Office, desk: Desk, things: Things) -> None:
     options = OPTIONS | {"columns": {"followers": "Fans"}, "subject_type": "profile"}
-    other = await desk.post(
-        "/v1/sources", {"connector": "files", "name": "O", "platform": "other", "options": options}
-    )
+    other = await desk.post("/v1/sources", {"connector": "files", "name": "O", "platform": "other", "options": options})
     tag = (await ask(desk, things, SETTLED)).headers["etag"]
     await upload(office, desk, other["id"], b"Id,By,Fans\nada,ada,900\n")
     assert (await ask(desk, things, SETTLED, tag)).status_code == 200
@@ -204,9 +198,7 @@ async def test_a_pinned_answer_keeps_its_tag(office: Office, desk: Desk, things:
 
 async def test_the_answer_names_the_posting_that_shaped_it(office: Office, desk: Desk, things: Things) -> None:
     before = (await ask(desk, things, "range=lifetime&metrics=likes")).json()["meta"]
-    other = await desk.post(
-        "/v1/sources", {"connector": "files", "name": "O", "platform": "other", "options": OPTIONS}
-    )
+    other = await desk.post("/v1/sources", {"connector": "files", "name": "O", "platform": "other", "options": OPTIONS})
     await upload(office, desk, other["id"], b"Id,By,Likes,Shown\nz1,eve,9,900\n")
     after = (await ask(desk, things, "range=lifetime&metrics=likes")).json()
     assert (after["meta"]["as_of"], after["meta"]["posting"]) == (before["as_of"], before["posting"])
