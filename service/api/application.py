@@ -18,6 +18,7 @@ from service.api import (
     keys,
     kpi_trails,
     kpis,
+    live,
     openapi,
     operations,
     problems,
@@ -52,6 +53,7 @@ PUBLIC: tuple[APIRouter, ...] = (
     deliveries.router,
     kpis.router,
     kpi_trails.router,
+    live.router,
     capabilities.router,
 )
 _ALWAYS: tuple[APIRouter, ...] = (operations.router, problems.router)

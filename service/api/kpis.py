@@ -136,15 +136,16 @@ def over_range(asked: RangeQuery) -> Question:
 def _question(asked: KpiQuery) -> Question:
     return msgspec.structs.replace(
         over_range(asked),
-        metrics=tuple(_words(asked.metrics)),
+        metrics=tuple(words(asked.metrics)),
         granularity=Grain(_one_of(asked.granularity, tuple(grain.value for grain in Grain), "?granularity")),
-        dimensions=tuple(dict.fromkeys(_one_of(word, DIMENSIONS, "?dimensions") for word in _words(asked.dimensions))),
+        dimensions=tuple(dict.fromkeys(_one_of(word, DIMENSIONS, "?dimensions") for word in words(asked.dimensions))),
         compare=_one_of(asked.compare, COMPARISONS, "?compare") if asked.compare else None,
         level=asked.level,
     )
 
 
-def _words(text: str | None) -> list[str]:
+def words(text: str | None) -> list[str]:
+    """Return the words of a list."""
     return [word.strip() for word in text.split(",") if word.strip()] if text else []
 
 
@@ -184,4 +185,4 @@ def _edge(text: str, pointer: str) -> date | datetime:
     return found
 
 
-__all__ = ["ALIASES", "CATALOGUE", "RangeQuery", "components", "over_range", "platform_notes", "router"]
+__all__ = ["ALIASES", "CATALOGUE", "RangeQuery", "components", "over_range", "platform_notes", "router", "words"]

@@ -160,6 +160,25 @@ def problem(
     )
 
 
+def example(status: int) -> dict[str, Any]:
+    """Return a problem of a status, for the OpenAPI document."""
+    kind, request_id = _BY_STATUS[status], "0197a3c2-7b5e-7d10-8a3f-1c9e5b7d2f40"
+    mistake = Mistake(
+        pointer="?metrics/0", code="unknown_metric", detail="no such KPI", allowed=[], did_you_mean="ctr"
+    )
+    return Problem(
+        type=f"/problems/{kind.code}",
+        title=kind.title,
+        status=status,
+        detail=kind.text,
+        instance=f"urn:uuid:{request_id}",
+        code=kind.code,
+        request_id=request_id,
+        retryable=kind.retryable,
+        errors=[mistake] if kind.code == "invalid" else [],
+    ).model_dump()
+
+
 def install(app: FastAPI) -> None:
     """Answer every error of ``app`` with a problem."""
     app.add_exception_handler(errors.TallybookError, _on_own)

@@ -27,6 +27,8 @@ from service.context import Context
 from service.db.engine import Database
 from service.db.faults import DATABASE_ERRORS
 
+LOOKS = "tallybook.looks"
+"""Where the shared looks are in the scope of a request below a campaign."""
 _REMEMBER = "tallybook.remember"
 _MOST = 10_000
 _AT_ONCE = 2
@@ -138,6 +140,7 @@ class Unchanged:
                 await _say(scope, send, kept)
                 return
             scope[_REMEMBER] = partial(self._remember, name)
+            scope[LOOKS] = self._looks_of(scope)
         await self._app(scope, receive, send)
 
     async def _stands(self, scope: Scope, kept: Kept, asked: Mapping[bytes, bytes]) -> bool:
@@ -151,11 +154,8 @@ class Unchanged:
             seen = await self._looks_of(scope).see(kept.workspace_id, kept.campaign_id, kept.key_hash)
         except DATABASE_ERRORS:
             return False
-        if kept.key_hash not in seen.keys or (
-            kept.posting is not None and seen.newest(kept.campaign_id) != kept.posting
-        ):
-            return False
-        return bool(scope[BUDGETS].spend(scope, kept.key_id))
+        follows = kept.posting is None or seen.newest(kept.campaign_id) == kept.posting
+        return follows and kept.key_hash in seen.keys and bool(scope[BUDGETS].spend(scope, kept.key_id))
 
     def _looks_of(self, scope: Scope) -> Looks:
         if self._looks is None:
