@@ -38,6 +38,7 @@ from service.reports.standing import QUARTER, after, standing
 router = APIRouter(prefix="/v1/campaigns", tags=["kpis"])
 
 STOPPING = "tallybook.stopping"
+_PASSING: tuple[type[BaseException], ...] = (*DATABASE_ERRORS, Busy, NotFound)
 PER_KEY = 10
 """Streams of one key in one process."""
 PER_PROCESS = 300
@@ -168,7 +169,7 @@ class Watch:
         try:
             new = await self._ask()
             taken_back = await self._taken_back(tuple(changed(old, new)), old.meta.posting)
-        except (*DATABASE_ERRORS, Busy, NotFound):
+        except _PASSING:
             return []
         self._answer = new
         news = changed(old, new)

@@ -38,7 +38,9 @@ def finished(document: dict[str, Any], app: FastAPI) -> dict[str, Any]:
     schemas["Problem"] = problem
     schemas.update(kpis.components() | kpi_trails.components())
     components["schemas"] = dict(sorted(schemas.items()))
-    components["responses"] = {_name(status): _exemplified(answer, status) for status, answer in problems.DECLARED.items()}
+    components["responses"] = {
+        _name(status): _exemplified(answer, status) for status, answer in problems.DECLARED.items()
+    }
     scopes = _scopes(app)
     for path, operations in document["paths"].items():
         for method, operation in operations.items():

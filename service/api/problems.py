@@ -163,9 +163,7 @@ def problem(
 def example(status: int) -> dict[str, Any]:
     """Return a problem of a status, for the OpenAPI document."""
     kind, request_id = _BY_STATUS[status], "0197a3c2-7b5e-7d10-8a3f-1c9e5b7d2f40"
-    mistake = Mistake(
-        pointer="?metrics/0", code="unknown_metric", detail="no such KPI", allowed=[], did_you_mean="ctr"
-    )
+    mistake = Mistake(pointer="?metrics/0", code="unknown_metric", detail="no such KPI", allowed=[], did_you_mean="ctr")
     return Problem(
         type=f"/problems/{kind.code}",
         title=kind.title,

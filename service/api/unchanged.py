@@ -45,7 +45,7 @@ _EVERY = UUID(int=0)
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True):
-    """An answer that was given: from which posting it follows (None: it is pinned), for whom, until when it may stand."""
+    """An answer that was given: the posting it follows from (None: it is pinned), for whom, and how long it may stand."""
 
     workspace_id: UUID
     campaign_id: UUID
@@ -70,7 +70,7 @@ class Seen(NamedTuple):
 
 
 class Looks:
-    """Looks at the database that requests share: who asks while enough are under way waits for the next, with others."""
+    """Looks at the database that requests share: who asks while enough are under way waits for the next."""
 
     def __init__(self, db: Database) -> None:
         self._db = db

@@ -43,7 +43,11 @@ def test_the_client_compiles_without_casts(place: Path) -> None:
 
 
 def test_the_compiler_sees_mistakes(place: Path) -> None:
-    wrong = {"metric.value;": "metric.valu;", 'scopes: ["kpis:read"]': 'scopes: ["kpis:rea"]', "| null = metric.reason": "= metric.reason"}
+    wrong = {
+        "metric.value;": "metric.valu;",
+        'scopes: ["kpis:read"]': 'scopes: ["kpis:rea"]',
+        "| null = metric.reason": "= metric.reason",
+    }
     client = (HERE / "client.ts").read_text(encoding="utf-8")
     for right, mistake in wrong.items():
         assert right in client

@@ -106,7 +106,7 @@ async def test_secrets_in_answers_are_kept_sealed(office: Office, desk: Desk) ->
         kept = (await connection.execute(sa.text("select * from idempotency_keys"))).one()
     assert made.json()["token"].encode() not in kept.body
     assert b"token" not in kept.body
-    assert b"a" not in {kept.name_hash}
+    assert kept.name_hash != b"a"
 
 
 async def test_names_that_are_none(office: Office, desk: Desk) -> None:

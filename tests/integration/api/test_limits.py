@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -22,7 +23,7 @@ def clock() -> Clock:
 
 @pytest_asyncio.fixture
 async def office(database_url: str, clock: Clock) -> AsyncIterator[Office]:
-    more = {"requests_per_minute": 6, "cors_origins": (APP, "http://localhost:5173")}
+    more: Any = {"requests_per_minute": 6, "cors_origins": (APP, "http://localhost:5173")}
     async with open_office(database_url, clock.context, **more) as opened:
         yield opened
 

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import msgspec
 import pytest
 import pytest_asyncio
 
@@ -128,7 +129,9 @@ async def test_a_snapshot_then_what_changes(office: Office, desk: Desk, things: 
         assert int(number) == delta["posting"] > answer["meta"]["posting"]
 
 
-async def test_what_another_process_posts_is_seen(office: Office, desk: Desk, things: Things, database_url: str) -> None:
+async def test_what_another_process_posts_is_seen(
+    office: Office, desk: Desk, things: Things, database_url: str
+) -> None:
     async with watching(desk, things) as reader, open_office(database_url) as second:
         await reader.until("snapshot")
         await desk.ask("POST", f"/v1/sources/{things.source}/uploads?filename=b.csv", content=MORE)
@@ -156,15 +159,14 @@ async def test_what_was_taken_back_is_told_with_its_cause(office: Office, desk: 
         "columns": {"likes": "Likes"}, "kinds": {"likes": "period"}, "id_column": "Id", "subject_type": "post",
         "instant_column": "Day", "window": "day",
     }  # fmt: skip
-    made = await desk.post(
-        "/v1/sources", {"connector": "files", "name": "Days", "platform": "grams", "account": "d", "options": body}
-    )
+    made = await desk.post("/v1/sources", {"connector": "files", "name": "Days", "platform": "daily", "options": body})
+    flight = {"name": "D", "kind": "broad", "starts": "2026-06-01", "ends": "2026-07-15"}
+    campaign = await desk.post("/v1/campaigns", flight | {"rules": [{"platform": "daily"}]})
+    things = msgspec.structs.replace(things, campaign=campaign["id"])
     days = b"Id,Day,Likes\nq1,2026-06-03,%d\n"
 
     async def say(value: int) -> None:
-        sent = await desk.ask(
-            "POST", f"/v1/sources/{made['id']}/uploads?filename={value}.csv", content=days % value
-        )
+        sent = await desk.ask("POST", f"/v1/sources/{made['id']}/uploads?filename={value}.csv", content=days % value)
         assert sent.status_code == 202, sent.text
         await read_all(office)
 
@@ -191,7 +193,9 @@ async def test_a_slow_reader_gets_the_newest(office: Office, desk: Desk, things:
         await asyncio.sleep(0.2)
         reader.room.set()
         async with asyncio.timeout(20):
-            while not any(kind == "delta" and data["totals"]["likes"]["value"] == 13 for kind, _, data in reader.events()):
+            while not any(
+                kind == "delta" and data["totals"]["likes"]["value"] == 13 for kind, _, data in reader.events()
+            ):
                 reader.news.clear()
                 await reader.news.wait()
         assert sum(kind == "delta" for kind, _, _ in reader.events()) <= 3

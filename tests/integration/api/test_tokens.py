@@ -80,9 +80,7 @@ async def test_another_campaign_is_none(desk: Desk, things: Things) -> None:
     body = {"name": "Second", "kind": "broad", "starts": "2026-06-01", "ends": "2026-07-15"}
     second = await desk.post("/v1/campaigns", body)
     page = await browser(desk, things)
-    told = {
-        (await page.problem(404, "GET", kpis(one)))["detail"] for one in (second["id"], "cmp_" + "0" * 32, "cmp_x")
-    }
+    told = {(await page.problem(404, "GET", kpis(one)))["detail"] for one in (second["id"], "cmp_" + "0" * 32, "cmp_x")}
     assert told == {"no such campaign"}
 
 
@@ -111,12 +109,21 @@ async def test_it_ends_with_its_key(office: Office, desk: Desk, things: Things) 
 async def test_a_key_gives_no_more_than_it_has(office: Office, desk: Desk, things: Things) -> None:
     reader = await office.caller(desk, [Scope.KPIS_READ])
     body: dict[str, Any] = {"campaigns": [things.campaign]}
-    assert "costs:read" in (await reader.problem(403, "POST", "/v1/tokens", body | {"scopes": ["costs:read"]}))["detail"]
+    assert (
+        "costs:read" in (await reader.problem(403, "POST", "/v1/tokens", body | {"scopes": ["costs:read"]}))["detail"]
+    )
     for scope in ("admin", "registry:write"):
         await desk.problem(403, "POST", "/v1/tokens", body | {"scopes": [scope]})
     unknown = await desk.problem(422, "POST", "/v1/tokens", {"campaigns": ["cmp_" + "0" * 32]})
     assert unknown["errors"][0]["code"] == "unknown_id"
-    for wrong in ({"seconds": 901}, {"seconds": 9}, {"campaigns": []}, {"scopes": []}, {"lasting": 1}):
+    wrongs: tuple[dict[str, Any], ...] = (
+        {"seconds": 901},
+        {"seconds": 9},
+        {"campaigns": []},
+        {"scopes": []},
+        {"lasting": 1},
+    )
+    for wrong in wrongs:
         await desk.problem(422, "POST", "/v1/tokens", body | wrong)
     other = await office.workspace("Other")
     await other.problem(422, "POST", "/v1/tokens", body)
