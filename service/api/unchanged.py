@@ -45,7 +45,7 @@ _EVERY = UUID(int=0)
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True):
-    """An answer that was given: the posting it follows from (None: it is pinned), for whom, and how long it may stand."""
+    """An answer that was given: the posting it follows from (None: pinned), for whom, and until when it may stand."""
 
     workspace_id: UUID
     campaign_id: UUID
