@@ -46,12 +46,18 @@ async def serving(words: tuple[str, ...], port: int, environ: Mapping[str, str])
 
 
 async def _answers(port: int) -> bool:
+    """Tell whether a request is answered, whatever with: a socket may listen before its application has started."""
     try:
-        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
     except OSError:
         return False
-    writer.close()
-    return True
+    writer.write(b"GET /healthz HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n")
+    try:
+        return bool(await reader.read())
+    except OSError:
+        return False
+    finally:
+        writer.close()
 
 
 def service_words(port: int, roles: str = "api") -> tuple[str, ...]:

@@ -18,7 +18,9 @@ from benchmarks.pages import AT
 from benchmarks.plan import NARROW, SOURCES
 from connectors.contract import Kind
 from service.ledger import statements
+from service.ledger.facts import TIMELESS
 from service.ledger.readings import SeriesKey, series_id
+from service.ledger.rows import iso
 from service.ledger.series import Cause
 
 DAYS = 200
@@ -33,14 +35,20 @@ _ID = "('01970000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid"
 _TAG = f"'campaign' || (n / {MEMBERS})"
 _NUMBERS = ", ".join(f"((n * {7 + place} + d * 13) % {900 - 100 * place})::bigint" for place in range(len(NARROW)))
 _SUBJECTS = f"""
-insert into subjects (workspace_id, subject_id, platform, external_id, type, batch, facts)
+insert into subjects (workspace_id, subject_id, platform, external_id, type, batch, facts, observed_at)
 select $1, {_ID}, ($4::text[])[1 + n % {len(PLATFORMS)}], 'subject-' || n, 'post', $5,
-  jsonb_build_object('hashtags', jsonb_build_array($6::text, jsonb_build_array({_TAG})))
+  jsonb_build_object('hashtags', jsonb_build_array($6::text, jsonb_build_array({_TAG})),
+    ($8::text[])[1 + n % {SOURCES}], jsonb_build_array($9::text, true)), $7
 from generate_series($2::integer, $3::integer - 1) as n
 """  # noqa: S608 - constants of this file
 _FACTS = f"""
 insert into subject_facts (workspace_id, subject_id, name, batch, observed_at, value)
 select $1, {_ID}, 'hashtags', $4, $5, jsonb_build_array({_TAG}) from generate_series($2::integer, $3::integer - 1) as n
+"""  # noqa: S608 - as above
+_NAMED = f"""
+insert into subject_facts (workspace_id, subject_id, name, batch, observed_at, value)
+select $1, {_ID}, ($6::text[])[1 + n % {SOURCES}], $4, $5, 'true'::jsonb
+from generate_series($2::integer, $3::integer - 1) as n
 """  # noqa: S608 - as above
 _MEMBERSHIPS = f"""
 insert into memberships (workspace_id, campaign_id, subject_id, batch, sign, version)
@@ -95,12 +103,14 @@ async def fill(connection: Any, books: Books, entries: int) -> int:
     numbers = [series_id(source.bytes, _KEY) for source in books.office.sources]
     await connection.execute(_SERIES, workspace_id, numbers, list(books.office.sources))
     seen = AT.isoformat(timespec="microseconds")
+    named = [f"source:{source.hex}" for source in books.office.sources]
     for number in range(DAYS):
         batch = _BATCH + books.postings
         async with connection.transaction():
             if number == 0:
-                await connection.execute(_SUBJECTS, *span, list(PLATFORMS), batch, seen)
+                await connection.execute(_SUBJECTS, *span, list(PLATFORMS), batch, seen, AT, named, iso(TIMELESS))
                 await connection.execute(_FACTS, *span, batch, AT)
+                await connection.execute(_NAMED, *span, batch, TIMELESS, named)
                 await connection.execute(_MEMBERSHIPS, *span, list(books.office.campaigns), batch)
             day = AT.date() - timedelta(days=DAYS - number)
             await connection.execute(_ENTRIES, *span, day, numbers, batch, AT, number)

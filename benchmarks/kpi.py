@@ -22,11 +22,12 @@ from benchmarks.pages import AT
 from benchmarks.plan import Sizes
 from benchmarks.worker_process import Statements
 from service import context as contexts
-from service.api.kpis import platform_notes
+from service.api.kpi_answers import platform_notes
 from service.api.state import Services
 from service.app import open_services
 from service.ledger.verify import verify
-from service.reports.campaign import Question, campaign_kpis
+from service.reports.campaign import campaign_kpis
+from service.reports.question import Question
 
 _DAYS = 90
 _METRICS = ("impressions", "clicks_link", "engagements", "ctr", "er_impressions")

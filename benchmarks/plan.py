@@ -21,7 +21,8 @@ PROCESSES = 2
 class Sizes(msgspec.Struct, frozen=True, kw_only=True):
     """The sizes of one run. ``rounds`` is how often each thing is measured; ``singer_rows`` what the slowest peer gets.
 
-    ``small`` and ``large`` count ledger entries; times are seconds. No ``wide_rows`` leave out the wide ingestion.
+    ``small`` and ``large`` count ledger entries, ``worlds`` simulated platforms; times are seconds. No ``wide_rows``
+    leave out the wide ingestion.
     """
 
     rounds: int
@@ -36,6 +37,7 @@ class Sizes(msgspec.Struct, frozen=True, kw_only=True):
     large: int
     questions: int
     memory_rows: int
+    worlds: int
 
 
 FULL = Sizes(
@@ -51,6 +53,7 @@ FULL = Sizes(
     large=20_000_000,
     questions=200,
     memory_rows=5_000_000,
+    worlds=5,
 )
 QUICK = Sizes(
     rounds=3,
@@ -65,4 +68,5 @@ QUICK = Sizes(
     large=200_000,
     questions=40,
     memory_rows=100_000,
+    worlds=1,
 )

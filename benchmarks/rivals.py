@@ -6,9 +6,9 @@ the landing: the same route, the same signature check, and then one INSERT for e
 
 from __future__ import annotations
 
-import hashlib
+import asyncio
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -17,12 +17,12 @@ import msgspec
 from fastapi import FastAPI
 
 from benchmarks.office import CONNECTORS
-from service import serve, settings, telemetry
+from connectors.contract import Delivery
+from service import memory, serve, settings, telemetry
 from service.app import build
 from service.commands.running import drive
-from service.inbox.land import Lander, kept_headers
-from service.inbox.store import Kept, Landed, key_hash
-from service.records import SourceRow
+from service.inbox.land import Lander, landing
+from service.inbox.store import Kept, Landed, Landing, Origin
 from service.serve_protocol import Limits
 
 TABLE = """
@@ -57,26 +57,16 @@ class OneInsert(Lander):
 
     pool: asyncpg.Pool[Any]
 
-    async def land(
-        self,
-        source: SourceRow,
-        *,
-        key: str,
-        body: bytes,
-        channel: str = "webhook",
-        headers: Mapping[str, str] | None = None,
-        request: Mapping[str, str] | None = None,
-        options: Mapping[str, Any] | None = None,
-    ) -> Landed:
-        """Insert one row and return once that is committed."""
-        delivery_id = self._context.new_id()
-        texts = (
-            msgspec.json.encode(part).decode() for part in (source.options, kept_headers(headers or {}), request or {})
-        )
-        hashes = (hashlib.sha256(body).digest(), key_hash(f"{channel}:{key}"))
-        place = (source.workspace_id, self._context.now(), delivery_id, source.source_id, channel, source.connector)
-        await self.pool.execute(_INSERT, *place, *texts, body, *hashes)
-        return Landed(delivery_id=delivery_id, outcome=Kept.STORED)
+    def submit(self, origin: Origin, delivery: Delivery, key: str) -> asyncio.Future[Landed]:
+        """Insert one row; what is returned tells when that is committed."""
+        return asyncio.ensure_future(self._insert(landing(origin, delivery, key, self._context)))
+
+    async def _insert(self, new: Landing) -> Landed:
+        origin = new.origin
+        place = (origin.workspace_id, new.received_at, new.delivery_id, origin.source_id, origin.channel)
+        texts = (origin.connector, origin.options, new.headers, new.request)
+        await self.pool.execute(_INSERT, *place, *texts, new.body, new.body_hash, new.slot)
+        return Landed(delivery_id=new.delivery_id, outcome=Kept.STORED)
 
 
 def insert() -> FastAPI:
@@ -102,4 +92,5 @@ def insert() -> FastAPI:
 
 if __name__ == "__main__":
     telemetry.configure_logging("error")
+    memory.settle()
     drive(serve.serve({"nothing": nothing, "insert": insert}[sys.argv[1]](), "127.0.0.1", int(sys.argv[2]), Limits()))

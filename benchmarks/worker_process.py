@@ -23,6 +23,7 @@ from service import memory, telemetry
 from service.api.state import Services
 from service.app import open_services, rounds_of
 from service.fetch.plan import TaskState
+from service.pipeline.run import posting_with
 from service.pipeline.worker import Worker
 from service.settings import Settings
 
@@ -87,7 +88,14 @@ async def _main(orders: Orders) -> None:
     async with open_services(settings, contexts.real(), CONNECTORS) as parts:
         memory.settle()
         statements, stop = Statements(parts), asyncio.Event()
-        worker = Worker(parts.db, parts.context, parts.settings, parts.connectors, wake=parts.lander.landed)
+        worker = Worker(
+            parts.db,
+            parts.context,
+            parts.settings,
+            parts.connectors,
+            wake=parts.lander.landed,
+            post=posting_with(parts.vault),
+        )
         posting = [asyncio.create_task(worker.run(stop))] if orders.posts else []
         children.answer(ready=True)
         await _obey(parts, orders, statements)

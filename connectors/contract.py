@@ -333,6 +333,7 @@ class Withdrawal(msgspec.Struct, frozen=True, kw_only=True):
     scope: str = ""
     paid: bool | None = None
     currency: str | None = None
+    goal: str = ""
 
 
 class DropReason(enum.StrEnum):
@@ -408,7 +409,8 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     """What a connector may know of the source it works for. Its repr hides what is secret.
 
     ``credentials`` are the decrypted values by name (``access_token``, ``verify_token``, ...); ``secrets`` the ring of
-    webhook keys. ``options`` is an instance of the connector's options struct.
+    webhook keys. ``options`` is an instance of the connector's options struct. ``webhook_url`` is the public address
+    that its platform may push to, "" where the service knows none; it is a secret too.
     """
 
     id: str
@@ -417,6 +419,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     options: Any
     credentials: Mapping[str, str] = {}
     secrets: tuple[Secret, ...] = ()
+    webhook_url: str = ""
 
     def __repr__(self) -> str:
         """Hide credentials and keys."""
@@ -520,8 +523,22 @@ class Http(Protocol):
         """POST likewise; not retried unless the connection was refused, or ``reads`` says that it changes nothing."""
         ...
 
+    async def put(
+        self,
+        path: str,
+        params: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        *,
+        headers: Mapping[str, str] | None = None,
+    ) -> Response:
+        """PUT likewise; retried, for the same PUT twice is one."""
+        ...
+
     def at(self, host: str) -> Http:
-        """Return the client of another host of the same platform, one of :attr:`Connector.hosts` by name."""
+        """Return the client of another host of the same platform, one of :attr:`Connector.hosts` by name.
+
+        A host of :attr:`Connector.open_hosts` is not given the source's token.
+        """
         ...
 
 
@@ -548,12 +565,27 @@ class SignatureInvalid(ConnectorError):  # noqa: N818 - the name is part of the 
 
 
 class TryLater(ConnectorError):  # noqa: N818 - reads as an instruction
-    """The platform throttles or is down: wait ``seconds`` (None: the caller's backoff decides)."""
+    """The platform throttles or is down: wait ``seconds`` (None: the caller's backoff decides).
 
-    def __init__(self, message: str, seconds: float | None = None) -> None:
-        """Keep the wait the platform asked for."""
+    ``response`` is the last answer, where there was one, for a connector to read; it is never logged or stored.
+    """
+
+    def __init__(self, message: str, seconds: float | None = None, response: Response | None = None) -> None:
+        """Keep the wait the platform asked for, and what it answered."""
         super().__init__(message)
         self.seconds = seconds
+        self.response = response
+
+
+class Unreachable(TryLater):
+    """The platform did not answer, or only with faults of its own. ``sent`` says that it may have seen the request."""
+
+    def __init__(
+        self, message: str, seconds: float | None = None, response: Response | None = None, *, sent: bool = True
+    ) -> None:
+        """Keep whether asking again could do something twice."""
+        super().__init__(message, seconds, response)
+        self.sent = sent
 
 
 class NeedsReauth(ConnectorError):  # noqa: N818 - reads as a state
@@ -582,7 +614,8 @@ class AuthKind(enum.StrEnum):
 class TokenCall(msgspec.Struct, frozen=True, kw_only=True):
     """One call to a token endpoint, as data. The platforms differ in names, not in what is said.
 
-    ``grant`` is the value of ``grant_type``; ``sends`` names the parameter that carries the code or the token;
+    ``grant`` is the value of ``grant_type`` (empty: the platform has none); ``sends`` names the parameter that carries
+    the code or the token;
     ``method`` is ``form`` (POST, urlencoded), ``json`` (POST) or ``query`` (GET). The client's id and secret travel in
     the call under ``client_id`` and ``client_secret`` (an empty name leaves one out), or as HTTP Basic where ``basic``.
     ``answer`` is the path of keys to the object that holds the tokens.
@@ -601,10 +634,12 @@ class TokenCall(msgspec.Struct, frozen=True, kw_only=True):
 class OAuth2(msgspec.Struct, frozen=True, kw_only=True):
     """The authorization code flow of a platform (RFC 6749), as data.
 
-    ``exchange`` trades the first token for one that lives long, where the platform has that; ``refresh`` renews it
-    (None: a person must connect again). ``rotates`` says that a refresh token dies with its use. ``lifetime`` is how
-    long an access token lives where the answer does not say; ``refresh_lifetime`` likewise (None: it does not end).
-    ``refresh_before`` is how long before its end a token is renewed.
+    The service adds ``response_type=code``, the state and the redirect address to ``parameters``. ``exchange`` trades
+    the first token for one that lives long, where the platform has that; ``refresh`` renews it (None: a person must
+    connect again). A refresh that sends ``refresh_token`` carries the refresh token; any other carries the access token
+    itself, and its refusal is no end while the token lives. ``rotates`` says that a refresh token dies with its use.
+    ``lifetime`` is how long an access token lives where the answer does not say; ``refresh_lifetime`` likewise (None:
+    it does not end). ``refresh_before`` is how long before its end a token is renewed.
     """
 
     authorize_url: str
@@ -652,13 +687,19 @@ class MetricMapping(msgspec.Struct, frozen=True, kw_only=True):
 class FetchKind(msgspec.Struct, frozen=True, kw_only=True):
     """One kind of pull task: how often it is due and how far back it reads again (zero: its tasks have no window).
 
-    ``subjects`` says that a task may name single subjects: then hints are fetched between the regular tasks.
+    ``subjects`` says that a task may name single subjects: then those that are hinted at, and those whose numbers move,
+    are fetched between the regular tasks. ``batch`` of them are asked for together, in ``calls`` calls. ``sweep`` is
+    how often a task still names none once the subjects are known (zero: as often as ``every``): set it where another
+    kind of task finds what is new.
     """
 
     name: str
     every: timedelta
     look_back: timedelta = timedelta(0)
     subjects: bool = False
+    batch: int = 1
+    calls: int = 1
+    sweep: timedelta = timedelta(0)
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
@@ -678,7 +719,10 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Budget(msgspec.Struct, frozen=True, kw_only=True):
-    """A rate limit as documented: ``calls`` per ``window``, for the whole app or for each account."""
+    """A rate limit as documented: ``calls`` per ``window``, for the whole app or for each account.
+
+    A call that draws on a budget of its account draws one call on every budget of the app as well.
+    """
 
     bucket: str
     calls: int
@@ -703,6 +747,10 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     max_body: int = 4 * 1024 * 1024
     rate_limit: str = ""
     budgets: tuple[Budget, ...] = ()
+    lease: timedelta | None = None
+    """How long a subscription lasts; the service renews it in time. None: it does not end by itself."""
+    signature_headers: tuple[str, ...] = ()
+    """Headers, in lower case, that a webhook is verified with; they are kept with the delivery, others are not."""
 
 
 class Connector:
@@ -724,6 +772,10 @@ class Connector:
     base_url: str = ""
     hosts: Mapping[str, str] = {}
     """Further hosts of the platform by name, for :meth:`Http.at`; constants like the base address."""
+    open_hosts: frozenset[str] = frozenset()
+    """Those of :attr:`hosts` that are somebody else's and must not see the source's token."""
+    attempts: int = 4
+    """How often one request is tried before the task waits."""
 
     def check_options(self, options: Any) -> list[str]:
         """Return what is wrong with options that have the right form, in plain words; nothing if they are fine."""
@@ -734,6 +786,19 @@ class Connector:
         """Return the base address of a source's platform: one of the connector's own constants."""
         _ = options
         return self.base_url
+
+    def auth_for(self, options: Any) -> Auth:
+        """Return how a source with these options authenticates; by default all do alike."""
+        _ = options
+        return self.auth
+
+    def hears(self, response: Response) -> bool:
+        """Tell whether an answer with an overload's status (429, 5xx) is one that the connector reads itself.
+
+        False: it is waited out and asked again. Raises nothing.
+        """
+        _ = response
+        return False
 
     def cost(self, method: str, path: str) -> tuple[str, float]:
         """Return which budget a request draws on (:attr:`Budget.bucket`, "" for none) and how much it takes."""

@@ -25,14 +25,11 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from connectors import graph, graph_login, graph_proving, graph_pushes
-from connectors import graph_values as values
+from connectors import graph, graph_login, graph_proving, graph_values, pages, values
 from connectors.contract import (
     Auth,
     AuthKind,
-    BadPayload,
     Capabilities,
-    Connector,
     ConnectorError,
     Delivery,
     Finding,
@@ -40,27 +37,23 @@ from connectors.contract import (
     Item,
     MetricMapping,
     Page,
-    Reply,
-    Response,
     Source,
     Task,
-    Usage,
-    Verified,
-    WebhookRequest,
 )
 from connectors.facebook_account import COUNTS, HOST, SCOPES, SUBSCRIBING, FacebookOptions, FacebookPage
 from connectors.facebook_fetching import KINDS, pages_of
 from connectors.facebook_metrics import ANSWERS, LOOK_BACK
 from connectors.facebook_pushes import read_push
 from connectors.facebook_reading import read_page
-from connectors.graph_rules import declared
+from connectors.graph_connector import GraphConnector
+from connectors.rules import declared
 
 _BUDGET = "pages"  # as Meta's headers call it
 _PUSHED = "feed"
 _LISTED = "published_posts"
 
 
-class Facebook(Connector):
+class Facebook(GraphConnector):
     """See the head of this module."""
 
     name = "facebook"
@@ -81,10 +74,11 @@ class Facebook(Connector):
     )
     capabilities = Capabilities(
         webhook=True,
+        signature_headers=("x-hub-signature-256",),
         fetch=KINDS,
         settle=LOOK_BACK,
         lag=timedelta(hours=48),
-        day_zone=values.PACIFIC,
+        day_zone=graph_values.PACIFIC,
         rate_limit="4800 calls per engaged person in 24 hours; X-App-Usage, X-Business-Use-Case-Usage; errors 4, 80001",
         budgets=graph_login.budgets(_BUDGET),
     )
@@ -93,21 +87,8 @@ class Facebook(Connector):
     def cost(self, method: str, path: str) -> tuple[str, float]:
         return graph_login.cost(_BUDGET, path)
 
-    def usage(self, response: Response) -> Sequence[Usage]:
-        return graph.usages(response.headers)
-
-    def handshake(self, request: WebhookRequest, source: Source) -> Reply | None:
-        return graph.handshake(request, source.credentials.get("verify_token", ""))
-
-    def verify(self, request: WebhookRequest, source: Source, now: datetime) -> Verified:
-        return graph_pushes.verify(request, source, now)
-
     def parse(self, delivery: Delivery, options: Any) -> Iterable[Item]:
-        if delivery.channel == "webhook":
-            return list(read_push(delivery))
-        if delivery.channel == "fetch":
-            return list(read_page(delivery))
-        raise BadPayload("Facebook is pushed or fetched, not uploaded")
+        return pages.read(delivery, self.title, read_push, read_page)
 
     def fetch(self, http: Http, task: Task, now: datetime) -> AsyncIterator[Page]:
         return pages_of(FacebookPage(http, task.source), task, now)

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping
 from datetime import timedelta
 
 from connectors.contract import Kind, Quality, SubjectType
-from connectors.graph_rules import META_VIEWS, VIEWS, Answers, Rule, Rules, checked, left_out
+from connectors.graph_rules import META_VIEWS, VIEWS
+from connectors.rules import Answers, Rule, Rules, checked, left_out
 
 ADS = ".ads"
 """What is added to the name of a metric for the part that ads brought."""

@@ -1,4 +1,4 @@
-"""What a post of a Facebook page is: whose it is, whether it leads to a reel, what it shows and where it links to.
+"""What a post of a Facebook page is: whose it is, whether it leads to a reel, and what it shows.
 
 The one place that decides on identity. A reel may stand among the posts as well as among the reels; it is one subject
 under the id of its video, whatever listing shows it. Every other post is the subject of its own id, a video too.
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urljoin
 
-from connectors import graph_values as values
+from connectors import graph_values, values
 from connectors.contract import DropReason, SubjectRef, SubjectType
 
 _SITE = "https://www.facebook.com"
@@ -43,8 +43,7 @@ def reel_of(fields: Mapping[str, Any]) -> str | None:
 
 def attachment_of(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Return the first attachment of a post; empty where there is none."""
-    data = values.items(values.mapping(fields.get("attachments")).get("data"))
-    return values.mapping(next(iter(data), None))
+    return values.first(values.mapping(fields.get("attachments")).get("data"))
 
 
 def content_of(fields: Mapping[str, Any]) -> str | None:
@@ -63,7 +62,7 @@ def kind_of(fields: Mapping[str, Any]) -> SubjectType:
 
 def subject_of(fields: Mapping[str, Any]) -> SubjectRef | DropReason:
     """Return the subject that an entry among the posts is about, or why it has none."""
-    post = values.identifier(fields.get("id"))
+    post = graph_values.identifier(fields.get("id"))
     reel = reel_of(fields)
     if reel is not None and not isinstance(post, DropReason):
         return SubjectRef(reel, SubjectType.REEL)
@@ -80,8 +79,3 @@ def address_of(fields: Mapping[str, Any]) -> str | None:
     """Return the whole address of a post or video; those of videos come without the site."""
     link = values.text(fields.get("permalink_url"))
     return urljoin(_SITE, link) if link and link.startswith("/") and not link.startswith("//") else link
-
-
-def marks_of(fields: Mapping[str, Any]) -> dict[str, str]:
-    """Return the campaign marks of the link that a post leads to."""
-    return values.link_marks(attachment_of(fields).get("unshimmed_url"))

@@ -11,9 +11,10 @@ from datetime import datetime
 from typing import Any
 
 from connectors import graph_pushes as pushes
-from connectors import graph_values as values
+from connectors import graph_values, values
 from connectors.contract import Delivery, Drop, DropReason, Item, RefreshHint, SubjectRef, SubjectSeen
 from connectors.graph_pushes import Sender
+from connectors.webhooks import hints_once
 
 _POSTS = frozenset({"album", "event", "link", "note", "photo", "post", "reel", "share", "status", "video"})
 _ABOUT_POSTS = frozenset({"comment", "like", "reaction"})
@@ -36,7 +37,7 @@ _UNREAD = frozenset(
 
 def read_push(delivery: Delivery) -> Iterator[Item]:
     """Read a webhook. Raises :class:`~connectors.contract.BadPayload` for a body that is none."""
-    yield from pushes.hints_once(pushes.read_changes(delivery, "page", _read_change))
+    yield from hints_once(pushes.read_changes(delivery, "page", _read_change))
 
 
 def _read_change(change: Mapping[str, Any], sender: Sender) -> Iterator[Item]:
@@ -49,7 +50,7 @@ def _read_change(change: Mapping[str, Any], sender: Sender) -> Iterator[Item]:
 
 def _read_feed(value: Mapping[str, Any], sender: Sender) -> Item:
     item, verb = values.text(value.get("item"), 64) or "", values.text(value.get("verb"), 64) or ""
-    post = values.identifier(value.get("post_id"))
+    post = graph_values.identifier(value.get("post_id"))
     reason = _unread(value, item, sender) or (post if isinstance(post, DropReason) else None)
     if reason is not None or isinstance(post, DropReason):
         return Drop(reason=reason or DropReason.MALFORMED, row=sender.row, detail=values.shown(item))

@@ -28,6 +28,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from connectors import proving, rules, values
 from connectors.contract import (
     Auth,
     AuthKind,
@@ -51,15 +52,13 @@ from connectors.contract import (
     Usage,
 )
 from connectors.ga4_fetching import KINDS, LINK_DAYS, SETTLE, pages_of
-from connectors.ga4_metrics import SESSIONS, declared, former, of_event
+from connectors.ga4_metrics import ANSWERS, SESSIONS, former, of_event
 from connectors.ga4_property import (
     HOST,
     REVENUE_EVENTS,
     SCOPE,
     Ga4Options,
     Property,
-    items,
-    mapping,
     require,
 )
 from connectors.ga4_quota import BUDGETS, RATE_LIMIT, cost_of, quotas, usage_of
@@ -99,7 +98,7 @@ class Ga4(Connector):
         rate_limit=RATE_LIMIT,
         budgets=BUDGETS,
     )
-    metrics: Sequence[MetricMapping] = tuple(declared())
+    metrics: Sequence[MetricMapping] = tuple(rules.declared(ANSWERS))
 
     def check_options(self, options: Ga4Options) -> list[str]:
         """Return what is wrong: only purchases have a revenue."""
@@ -128,8 +127,8 @@ class Ga4(Connector):
             return [Finding(ok=False, text=str(error))]
         try:
             body = require(await of.report(_PROBE))
-        except NeedsReauth:
-            return [Finding(ok=False, text="the access token is not accepted: connect the account again")]
+        except NeedsReauth as error:
+            return [proving.unreachable(error, "GA4")]
         except TryLater:
             return [Finding(ok=False, text="GA4 does not answer or a quota is used up: try again later")]
         except ConnectorError as error:
@@ -151,7 +150,7 @@ _PROBE: Mapping[str, Any] = {
 
 
 def _found(of: Property, body: Mapping[str, Any]) -> Finding:
-    metadata = mapping(body.get("metadata"))
+    metadata = values.mapping(body.get("metadata"))
     zone, currency = (_word(metadata.get(name)) for name in ("timeZone", "currencyCode"))
     return Finding(ok=True, text=f"the property {of.id} is readable; its days are of {zone}, its money is {currency}")
 
@@ -175,7 +174,7 @@ async def _check_event(of: Property) -> Finding:
         body = require(await of.http.get(f"{of.path}/metadata"))
     except ConnectorError as error:
         return Finding(ok=False, text=f"the property does not list its metrics: {error}")
-    known = {mapping(one).get("apiName") for one in items(body.get("metrics"))}
-    if known & {of_event(event), former(of_event(event))}:
+    known = [values.mapping(one).get("apiName") for one in values.items(body.get("metrics"))]
+    if of_event(event) in known or former(of_event(event)) in known:
         return Finding(ok=True, text=f"conversions are the key event {event}")
     return Finding(ok=False, text=f"the property has no key event {event}: mark the event as one, or declare another")

@@ -11,13 +11,15 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from datetime import date, datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 import msgspec
 
-from connectors.contract import ConnectorError, FetchKind, NotSupported, Page, Response, Task, TryLater
+from connectors import pages, values, walks
+from connectors.contract import ConnectorError, FetchKind, Page, Response, Task, TryLater
+from connectors.faults import Fault
 from connectors.ga4_metrics import DIMENSIONS, MEDIUM, former
-from connectors.ga4_property import Property, Refusal, examine, items, mapping, names_in, raise_refusal
+from connectors.ga4_property import Property, examine, names_in, raise_fault
 
 SETTLE = timedelta(days=14)
 """How long key events may still move between sessions."""
@@ -27,7 +29,6 @@ LIMIT = 10_000
 _MOST_ROWS = 2_000_000
 _WESTERNMOST = timedelta(hours=12)
 _DAY = timedelta(days=1)
-_ZONES = available_timezones()
 
 
 class _Work(msgspec.Struct, kw_only=True):
@@ -48,7 +49,7 @@ class _Work(msgspec.Struct, kw_only=True):
 
 def _resumed(cursor: Mapping[str, str]) -> _Work:
     try:
-        pairs = [pair.partition("=")[::2] for pair in cursor.get("instead", "").split(",") if pair]
+        pairs = [pair.partition("=")[::2] for pair in pages.listed(cursor, "instead")]
         offset = int(cursor.get("offset", "0"))
         return _Work(
             day=date.fromisoformat(cursor["day"]),
@@ -107,13 +108,13 @@ def _range(of: Property, work: _Work, until: datetime) -> tuple[date, date]:
 
 
 def _zone(body: Mapping[str, Any]) -> str:
-    name = mapping(body.get("metadata")).get("timeZone")
-    return name if isinstance(name, str) and name in _ZONES else ""
+    name = values.mapping(body.get("metadata")).get("timeZone")
+    return name if isinstance(name, str) and name in values.ZONES else ""
 
 
 def _next_offset(body: Mapping[str, Any], offset: int) -> int:
     """Return where the report goes on; 0 where it has ended. A page may be shorter than what was asked for."""
-    count, shown = body.get("rowCount"), len(items(body.get("rows")))
+    count, shown = body.get("rowCount"), len(values.items(body.get("rows")))
     total = count if type(count) is int else 0
     if total > _MOST_ROWS:
         raise ConnectorError(f"a report of one day has more than {_MOST_ROWS} rows")
@@ -131,21 +132,21 @@ async def _ask(of: Property, work: _Work, first: date, last: date) -> tuple[Resp
     while True:
         metrics = tuple(name for name in (work.instead.get(one, one) for one in wanted) if name)
         response = await of.report(_asked(of, work, (first, last), metrics))
-        body, refusal = examine(response)
-        if refusal is None:
+        body, fault = examine(response)
+        if fault is None:
             return response, body, metrics
-        work.instead = work.instead | _other_names(refusal, wanted, work.instead, metrics)
+        work.instead = work.instead | _other_names(fault, wanted, work.instead, metrics)
 
 
 def _other_names(
-    refusal: Refusal, wanted: tuple[str, ...], instead: Mapping[str, str], metrics: tuple[str, ...]
+    fault: Fault, wanted: tuple[str, ...], instead: Mapping[str, str], metrics: tuple[str, ...]
 ) -> dict[str, str]:
     """Return what to call a refused metric: by its former name, else not at all. Raises where nothing would be left."""
-    named = names_in(refusal, metrics)
+    named = names_in(fault, metrics)
     refused = next((one for one in wanted if instead.get(one, one) in named), None)
     other = former(refused) if refused is not None and refused not in instead else ""
     if refused is None or (not other and len(metrics) == 1):
-        raise_refusal(refusal)
+        raise_fault(fault)
     return {refused: other} if refused is not None else {}
 
 
@@ -165,13 +166,11 @@ def _asked(of: Property, work: _Work, days: tuple[date, date], metrics: tuple[st
         "returnPropertyQuota": True,
     }
     if of.options.mediums:
-        values = {"values": list(of.options.mediums), "caseSensitive": True}
-        asked["dimensionFilter"] = {"filter": {"fieldName": MEDIUM, "inListFilter": values}}
+        wanted = {"values": list(of.options.mediums), "caseSensitive": True}
+        asked["dimensionFilter"] = {"filter": {"fieldName": MEDIUM, "inListFilter": wanted}}
     return asked
 
 
 def pages_of(of: Property, task: Task, now: datetime) -> AsyncIterator[Page]:
     """Return the pages of a task from its cursor on. Raises :class:`NotSupported` for an unknown kind."""
-    if task.kind != LINK_DAYS:
-        raise NotSupported(f"GA4 has no task of the kind {task.kind!r}")
-    return _days(of, task, now)
+    return walks.fetcher_of(task, "GA4", {LINK_DAYS: _days})(of, task, now)

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import Any
 from urllib.parse import quote
 
 import msgspec
 
+from connectors import origin, values
 from connectors.contract import SubjectRef, SubjectSeen, SubjectType, fingerprint
 
 OTHER = "(other)"
 _NOT_SET = "(not set)"
 _UNSAID = frozenset({"", _NOT_SET, "(direct)", "(none)", "(data not available)", "(data deleted)", OTHER})
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _UNFILLED = re.compile(r"\{\{[^{}]*\}\}|__[A-Z][A-Z_]{0,40}__|\{[a-z]{1,40}\}")
 _PAID = re.compile(r"[^\n]{0,100}cp[^\n]{0,100}|ppc|retargeting|paid[^\n]{0,100}", re.IGNORECASE)
 _ORGANIC = frozenset({"social", "social-network", "social-media", "sm", "social network", "social media"})
@@ -44,15 +45,14 @@ class Link(msgspec.Struct, frozen=True):
         """Return the facts: what the parameters say, as they are written."""
         utm = self.utm
         shown = [utm[name] for name in ("utm_source", "utm_medium", "utm_campaign", "utm_content") if name in utm]
+        marks: dict[str, Any] = origin.marks(utm)
         return SubjectSeen(
             subject=self.subject,
             title=" / ".join(shown)[:_LONGEST],
             content_type="link",
             platform_campaign=utm.get("utm_id"),
-            utm_campaign=utm.get("utm_campaign"),
-            utm_source=utm.get("utm_source"),
-            utm_medium=utm.get("utm_medium"),
             paid=self.paid,
+            **marks,
         )
 
 
@@ -70,5 +70,5 @@ def link_of(of: str, told: Mapping[str, str]) -> Link | None:
 
 def _said(value: str) -> str:
     """Return what a parameter says; empty for what the platform puts in place of nothing and for unfilled templates."""
-    text = _CONTROL.sub(" ", value).strip()[:_LONGEST]
+    text = values.trimmed(value, _LONGEST) or ""
     return "" if text.lower() in _UNSAID or _UNFILLED.search(text) else text

@@ -5,22 +5,24 @@ The decisions behind the tables are in ``connectors.ga4``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
-import msgspec
+from connectors import rules
+from connectors.contract import Kind, SubjectType
 
-from connectors.contract import Kind, MetricMapping, SubjectType
 
-
-class Rule(msgspec.Struct, frozen=True, kw_only=True):
-    """What becomes of one metric of a report: its key, none with the reason in ``note``.
+class Rule(rules.Rule, frozen=True, kw_only=True):
+    """What becomes of one metric of a report.
 
     ``claimed`` says that the number is a claim about the declared key event, and travels with its name.
     """
 
-    key: str = ""
+    kind: Kind = Kind.PERIOD
     claimed: bool = False
-    note: str = ""
+
+
+def _left_out(note: str) -> Rule:
+    return Rule(note=note)
 
 
 DATE = "date"
@@ -44,18 +46,18 @@ REVENUE = "purchaseRevenue"
 DECLARED = "(declared)"
 _FORMER = {"keyEvents": "conversions"}
 METRICS: Mapping[str, Rule] = {
-    SESSIONS: Rule(key="sessions"),
-    f"keyEvents:{DECLARED}": Rule(key="conversions_platform", claimed=True, note="of the one declared key event"),
-    f"conversions:{DECLARED}": Rule(key="conversions_platform", claimed=True, note="the former name of keyEvents"),
-    REVENUE: Rule(key="conversion_value_platform", claimed=True, note="where purchases are the declared key event"),
-    "totalRevenue": Rule(note="holds income that is no declared key event: subscriptions, advertisements"),
-    "keyEvents": Rule(note="all key events together; the declared one counts"),
-    "screenPageViews": Rule(note="page views of a site are no views of a post"),
-    "totalUsers": Rule(note="visitors of a site are no audience of a post, and no sum can be made of them"),
-    "activeUsers": Rule(note="visitors of a site are no audience of a post, and no sum can be made of them"),
-    "advertiserAdCost": Rule(note="the ad platform's own spend counts"),
-    "eventCount": Rule(note="every event, not the declared one alone"),
-    "eventValue": Rule(note="a sum over several currencies"),
+    SESSIONS: Rule(keys=("sessions",)),
+    f"keyEvents:{DECLARED}": Rule(keys=("conversions_platform",), claimed=True, note="of the one declared key event"),
+    f"conversions:{DECLARED}": Rule(keys=("conversions_platform",), claimed=True, note="the former name of keyEvents"),
+    REVENUE: Rule(keys=("conversion_value_platform",), claimed=True, note="where purchases are the declared key event"),
+    "totalRevenue": _left_out("holds income that is no declared key event: subscriptions, advertisements"),
+    "keyEvents": _left_out("all key events together; the declared one counts"),
+    "screenPageViews": _left_out("page views of a site are no views of a post"),
+    "totalUsers": _left_out("visitors of a site are no audience of a post, and no sum can be made of them"),
+    "activeUsers": _left_out("visitors of a site are no audience of a post, and no sum can be made of them"),
+    "advertiserAdCost": _left_out("the ad platform's own spend counts"),
+    "eventCount": _left_out("every event, not the declared one alone"),
+    "eventValue": _left_out("a sum over several currencies"),
 }
 
 
@@ -76,11 +78,4 @@ def rule_of(metric: str, declared_event: str) -> Rule | None:
     return METRICS.get(f"{name}:{DECLARED}" if colon and event == declared_event else metric)
 
 
-def declared() -> Iterator[MetricMapping]:
-    """Yield what each metric becomes."""
-    for name, rule in METRICS.items():
-        if rule.key:
-            kind, types = Kind.PERIOD, (SubjectType.LINK,)
-            yield MetricMapping(wire=name, metric=rule.key, kind=kind, subject_types=types, note=rule.note)
-        else:
-            yield MetricMapping(wire=name, metric=None, counting=False, note=rule.note)
+ANSWERS: rules.Answers = (("", METRICS, (SubjectType.LINK,)),)

@@ -9,27 +9,19 @@ from typing import Annotated, Any
 
 import msgspec
 
-from connectors.contract import (
-    BadPayload,
-    ConnectorError,
-    Http,
-    NeedsReauth,
-    NotPermitted,
-    Page,
-    Response,
-    Source,
-    TryLater,
-)
+from connectors import pages
+from connectors.contract import ConnectorError, Http, NotPermitted, Page, Response, Source, TryLater
+from connectors.faults import Fault, Refusal, body_of, by_status, named_in, raise_refusal
 from connectors.ga4_metrics import REVENUE, SESSIONS, of_event
 
 HOST = "https://analyticsdata.googleapis.com"
 SCOPE = "https://www.googleapis.com/auth/analytics.readonly"
-_DECODER = msgspec.json.Decoder(float_hook=str)
 _JSON = {"content-type": "application/json"}
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9:_]{0,99}")
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9:_]*")
 _QUOTA_WAITS = (("per day", 6 * 3600.0), ("per hour", 3600.0), ("concurrent", 60.0))
 _OTHER_QUOTA = 600.0
+_EXHAUSTED = "RESOURCE_EXHAUSTED"
 REVENUE_EVENTS = frozenset({"purchase", "in_app_purchase", "ecommerce_purchase"})
 
 
@@ -54,52 +46,16 @@ class Ga4Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         return (SESSIONS, *event, *((REVENUE,) if event and self.revenue else ()))
 
 
-class Refusal(msgspec.Struct, frozen=True, kw_only=True):
-    """An error of the API. ``told`` is its text, for classing only: it is never passed on."""
-
-    code: int
-    status: str
-    told: str
-
-    def __repr__(self) -> str:
-        """Leave out what the platform told."""
-        return f"Refusal({self.label})"
-
-    @property
-    def label(self) -> str:
-        return f"{self.code} {self.status}".strip()
-
-
-def document(body: bytes) -> dict[str, Any]:
-    """Return the JSON object of a body; a number with a fraction stays text. Raises :class:`BadPayload`."""
-    try:
-        value = _DECODER.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        value = None
-    if not isinstance(value, dict):
-        raise BadPayload("the body is not a JSON object")
-    return value
-
-
-def mapping(value: Any) -> dict[str, Any]:
-    """Return a JSON object, or an empty one for anything else."""
-    return value if isinstance(value, dict) else {}
-
-
-def items(value: Any) -> list[Any]:
-    """Return a JSON array, or an empty list for anything else."""
-    return value if isinstance(value, list) else []
-
-
-def refusal_of(body: Mapping[str, Any], status: int = HTTPStatus.OK) -> Refusal | None:
+def fault_of(body: Mapping[str, Any], status: int = HTTPStatus.OK) -> Fault | None:
     """Return the error of an answer, or None. A 200 with an error in it is an error too."""
     error = body.get("error")
     if not isinstance(error, dict):
-        return None if status == HTTPStatus.OK else Refusal(code=status, status="", told="")
+        return None if status == HTTPStatus.OK else Fault(refusal=by_status(status), label=str(status))
     code = error["code"] if type(error.get("code")) is int else status
     named, told = error.get("status"), error.get("message")
     word = named if isinstance(named, str) and _NAME.fullmatch(named) else ""
-    return Refusal(code=code, status=word, told=told if isinstance(told, str) else "")
+    refusal = Refusal.THROTTLED if word == _EXHAUSTED else by_status(code)
+    return Fault(refusal=refusal, label=f"{code} {word}".strip(), told=told if isinstance(told, str) else "")
 
 
 class Property:
@@ -123,46 +79,35 @@ class Property:
         )
 
     def page(self, response: Response, cursor: Mapping[str, str], *, last: bool, **request: str) -> Page:
-        """Return a page whose request says all that reading it takes; a last page leaves no cursor."""
-        said = {"property": self.id, **{name: value for name, value in request.items() if value}}
-        after = {} if last else {key: value for key, value in cursor.items() if value}
-        return Page(body=response.body, request=said, cursor=after, received_at=response.received_at, last=last)
+        """Return a page of this property."""
+        return pages.page_of(response, cursor, last=last, property=self.id, **request)
 
 
-def examine(response: Response) -> tuple[dict[str, Any], Refusal | None]:
+def examine(response: Response) -> tuple[dict[str, Any], Fault | None]:
     """Return the object of an answer and the refusal of what was asked, if any. Raises every other fault."""
-    try:
-        body = document(response.body)
-    except BadPayload:
-        if response.status == HTTPStatus.OK:
-            raise TryLater("GA4 answered with something that is not JSON") from None
-        body = {}
-    refusal = refusal_of(body, response.status)
-    if refusal is not None and refusal.code != HTTPStatus.BAD_REQUEST:
-        raise_refusal(refusal)
-    return body, refusal
+    body = body_of(response, "GA4")
+    fault = fault_of(body, response.status)
+    if fault is not None and fault.refusal is not Refusal.BAD_REQUEST:
+        raise_fault(fault)
+    return body, fault
 
 
 def require(response: Response) -> dict[str, Any]:
     """Return the object of an answer. Raises for every fault."""
-    body, refusal = examine(response)
-    if refusal is not None:
-        raise_refusal(refusal)
+    body, fault = examine(response)
+    if fault is not None:
+        raise_fault(fault)
     return body
 
 
-def raise_refusal(refusal: Refusal) -> None:
-    """Raise what a refusal means for the whole property."""
-    if refusal.code == HTTPStatus.UNAUTHORIZED:
-        raise NeedsReauth(f"the access token is not accepted ({refusal.label}): connect the account again")
-    if refusal.code == HTTPStatus.TOO_MANY_REQUESTS or refusal.status == "RESOURCE_EXHAUSTED":
-        raise TryLater(f"a quota of the property is used up ({refusal.label})", quota_wait(refusal.told))
-    if refusal.code >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        raise TryLater(f"GA4 has a temporary fault ({refusal.label})")
-    if refusal.code in {HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND}:
+def raise_fault(fault: Fault) -> None:
+    """Raise what a fault means for the whole property."""
+    if fault.refusal is Refusal.THROTTLED:
+        raise TryLater(f"a quota of the property is used up ({fault.label})", quota_wait(fault.told))
+    if fault.refusal in {Refusal.PERMISSION, Refusal.GONE}:
         needs = "at least the role Viewer on the property, and the Analytics Data API switched on"
-        raise NotPermitted(f"the property is not readable: {needs} ({refusal.label})")
-    raise ConnectorError(f"GA4 refuses a request ({refusal.label})")
+        raise NotPermitted(f"the property is not readable: {needs} ({fault.label})")
+    raise_refusal(fault.refusal, "GA4", fault.label, "")
 
 
 def quota_wait(told: str) -> float:
@@ -171,7 +116,6 @@ def quota_wait(told: str) -> float:
     return next((seconds for words, seconds in _QUOTA_WAITS if words in text), _OTHER_QUOTA)
 
 
-def names_in(refusal: Refusal, asked: tuple[str, ...]) -> tuple[str, ...]:
+def names_in(fault: Fault, asked: tuple[str, ...]) -> tuple[str, ...]:
     """Return which of the asked names a refusal speaks of."""
-    told = set(_WORD.findall(refusal.told))
-    return tuple(name for name in asked if name in told)
+    return named_in(fault.told, asked, _WORD)

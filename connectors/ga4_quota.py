@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
-from http import HTTPStatus
 from typing import Any
 
-from connectors.contract import BadPayload, Budget, Response, Usage
-from connectors.ga4_property import document, mapping, quota_wait, refusal_of
+from connectors import values
+from connectors.contract import Budget, Response, Usage
+from connectors.faults import Refusal
+from connectors.ga4_property import fault_of, quota_wait
 
 TOKENS = "tokens_per_hour"
 _TOKENS_OF_A_REPORT = 10.0
@@ -42,20 +43,18 @@ def cost_of(path: str) -> tuple[str, float]:
 
 def usage_of(response: Response) -> Iterator[Usage]:
     """Yield what an answer says."""
-    try:
-        body = document(response.body)
-    except BadPayload:
-        return
-    refusal = refusal_of(body, response.status)
-    if refusal is not None and refusal.code == HTTPStatus.TOO_MANY_REQUESTS:
-        yield Usage(bucket=TOKENS, remaining=0.0, wait=quota_wait(refusal.told))
+    body = values.readable(response.body)
+    fault = fault_of(body, response.status) if body else None
+    if fault is not None and fault.refusal is Refusal.THROTTLED:
+        yield Usage(bucket=TOKENS, remaining=0.0, wait=quota_wait(fault.told))
     yield from quotas(body)
 
 
 def quotas(body: Mapping[str, Any]) -> Iterator[Usage]:
     """Yield what is left of each quota that a report names."""
-    told = mapping(body.get("propertyQuota"))
+    told = values.mapping(body.get("propertyQuota"))
     for name, bucket in _QUOTAS.items():
-        remaining = mapping(told.get(name)).get("remaining", 0 if name in told and mapping(told[name]) else None)
+        quota = values.mapping(told.get(name))
+        remaining = quota.get("remaining", 0 if quota else None)
         if type(remaining) is int and 0 <= remaining <= _LARGEST:
             yield Usage(bucket=bucket, remaining=float(remaining))

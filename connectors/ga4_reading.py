@@ -9,14 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import Decimal
 from typing import Any
-from zoneinfo import ZoneInfo, available_timezones
 
 import msgspec
 
+from connectors import pages, values
 from connectors.contract import (
-    INT64_MAX,
     MONEY,
     BadPayload,
     Delivery,
@@ -27,20 +26,14 @@ from connectors.contract import (
     Observation,
     Quality,
     Window,
-    day_window,
-    micros,
 )
 from connectors.ga4_links import OTHER, Link, link_of
 from connectors.ga4_metrics import DATE, UTM, Rule, rule_of
-from connectors.ga4_property import Ga4Options, document, items, mapping, refusal_of
+from connectors.ga4_property import Ga4Options, fault_of
 
-_ZONES = available_timezones()
 _DAY = re.compile(r"(19|20)[0-9]{6}")
-_COUNT = re.compile(r"[0-9]{1,19}")
 _NUMBER = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,20})?([eE][+-]?[0-9]{1,2})?")
-_CURRENCY = re.compile(r"[A-Z]{3}")
 _NAME = re.compile(r"[A-Za-z0-9_:]{1,100}")
-_SIX_PLACES = Decimal("0.000001")
 
 
 class _Report(msgspec.Struct, frozen=True):
@@ -55,20 +48,15 @@ class _Report(msgspec.Struct, frozen=True):
     options: Ga4Options
     received_at: datetime
 
-    @property
-    def today(self) -> date:
-        return self.received_at.astimezone(ZoneInfo(self.zone)).date()
-
 
 def read_report(delivery: Delivery, options: Ga4Options) -> Iterator[Item]:
     """Read a page of a report. Raises :class:`BadPayload` for a body that cannot be read."""
-    body = document(delivery.body)
-    refusal = refusal_of(body)
-    if refusal is not None:
-        yield Drop(reason=DropReason.NOT_AVAILABLE, detail=refusal.label)
+    body = values.document(delivery.body)
+    fault = fault_of(body)
+    if fault is not None:
+        yield Drop(reason=DropReason.NOT_AVAILABLE, detail=fault.label)
         return
-    for name in filter(None, delivery.request.get("refused", "").split(",")):
-        yield Drop(reason=DropReason.NOT_AVAILABLE, detail=_shown(name))
+    yield from pages.refused(delivery)
     rows = body.get("rows", [])  # an empty report has none
     if not isinstance(rows, list):
         raise BadPayload("the rows of the report are no list")
@@ -77,18 +65,17 @@ def read_report(delivery: Delivery, options: Ga4Options) -> Iterator[Item]:
 
 
 def _report(body: Mapping[str, Any], delivery: Delivery, options: Ga4Options) -> _Report:
-    metadata = mapping(body.get("metadata"))
+    metadata = values.mapping(body.get("metadata"))
     dimensions, metrics = _headers(body.get("dimensionHeaders")), _headers(body.get("metricHeaders"))
     zone = next((one for one in (metadata.get("timeZone"), delivery.request.get("zone")) if _is_zone(one)), None)
     if DATE not in dimensions or zone is None:
         raise BadPayload("the report does not say its days or their zone")
-    currency = metadata.get("currencyCode")
     return _Report(
         of=delivery.request.get("property", ""),
         dimensions=dimensions,
         metrics=metrics,
         zone=str(zone),
-        currency=currency if isinstance(currency, str) and _CURRENCY.fullmatch(currency) else None,
+        currency=values.known(values.currency(metadata.get("currencyCode"))),
         quality=tuple(_quality(metadata)),
         options=options,
         received_at=delivery.received_at,
@@ -96,7 +83,7 @@ def _report(body: Mapping[str, Any], delivery: Delivery, options: Ga4Options) ->
 
 
 def _headers(told: Any) -> tuple[str, ...]:
-    found = [mapping(header).get("name") for header in items(told)]
+    found = [values.mapping(header).get("name") for header in values.items(told)]
     names = tuple(name for name in found if isinstance(name, str))
     if not names or len(names) != len(found) or len(set(names)) != len(names):
         raise BadPayload("the report does not name its columns")
@@ -104,12 +91,12 @@ def _headers(told: Any) -> tuple[str, ...]:
 
 
 def _is_zone(name: Any) -> bool:
-    return isinstance(name, str) and name in _ZONES
+    return isinstance(name, str) and name in values.ZONES
 
 
 def _quality(metadata: Mapping[str, Any]) -> Iterator[Quality]:
     """Yield what the report says against itself."""
-    if items(metadata.get("samplingMetadatas")):
+    if values.items(metadata.get("samplingMetadatas")):
         yield Quality.SAMPLED
     if metadata.get("subjectToThresholding") is True:
         yield Quality.THRESHOLDED
@@ -158,25 +145,18 @@ def _placed(row: Any, number: int, report: _Report) -> tuple[Link, Window] | Dro
         reason = DropReason.NOT_AVAILABLE if lumped else DropReason.NOT_MAPPED
         detail = "rows lumped together" if lumped else "visits of no tracked link"
         return Drop(reason=reason, row=number, detail=detail)
-    return link, day_window(day, report.zone)
+    return link, day
 
 
 def _values(row: Any, name: str) -> list[Any]:
     """Return the values of a row; an empty text may be left out, what is no value is None."""
-    told = items(mapping(row).get(name))
+    told = values.items(values.mapping(row).get(name))
     return [one.get("value", "") if isinstance(one, dict) else None for one in told]
 
 
-def _day(told: str, report: _Report) -> date | DropReason:
-    if not _DAY.fullmatch(told):
-        return DropReason.BAD_TIME
-    try:
-        day = date(int(told[:4]), int(told[4:6]), int(told[6:]))
-    except ValueError:
-        return DropReason.BAD_TIME
-    if day.year < 1990:  # noqa: PLR2004 - before there was a web to visit
-        return DropReason.BAD_TIME
-    return day if day <= report.today else DropReason.FUTURE_TIME
+def _day(told: str, report: _Report) -> Window | DropReason:
+    written = f"{told[:4]}-{told[4:6]}-{told[6:]}" if _DAY.fullmatch(told) else "none"
+    return values.day(written, report.zone, report.received_at)
 
 
 def _booked(link: Link, window: Window, numbers: Sequence[Any], report: _Report, row: int) -> Iterator[Item]:
@@ -188,11 +168,11 @@ def _booked(link: Link, window: Window, numbers: Sequence[Any], report: _Report,
     found = False
     for name, told in zip(report.metrics, numbers, strict=True):
         rule = rule_of(name, report.options.key_event)
-        if rule is None or not rule.key:
+        if rule is None or not rule.keys:
             continue  # said once for the page
         number = _number(told, rule, report.currency)
         if isinstance(number, DropReason):
-            drops.append(Drop(reason=number, row=row, detail=_shown(name)))
+            drops.append(Drop(reason=number, row=row, detail=values.shown(name, _NAME)))
             continue
         found = True
         yield Observation(
@@ -211,27 +191,15 @@ def _booked(link: Link, window: Window, numbers: Sequence[Any], report: _Report,
 
 
 def _number(told: Any, rule: Rule, currency: str | None) -> int | DropReason:
-    if not isinstance(told, str) or not told.isascii():
+    if not isinstance(told, str):
         return DropReason.BAD_NUMBER
     if rule.key in MONEY and currency is None:
         return DropReason.BAD_CURRENCY
-    return _claimed(told) if rule.claimed else _count(told)
-
-
-def _count(told: str) -> int | DropReason:
-    if not _COUNT.fullmatch(told):
-        return DropReason.BAD_NUMBER
-    return int(told) if int(told) <= INT64_MAX else DropReason.OUT_OF_RANGE
-
-
-def _claimed(told: str) -> int | DropReason:
-    """Return a number in millionths. Shared credit and converted money have endless places, so they are rounded."""
-    if not _NUMBER.fullmatch(told):
-        return DropReason.BAD_NUMBER
-    try:
-        return micros(Decimal(told).quantize(_SIX_PLACES, rounding=ROUND_HALF_EVEN))
-    except (ArithmeticError, BadPayload):
-        return DropReason.OUT_OF_RANGE
+    if not rule.claimed:
+        found = values.written_count(told)
+        return DropReason.BAD_NUMBER if found is None else found
+    # Shared credit and converted money have endless places.
+    return values.millionths(Decimal(told), rounded=True) if _NUMBER.fullmatch(told) else DropReason.BAD_NUMBER
 
 
 def _unknown(report: _Report) -> Iterator[Drop]:
@@ -239,10 +207,6 @@ def _unknown(report: _Report) -> Iterator[Drop]:
     for name in report.metrics:
         rule = rule_of(name, report.options.key_event)
         if rule is None:
-            yield Drop(reason=DropReason.UNKNOWN_METRIC, detail=_shown(name))
-        elif not rule.key:
-            yield Drop(reason=DropReason.NOT_MAPPED, detail=_shown(name))
-
-
-def _shown(name: str) -> str:
-    return name if _NAME.fullmatch(name) else "a name that is none"
+            yield Drop(reason=DropReason.UNKNOWN_METRIC, detail=values.shown(name, _NAME))
+        elif not rule.keys:
+            yield Drop(reason=DropReason.NOT_MAPPED, detail=values.shown(name, _NAME))

@@ -16,27 +16,15 @@ from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 
-from connectors.contract import (
-    BadPayload,
-    ConnectorError,
-    Http,
-    NeedsReauth,
-    NotPermitted,
-    Reply,
-    Response,
-    TryLater,
-    WebhookRequest,
-)
+from connectors import faults, values, walks, webhooks
+from connectors.contract import Http, NotPermitted, Reply, Response, TryLater, WebhookRequest
 from connectors.contract import Usage as BudgetUsage
-from connectors.graph_values import document, items, mapping, text
 
-_WORD = re.compile(r"[a-z0-9_]+")
+_NAME = "the Graph API"
 _THROTTLED_WAIT = 3600.0  # the windows of Meta's limits are hours, and calls made meanwhile count too
-_LARGEST_FIGURE = 10**9
 _SHARES = ("call_count", "total_time", "total_cputime")  # of its limit, in percent
 _MOST_PAGES = 500
 _LONGEST_CURSOR = 4096
-_LONGEST_CHALLENGE = 256
 
 
 # ------------------------------------------------------------------------------------------------ errors
@@ -58,22 +46,17 @@ class Refusal(enum.StrEnum):
     BAD_REQUEST = "bad_request"
 
 
-class Fault(msgspec.Struct, frozen=True, kw_only=True):
-    """An error of the Graph API, classed. ``told`` is its lower-case text, for classing only: it is never passed on."""
+class Fault(faults.Fault, frozen=True, kw_only=True):
+    """An error of the Graph API, classed. ``told`` is its lower-case text."""
 
     refusal: Refusal
     code: int = 0
     subcode: int | None = None
-    told: str = ""
 
-    def __repr__(self) -> str:
-        """Leave out what the platform told."""
-        return f"Fault({self.refusal}, {self.label})"
 
-    @property
-    def label(self) -> str:
-        """The code as people look it up."""
-        return f"code {self.code}" + (f", subcode {self.subcode}" if self.subcode is not None else "")
+def _fault(refusal: Refusal, code: int, subcode: int | None = None, told: str = "") -> Fault:
+    label = f"code {code}" + (f", subcode {subcode}" if subcode is not None else "")
+    return Fault(refusal=refusal, label=label, code=code, subcode=subcode, told=told)
 
 
 _THROTTLE_CODES = frozenset({4, 17, 32, 341, 613, *range(80000, 80015)})
@@ -83,11 +66,6 @@ _TEMPORARY_CODES = frozenset({1, 2})
 _TOO_FEW = "not enough viewers"
 _PAGE_TOKEN = "page access token"  # noqa: S105 - words of the platform
 _PROOF = "appsecret_proof"
-_STATUSES: Mapping[int, Refusal] = {
-    HTTPStatus.UNAUTHORIZED: Refusal.DEAD_TOKEN,
-    HTTPStatus.FORBIDDEN: Refusal.PERMISSION,
-    HTTPStatus.TOO_MANY_REQUESTS: Refusal.THROTTLED,
-}
 _OF_ONE_OBJECT = frozenset(
     {Refusal.GONE, Refusal.TOO_FEW_VIEWERS, Refusal.BEFORE_BUSINESS, Refusal.BAD_METRIC, Refusal.BAD_REQUEST}
 )
@@ -97,19 +75,18 @@ def fault_of(body: Mapping[str, Any], status: int = HTTPStatus.OK) -> Fault | No
     """Return the error of an answer, or None. A 200 with an error envelope is an error too."""
     error = body.get("error")
     if not isinstance(error, dict):
-        return None if status == HTTPStatus.OK else _fault_without_envelope(status)
+        return None if status == HTTPStatus.OK else _fault(_by_status(status), status)
     code = error["code"] if type(error.get("code")) is int else 0
     # The subcode is often absent.
     subcode = error["error_subcode"] if type(error.get("error_subcode")) is int else None
-    told = " ".join(text(error.get(name)) or "" for name in ("message", "error_user_title")).lower()
+    told = " ".join(values.text(error.get(name)) or "" for name in ("message", "error_user_title")).lower()
     transient = error.get("is_transient") is True or status >= HTTPStatus.INTERNAL_SERVER_ERROR
-    return Fault(refusal=_refusal(code, subcode, told, transient=transient), code=code, subcode=subcode, told=told)
+    return _fault(_refusal(code, subcode, told, transient=transient), code, subcode, told)
 
 
-def _fault_without_envelope(status: int) -> Fault:
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return Fault(refusal=Refusal.TEMPORARY, code=status)
-    return Fault(refusal=_STATUSES.get(status, Refusal.BAD_REQUEST), code=status)
+def _by_status(status: int) -> Refusal:
+    # Without an envelope it is no answer of the API: nothing about one object can be learnt from it.
+    return Refusal.BAD_REQUEST if status == HTTPStatus.NOT_FOUND else Refusal(faults.by_status(status).value)
 
 
 def _refusal(code: int, subcode: int | None, told: str, *, transient: bool) -> Refusal:
@@ -135,18 +112,12 @@ def raise_fault(fault: Fault, headers: Mapping[str, str], needs: str = "") -> No
     if fault.refusal is Refusal.THROTTLED:
         told = usage(headers)
         wait = told.regain_seconds if told is not None and told.regain_seconds else _THROTTLED_WAIT
-        raise TryLater(f"the Graph API throttles ({fault.label})", wait)
-    if fault.refusal is Refusal.TEMPORARY:
-        raise TryLater(f"the Graph API has a temporary fault ({fault.label})")
-    if fault.refusal is Refusal.DEAD_TOKEN:
-        raise NeedsReauth(f"the access token is no longer valid ({fault.label}): connect the account again")
-    if fault.refusal is Refusal.PERMISSION:
-        raise NotPermitted(f"the token lacks a permission: {needs or 'unknown'} ({fault.label})")
+        raise TryLater(f"{_NAME} throttles ({fault.label})", wait)
     if fault.refusal is Refusal.OTHER_TOKEN:
         raise NotPermitted(f"the token is a person's, the page's own is asked for: {needs} ({fault.label})")
     if fault.refusal is Refusal.NEEDS_PROOF:
         raise NotPermitted(f"the app demands a proof of its secret: switch that off in its settings ({fault.label})")
-    raise ConnectorError(f"the Graph API refuses a request: {fault.refusal.value} ({fault.label})")
+    faults.raise_refusal(fault.refusal, _NAME, fault.label, needs)
 
 
 def examine(response: Response, needs: str = "") -> tuple[dict[str, Any], Fault | None]:
@@ -155,12 +126,7 @@ def examine(response: Response, needs: str = "") -> tuple[dict[str, Any], Fault 
     Raises what concerns the whole account or comes from something other than the Graph API (:func:`raise_fault`), and
     :class:`TryLater` for an answer that is no JSON object: a body cut short comes whole the next time.
     """
-    try:
-        body = document(response.body)
-    except BadPayload:
-        if response.status == HTTPStatus.OK:
-            raise TryLater("the Graph API answered with something that is not JSON") from None
-        body = {}
+    body = faults.body_of(response, _NAME)
     fault = fault_of(body, response.status)
     if fault is not None and (fault.refusal not in _OF_ONE_OBJECT or "error" not in body):
         raise_fault(fault, response.headers, needs)
@@ -183,10 +149,8 @@ def refused_metrics(fault: Fault, asked: Sequence[str]) -> tuple[str, ...]:
     positions = {int(found) for found in re.findall(r"metric\[(\d{1,3})\]", fault.told)}
     if positions:
         return tuple(name for index, name in enumerate(asked) if index in positions)
-    named = set(_WORD.findall(fault.told))
-    if "must be one of" in fault.told:
-        return tuple(name for name in asked if name not in named)
-    return tuple(name for name in asked if name in named)
+    named = faults.named_in(fault.told, asked)
+    return tuple(name for name in asked if name not in named) if "must be one of" in fault.told else named
 
 
 # ------------------------------------------------------------------------------------------------ usage
@@ -204,43 +168,42 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
 def usage(headers: Mapping[str, str]) -> Usage | None:
     """Return what ``X-App-Usage`` and ``X-Business-Use-Case-Usage`` say; None when absent, which is normal."""
     app = _header(headers, "x-app-usage")
-    business = [entry for entries in _header(headers, "x-business-use-case-usage").values() for entry in items(entries)]
-    tallies = [mapping(entry) for entry in (app, *business) if entry]
+    told = _header(headers, "x-business-use-case-usage")
+    business = [entry for entries in told.values() for entry in values.items(entries)]
+    tallies = [values.mapping(entry) for entry in (app, *business) if entry]
     if not tallies:
         return None
-    percent = max(_number(tally.get(name)) for tally in tallies for name in _SHARES)
-    minutes = max(_number(tally.get("estimated_time_to_regain_access")) for tally in tallies)
+    percent = max(values.figure(tally.get(name)) for tally in tallies for name in _SHARES)
+    minutes = max(values.figure(tally.get("estimated_time_to_regain_access")) for tally in tallies)
     return Usage(percent=percent, regain_seconds=minutes * 60)
 
 
 def usages(headers: Mapping[str, str]) -> tuple[BudgetUsage, ...]:
     """Return the same per budget: ``app`` and each kind of business use (``pages``, ``instagram``, ...)."""
-    business = [items(entries) for entries in _header(headers, "x-business-use-case-usage").values()]
-    kinds = [(text(mapping(entry).get("type"), 40), mapping(entry)) for entries in business for entry in entries]
+    told = _header(headers, "x-business-use-case-usage")
+    business = [values.mapping(entry) for entries in told.values() for entry in values.items(entries)]
+    kinds = [(values.text(entry.get("type"), 40), entry) for entry in business]
     app = _header(headers, "x-app-usage")
     found: dict[str, BudgetUsage] = {}
     for bucket, tally in [*([("app", app)] if app else []), *kinds]:
         if bucket:
             one = _budget_usage(bucket, tally)
-            found[bucket] = max(found.get(bucket, one), one, key=lambda told: (told.wait or 0.0, told.used or 0.0))
+            found[bucket] = max(found.get(bucket, one), one, key=_urgency)
     return tuple(found.values())
 
 
+def _urgency(usage_: BudgetUsage) -> tuple[float, float]:
+    return usage_.wait or 0.0, usage_.used or 0.0
+
+
 def _budget_usage(bucket: str, tally: Mapping[str, Any]) -> BudgetUsage:
-    percent = max(_number(tally.get(name)) for name in _SHARES)
-    regain = _number(tally.get("estimated_time_to_regain_access")) * 60
+    percent = max(values.figure(tally.get(name)) for name in _SHARES)
+    regain = values.figure(tally.get("estimated_time_to_regain_access")) * 60
     return BudgetUsage(bucket=bucket, used=min(percent / 100, 1.0), reset=regain or None, wait=regain or None)
 
 
 def _header(headers: Mapping[str, str], name: str) -> dict[str, Any]:
-    try:
-        return document(headers.get(name, "").encode())
-    except BadPayload:
-        return {}
-
-
-def _number(value: Any) -> float:
-    return float(value) if type(value) in {int, float} and 0 <= value <= _LARGEST_FIGURE else 0.0
+    return values.readable(headers.get(name, "").encode())
 
 
 # ------------------------------------------------------------------------------------------------ paging
@@ -273,25 +236,21 @@ def next_cursor(body: Mapping[str, Any]) -> dict[str, str]:
     it. The link itself is never followed, it carries the token and could lead anywhere; time-paged edges have their
     parameters in it and nowhere else.
     """
-    paging = mapping(body.get("paging"))
+    paging = values.mapping(body.get("paging"))
     link = paging.get("next")
     if not isinstance(link, str) or not link:
         return {}
-    after = mapping(paging.get("cursors")).get("after")
-    found = {"after": after} if isinstance(after, str) and after else _in_link(link)
-    if not found or any(len(value) > _LONGEST_CURSOR for value in found.values()):
-        raise ConnectorError("a listing goes on without saying where")
-    return found
+    after = values.mapping(paging.get("cursors")).get("after")
+    found = {"after": after} if isinstance(after, str) and after else _in_link(link) or {"after": ""}
+    return {name: walks.place(at, _LONGEST_CURSOR) for name, at in found.items()}
 
 
 def next_after(body: Mapping[str, Any]) -> dict[str, str]:
     """Return the same of a platform that names no next page: it goes on while there is something and a place after."""
-    after = mapping(mapping(body.get("paging")).get("cursors")).get("after")
-    if not items(body.get("data")) or not isinstance(after, str) or not after:
+    after = values.mapping(values.mapping(body.get("paging")).get("cursors")).get("after")
+    if not values.items(body.get("data")) or not isinstance(after, str) or not after:
         return {}
-    if len(after) > _LONGEST_CURSOR:
-        raise ConnectorError("a listing goes on without saying where")
-    return {"after": after}
+    return {"after": walks.place(after, _LONGEST_CURSOR)}
 
 
 def _in_link(link: str) -> dict[str, str]:
@@ -315,20 +274,20 @@ async def listing(
     listing that comes back to a page or does not end after 500.
     """
     at = only_cursor(cursor)
-    seen = [at]
-    for _ in range(_MOST_PAGES):
+    turns = walks.Turns(_MOST_PAGES, _place(at))
+    while True:
         response = await http.get(path, {**params, **at})
         body, fault = examine(response, needs)
         if fault is not None and not optional:
             raise_fault(fault, response.headers, needs)
         at = following(body)
         yield Sheet(response=response, body=body, cursor=at, fault=fault)
-        if not at:
+        if not turns.on_to(_place(at)):
             return
-        if at in seen:
-            raise ConnectorError("a listing comes back to a page it has shown")
-        seen.append(at)
-    raise ConnectorError(f"a listing does not end after {_MOST_PAGES} pages")
+
+
+def _place(cursor: Mapping[str, str]) -> str:
+    return "&".join(f"{name}={cursor[name]}" for name in sorted(cursor))
 
 
 # ------------------------------------------------------------------------------------------------ subscription
@@ -343,12 +302,5 @@ def handshake(request: WebhookRequest, verify_token: str) -> Reply | None:
         return None
     offered = request.query.get("hub.verify_token", "").encode(errors="replace")
     challenge = request.query.get("hub.challenge", "")
-    if not verify_token or not hmac.compare_digest(offered, verify_token.encode()) or not _is_plain(challenge):
-        return Reply(status=403)
-    headers = {"content-type": "text/plain; charset=utf-8", "x-content-type-options": "nosniff"}
-    return Reply(status=200, body=challenge.encode(), headers=headers)
-
-
-def _is_plain(challenge: str) -> bool:
-    fits = 0 < len(challenge) <= _LONGEST_CHALLENGE and challenge.isascii() and challenge.isprintable()
-    return fits and not set(challenge) & set("<>\"'&")
+    is_ours = bool(verify_token) and hmac.compare_digest(offered, verify_token.encode())
+    return webhooks.echoed(challenge) if is_ours and webhooks.is_plain(challenge) else Reply(status=403)

@@ -11,8 +11,9 @@ from typing import Any
 
 import msgspec
 
-from connectors import graph
+from connectors import graph, pages
 from connectors.contract import Http, NotPermitted, Page, Response, Source
+from connectors.faults import narrowed
 from connectors.graph import Fault, Refusal
 
 
@@ -29,6 +30,11 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
         if self.fault is not None:
             return {"metrics": ",".join(self.asked), "refusal": self.fault.refusal.value}
         return {"metrics": ",".join(self.asked), "refused": ",".join(self.refused)}
+
+    def require_there(self, needs: str) -> None:
+        """Raise where what was asked is the account itself, and it is not there."""
+        if self.fault is not None and self.fault.refusal is Refusal.GONE:
+            graph.raise_fault(self.fault, self.response.headers, needs)
 
 
 class Account:
@@ -60,22 +66,20 @@ class Account:
         return await self.http.get(self.path(*parts), params)
 
     def page(self, response: Response, cursor: Mapping[str, str], *, last: bool, **request: str) -> Page:
-        """Return a page whose request says all that reading it takes; a last page leaves no cursor."""
-        said = {"account": self.id, **{name: value for name, value in request.items() if value}}
+        """Return a page of this account; its cursor keeps what the task has found out."""
         kept = {**cursor, **self.notes, "without": ",".join(self.retired)}
-        after = {} if last else {key: value for key, value in kept.items() if value}
-        return Page(body=response.body, request=said, cursor=after, received_at=response.received_at, last=last)
+        return pages.page_of(response, kept, last=last, account=self.id, **request)
 
     def resume(self, cursor: Mapping[str, str]) -> None:
         """Remember what an earlier part of the task found out."""
-        self.retired = dict.fromkeys(filter(None, cursor.get("without", "").split(",")))
+        self.retired = dict.fromkeys(pages.listed(cursor, "without"))
 
-    async def require_visible(self) -> None:
+    async def require_visible(self, fault: Fault | None) -> None:
         """Make sure that what is missing is missing alone. Raises :class:`NotPermitted` when the account is too.
 
         An object that does not exist and one that the token may not see are the same error.
         """
-        if not self._is_visible:
+        if fault is not None and fault.refusal is Refusal.GONE and not self._is_visible:
             _, fault = graph.examine(await self.get(self.id, fields="id"), self.basic)
             if fault is not None:
                 raise NotPermitted(f"the account is not visible to this token: {self.basic} ({fault.label})")
@@ -101,13 +105,10 @@ class Account:
         if fault.refusal not in {Refusal.BAD_METRIC, Refusal.BAD_REQUEST}:
             return ()
         refused = graph.refused_metrics(fault, asked)
-        if refused:
-            rest = tuple(name for name in asked if name not in refused)
-        elif self.last_resort:
-            rest = tuple(name for name in asked if name in self.last_resort)
-        else:
-            rest = await self._living(asked, path, params) if fault.refusal is Refusal.BAD_METRIC else ()
-        return rest if len(rest) < len(asked) else ()
+        if refused or self.last_resort or fault.refusal is not Refusal.BAD_METRIC:
+            return narrowed(asked, refused, self.last_resort)
+        living = await self._living(asked, path, params)
+        return living if len(living) < len(asked) else ()
 
     async def _living(self, asked: tuple[str, ...], path: str, params: Mapping[str, str]) -> tuple[str, ...]:
         """Return the metrics that answer by themselves; what does not is retired for the rest of the task."""

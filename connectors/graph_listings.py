@@ -9,15 +9,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
-from connectors import graph
-from connectors import graph_values as values
-from connectors.contract import DropReason, Page, Response, Task, day_window
-from connectors.graph_account import Account
-from connectors.graph_pages import known
+from connectors import graph, graph_values, pages, values, walks
+from connectors.contract import DropReason, Page, Response, Task
+from connectors.graph_account import Account, Answer
 
 LIMIT = "100"
 _NAME_LETTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ_")
@@ -89,13 +87,14 @@ async def edge_pages(
 
 def is_past(sheet: graph.Sheet, edge: Edge, start: datetime | None) -> bool:
     """Whether a listing, newest first, has left the window of interest with a whole page."""
-    published = [published_at(item, edge, sheet.response) for item in values.items(sheet.body.get("data"))]
-    return start is not None and bool(published) and all(at is not None and at < start for at in published)
+    return walks.is_past(
+        (published_at(item, edge, sheet.response) for item in values.items(sheet.body.get("data"))), start
+    )
 
 
 def published_at(item: Any, edge: Edge, response: Response) -> datetime | None:
     """Return when an entry of a listing was published, where it says so."""
-    return known(values.instant(values.mapping(item).get(edge.published), response.received_at))
+    return values.known(graph_values.instant(values.mapping(item).get(edge.published), response.received_at))
 
 
 async def listed(account: Account, task: Task, edges: Sequence[Edge]) -> AsyncIterator[Page]:
@@ -115,7 +114,12 @@ def _listing_page(
 
 DueOf = Callable[[Edge, Mapping[str, Any], str], Iterable[DueObject]]
 """Says of an entry, with its id, which objects are to be asked for their insights."""
-InsightsOf = Callable[[DueObject, Mapping[str, str], bool], Awaitable[Page]]
+
+
+class InsightsOf(Protocol):
+    """Asks for the insights of an object, with the cursor after them and whether they are the last of the task."""
+
+    def __call__(self, due: DueObject, cursor: Mapping[str, str], /, *, last: bool) -> Awaitable[Page]: ...
 
 
 async def due_pages(
@@ -139,7 +143,7 @@ async def due_pages(
         if queue:
             due = queue.pop(0)
             after = _pack(queue, cursor, ended=ended)
-            yield await insights(due, after, ended and not queue)
+            yield await insights(due, after, last=ended and not queue)
 
 
 class Looked(msgspec.Struct, frozen=True, kw_only=True):
@@ -161,8 +165,7 @@ async def subject_pages(
 
     The cursor is the last object done (``done``) and, between its calls, the one at hand (``at``) with what is due.
     """
-    done = task.cursor.get("done")
-    for index in range(ids.index(done) + 1 if done in ids else 0, len(ids)):
+    for index in range(walks.begin(ids, task.cursor.get("done")), len(ids)):
         here, before, ending = ids[index], ids[index - 1] if index else "", index == len(ids) - 1
         looked = Looked(due=_unpack(task.cursor)) if task.cursor.get("at") == here else await look(here)
         queue = list(looked.due)
@@ -171,7 +174,23 @@ async def subject_pages(
             yield account.page(looked.response, after, last=ending and not queue, **looked.request)
         while queue:
             one = queue.pop(0)
-            yield await insights(one, _after(here, before, queue), ending and not queue)
+            yield await insights(one, _after(here, before, queue), last=ending and not queue)
+
+
+async def looked(
+    account: Account,
+    found: str,
+    fields: str,
+    request: Mapping[str, str],
+    due_of: Callable[[Mapping[str, Any]], Iterable[DueObject]],
+) -> Looked:
+    """Ask for the node of an object. What it is is told by ``due_of`` of its fields; one that is not there says so."""
+    response = await account.get(found, fields=fields)
+    body, fault = graph.examine(response, account.basic)
+    if fault is not None:
+        await account.require_visible(fault)
+        return Looked(response=response, request={**request, "refusal": fault.refusal.value})
+    return Looked(response=response, request=request, due=list(due_of(body)))
 
 
 def _after(here: str, before: str, queue: Sequence[DueObject]) -> dict[str, str]:
@@ -187,7 +206,7 @@ def _all_due(edge: Edge, sheet: graph.Sheet, start: datetime | None, due_of: Due
     due: list[DueObject] = []
     for item in values.items(sheet.body.get("data")):
         fields = values.mapping(item)
-        found, at = values.identifier(fields.get("id")), published_at(item, edge, sheet.response)
+        found, at = graph_values.identifier(fields.get("id")), published_at(item, edge, sheet.response)
         if not isinstance(found, DropReason) and (start is None or at is None or at >= start):
             due += due_of(edge, fields, found)
     return due
@@ -199,15 +218,12 @@ def _pack(queue: Iterable[DueObject], cursor: Mapping[str, str], *, ended: bool)
 
 
 def _unpack(cursor: Mapping[str, str]) -> list[DueObject]:
-    parts = [text.rsplit(":", _PARTS_OF_DUE - 1) for text in cursor.get("due", "").split(",")]
+    parts = [text.rsplit(":", _PARTS_OF_DUE - 1) for text in pages.listed(cursor, "due")]
     return [DueObject(*part) for part in parts if len(part) == _PARTS_OF_DUE]
 
 
 def is_object_id(text: str) -> bool:
-    """Whether a text is an id of Meta's: digits, in two halves for posts of a page.
-
-    Ids of other makers (a row of an imported file) mean nothing here, and "not found" would remove them.
-    """
+    """Whether a text is an id of Meta's: digits, in two halves for posts of a page."""
     return text.isascii() and set(text) <= _ID_LETTERS and text[:1].isdigit() and text[-1:].isdigit()
 
 
@@ -229,7 +245,7 @@ class Step(msgspec.Struct, frozen=True):
     @property
     def window(self) -> dict[str, str]:
         """The parameters that ask for its days, as Unix seconds."""
-        start, end = day_window(self.first, values.PACIFIC).start, day_window(self.last, values.PACIFIC).end
+        start, end = graph_values.pacific(self.first).start, graph_values.pacific(self.last).end
         return {"since": str(int(start.timestamp())), "until": str(int(end.timestamp()))}
 
     @property
@@ -240,9 +256,11 @@ class Step(msgspec.Struct, frozen=True):
 
 def complete_days(task: Task, now: datetime, look_back: timedelta) -> list[date]:
     """Return the complete Pacific days of the window of interest."""
-    first = values.pacific_date(task.start or now - look_back)
-    end = min(values.pacific_date(task.end or now), values.pacific_date(now))
-    return [first + timedelta(days=index) for index in range((end - first).days)]
+    found = walks.complete_days(task, now, graph_values.PACIFIC, look_back)
+    if found is None:
+        return []
+    first, last = found
+    return [first + timedelta(days=index) for index in range((last - first).days + 1)]
 
 
 def spans(page: str, days: Sequence[date], longest: int) -> list[Step]:
@@ -251,11 +269,28 @@ def spans(page: str, days: Sequence[date], longest: int) -> list[Step]:
     return [Step(page, run[0], run[-1]) for run in runs]
 
 
-async def step_pages(
-    steps: Sequence[Step], task: Task, call: Callable[[Step, bool], Awaitable[Page]]
-) -> AsyncIterator[Page]:
+class StepCall(Protocol):
+    """Makes the call of a step; says whether its page is the last of the task."""
+
+    def __call__(self, step: Step, /, *, last: bool) -> Awaitable[Page]: ...
+
+
+async def step_pages(steps: Sequence[Step], task: Task, call: StepCall) -> AsyncIterator[Page]:
     """Yield the page of each step that is not done; a page's cursor is the name of its step, as ``done``."""
     names = [step.name for step in steps]
-    done = task.cursor.get("done")
-    for index in range(names.index(done) + 1 if done in names else 0, len(steps)):
-        yield await call(steps[index], index == len(steps) - 1)
+    for index in range(walks.begin(names, task.cursor.get("done")), len(steps)):
+        yield await call(steps[index], last=index == len(steps) - 1)
+
+
+def step_page(account: Account, task: Task, step: Step, answer: Answer, *, last: bool) -> Page:
+    """Return the page of a step about the account, which must be there."""
+    answer.require_there(account.insights)
+    request = {"kind": task.kind, **step.described, **answer.described()}
+    return account.page(answer.response, {"done": step.name}, last=last, **request)
+
+
+async def profile_page(account: Account, task: Task, fields: str, cursor: Mapping[str, str] | None = None) -> Page:
+    """Return the page of the account itself, the last one unless a cursor says what follows."""
+    response = await account.get(account.id, fields=fields)
+    graph.require(response, account.basic)
+    return account.page(response, cursor or {}, last=cursor is None, kind=task.kind, page="profile")

@@ -1,8 +1,9 @@
 """How people connect accounts to Meta's platforms, as data: codes, tokens that live long, renewal, calls of a budget.
 
 Meta has no refresh tokens. A first token lives for an hour or two and is traded for one of about sixty days. Threads
-and the Instagram login renew that one with itself, once it is a day old and while it lives; the Facebook login renews
-nothing: a page's own token does not end by time, and a person's ends after sixty days.
+and the Instagram login renew that one with itself, once it is a day old and while it lives. With the Facebook login the
+same trade is tried once more before the end; where it is refused, or brings no later end, a person connects again. The
+tokens of pages and of system users do not end by time, and a refusal takes nothing from them.
 """
 
 from __future__ import annotations
@@ -17,25 +18,19 @@ LIFETIME = timedelta(days=60)
 RENEWED_BEFORE = timedelta(days=53)
 """A token is renewed from its seventh day on: once a week, and never on the day that it was made."""
 
+_FACEBOOK_TOKENS = f"https://graph.facebook.com/{VERSION}/oauth/access_token"
+_LONG_LIVED = TokenCall(url=_FACEBOOK_TOKENS, grant="fb_exchange_token", sends="fb_exchange_token", method="query")
+
 FACEBOOK_LOGIN = OAuth2(
     authorize_url=f"https://www.facebook.com/{VERSION}/dialog/oauth",
-    code=TokenCall(
-        url=f"https://graph.facebook.com/{VERSION}/oauth/access_token",
-        grant="authorization_code",
-        sends="code",
-        method="query",
-    ),
-    exchange=TokenCall(
-        url=f"https://graph.facebook.com/{VERSION}/oauth/access_token",
-        grant="fb_exchange_token",
-        sends="fb_exchange_token",
-        method="query",
-    ),
+    code=TokenCall(url=_FACEBOOK_TOKENS, grant="authorization_code", sends="code", method="query"),
+    exchange=_LONG_LIVED,
+    refresh=_LONG_LIVED,
     scope_separator=",",
-    parameters={"response_type": "code"},
     lifetime=LIFETIME,
+    refresh_before=timedelta(days=10),
 )
-"""The login of pages and of the Instagram accounts that belong to them."""
+"""The login of pages, of the Instagram accounts that belong to them, and of ad accounts."""
 
 
 def self_renewing(authorize_url: str, code_url: str, host: str, prefix: str) -> OAuth2:
@@ -60,7 +55,6 @@ def self_renewing(authorize_url: str, code_url: str, host: str, prefix: str) -> 
             client_secret="",
         ),
         scope_separator=",",
-        parameters={"response_type": "code"},
         lifetime=LIFETIME,
         refresh_lifetime=LIFETIME,
         refresh_before=RENEWED_BEFORE,

@@ -13,26 +13,28 @@ from typing import Any
 
 import msgspec
 
-from connectors import graph_values as values
+from connectors import graph_values, pages, values
 from connectors.contract import (
     BadPayload,
+    CreatorSeen,
     Delivery,
     Drop,
     DropReason,
     Item,
     Kind,
     SubjectRef,
+    SubjectSeen,
     SubjectType,
     Window,
-    day_window,
 )
 from connectors.graph import Fault, Refusal, fault_of
-from connectors.graph_rules import Readings, Rules, book
+from connectors.graph_rules import book
+from connectors.pages import Reader
+from connectors.rules import Readings, Rules, told
 
 _LONGEST_TITLE = 200
 _DAY = timedelta(days=1)
 
-Reader = Callable[[Delivery], Iterator[Item]]
 RefusalReader = Callable[[Delivery, Fault], Iterator[Item]]
 
 
@@ -47,18 +49,10 @@ class Entry(msgspec.Struct, frozen=True):
 # ------------------------------------------------------------------------------------------------ requests
 
 
-def asked(delivery: Delivery, name: str) -> str:
-    """Return what the page was asked for. Raises :class:`BadPayload` where its request does not say it."""
-    value = delivery.request.get(name)
-    if not value:
-        raise BadPayload(f"the request of the page does not say its {name}")
-    return value
-
-
 def asked_day(delivery: Delivery) -> Window:
     """Return the Pacific day that the page was asked for. Raises :class:`BadPayload`."""
     try:
-        return pacific(date.fromisoformat(asked(delivery, "day")))
+        return graph_values.pacific(date.fromisoformat(pages.asked(delivery, "day")))
     except (ValueError, OverflowError):
         problem = "the day that the page was asked for is none"
     raise BadPayload(problem)
@@ -66,12 +60,7 @@ def asked_day(delivery: Delivery) -> Window:
 
 def profile_of(delivery: Delivery) -> SubjectRef:
     """Return the account that the page was asked of."""
-    return SubjectRef(asked(delivery, "account"), SubjectType.PROFILE)
-
-
-def pacific(day: date) -> Window:
-    """Return the window of a Pacific day."""
-    return day_window(day, values.PACIFIC)
+    return SubjectRef(pages.asked(delivery, "account"), SubjectType.PROFILE)
 
 
 # ------------------------------------------------------------------------------------------------ bodies
@@ -79,10 +68,7 @@ def pacific(day: date) -> Window:
 
 def data_of(delivery: Delivery) -> list[Any]:
     """Return the list of a page. Raises :class:`BadPayload`."""
-    data = values.document(delivery.body).get("data")
-    if not isinstance(data, list):
-        raise BadPayload("the page has no list named data")
-    return data
+    return pages.list_in(values.document(delivery.body), "data")
 
 
 def entries_of(delivery: Delivery) -> list[Entry]:
@@ -113,15 +99,42 @@ def lifetime_value(entry: Mapping[str, Any]) -> Any:
     return total["value"] if "value" in total else values.mapping(first).get("value")
 
 
-def title_of(text: Any) -> str | None:
-    """Return the first line of what was written; None where nothing was."""
-    lines = text.strip().splitlines() if isinstance(text, str) else []
-    return values.text(lines[0], _LONGEST_TITLE) if lines else None
+ReadingsOf = Callable[[str, Mapping[str, Any]], Readings]
+"""Takes the named numbers out of a metric of an answer, or out of one of its buckets."""
 
 
-def known(value: datetime | DropReason) -> datetime | None:
-    """Return an instant, or None where it is none."""
-    return None if isinstance(value, DropReason) else value
+def one_lifetime(name: str, entry: Mapping[str, Any]) -> Readings:
+    """Return the one number of a metric since publication."""
+    return [(name, lifetime_value(entry))]
+
+
+def one_total(name: str, entry: Mapping[str, Any]) -> Readings:
+    """Return the one number of a metric within a window."""
+    return [(name, total_of(entry).get("value"))]
+
+
+def read_entries(
+    delivery: Delivery, rules: Rules, subject: SubjectRef, readings_of: ReadingsOf, **common: Any
+) -> Iterator[Item]:
+    """Read the metrics of an insights answer about one subject."""
+    entries = entries_of(delivery)
+    readings = [reading for name, entry in named(entries) for reading in readings_of(name, entry.fields)]
+    yield from book(readings, rules, subject, **common)
+    yield from malformed(entries)
+
+
+def read_profile(delivery: Delivery, titled: str, rules: Rules) -> Iterator[Item]:
+    """Read what an account is, called by the field ``titled``, and the numbers that stand beside it."""
+    profile = pages.entry_of(values.document(delivery.body), None, graph_values.identifier)
+    if isinstance(profile, Drop):
+        yield profile
+        return
+    fields = {name: values.text(profile.fields.get(name), _LONGEST_TITLE) for name in ("username", "name")}
+    subject = SubjectRef(profile.id, SubjectType.PROFILE)
+    yield CreatorSeen(external_id=profile.id, handle=fields["username"], name=fields["name"])
+    yield SubjectSeen(subject=subject, title=fields[titled], creator=profile.id)
+    if rules:
+        yield from book(told(profile.fields, rules), rules, subject)
 
 
 # ------------------------------------------------------------------------------------------------ days
@@ -130,11 +143,8 @@ def known(value: datetime | DropReason) -> datetime | None:
 def day_of(value: Mapping[str, Any], received_at: datetime) -> date | DropReason:
     """Return the Pacific day of a bucket by the end it states, or why it has none."""
     # The bucket of the day in progress ends after the answer.
-    end = values.instant(value.get("end_time"), received_at + _DAY)
-    return end if isinstance(end, DropReason) else values.pacific_day(end) or DropReason.BAD_TIME
-
-
-ReadingsOf = Callable[[str, Mapping[str, Any]], Readings]
+    end = graph_values.instant(value.get("end_time"), received_at + _DAY)
+    return end if isinstance(end, DropReason) else graph_values.pacific_day(end) or DropReason.BAD_TIME
 
 
 def one_reading(name: str, bucket: Mapping[str, Any]) -> Readings:
@@ -169,7 +179,7 @@ def _book_day(
     known_levels = {name for name, rule in rules.items() if rule.kind is Kind.LEVEL}
     levels = [(name, value) for name, value in readings if name in known_levels]
     totals = [(name, value) for name, value in readings if name not in known_levels]
-    window = pacific(day)
+    window = graph_values.pacific(day)
     if totals or not levels:
         yield from book(totals, rules, subject, window=window, **common)
     if levels and window.end > received_at + values.SKEW:
@@ -189,10 +199,7 @@ def refusal_drop(fault: Fault) -> Drop:
 
 def read_page(delivery: Delivery, readers: Mapping[str, Reader], refused: RefusalReader) -> Iterator[Item]:
     """Read a fetched page into items. Raises :class:`BadPayload` for a body or a request that cannot be read."""
-    reader = readers.get(delivery.request.get("page", ""))
-    if reader is None:
-        raise BadPayload("the request of the page does not say which page it is")
+    reader = pages.reader_of(delivery, readers)
     fault = fault_of(values.document(delivery.body))
     yield from reader(delivery) if fault is None else refused(delivery, fault)
-    for name in filter(None, delivery.request.get("refused", "").split(",")):
-        yield Drop(reason=DropReason.NOT_AVAILABLE, detail=name)
+    yield from pages.refused(delivery)

@@ -7,34 +7,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from connectors import graph
-from connectors import graph_values as values
-from connectors.contract import ConnectorError, DropReason, Finding, NeedsReauth, Source, TryLater
+from connectors import graph, graph_values, proving, values
+from connectors.contract import ConnectorError, DropReason, Finding, Source
 from connectors.graph_account import Account
-from connectors.graph_pushes import ring
+from connectors.webhooks import ring
 
 
 async def account_finding(account: Account, title: str, fields: str, shown: str) -> Finding:
     """Say whether the token is accepted and the account readable; ``shown`` is the field that names it."""
     try:
         body = graph.require(await account.get(account.id, fields=fields), account.basic)
-    except NeedsReauth:
-        return Finding(ok=False, text="the access token is not accepted: connect the account again")
-    except TryLater:
-        return Finding(ok=False, text=f"{title} does not answer or throttles at the moment: try again later")
     except ConnectorError as error:
-        return Finding(ok=False, text=f"the token is accepted, the account {account.id} is not readable: {error}")
+        return proving.unreachable(error, title, f"account {account.id}")
     handle = values.text(body.get(shown), 100) or account.id
     return Finding(ok=True, text=f"the token is accepted and the account {handle} is readable")
 
 
 async def listing_finding(account: Account, edge: str, what: str) -> Finding:
     """Say whether a listing of the account can be read."""
-    try:
-        graph.require(await account.get(account.id, edge, fields="id", limit="1"), account.basic)
-    except ConnectorError as error:
-        return Finding(ok=False, text=f"the {what} of the account are not readable: {error}")
-    return Finding(ok=True, text=f"the {what} of the account are readable")
+    return await proving.readable(f"the {what} of the account", _listing(account, edge))
+
+
+async def _listing(account: Account, edge: str) -> None:
+    graph.require(await account.get(account.id, edge, fields="id", limit="1"), account.basic)
 
 
 async def permission_findings(account: Account, wanted: Sequence[str]) -> list[Finding]:
@@ -44,21 +39,15 @@ async def permission_findings(account: Account, wanted: Sequence[str]) -> list[F
     except ConnectorError:
         return [Finding(ok=True, text=f"this token does not list its permissions; needed are {', '.join(wanted)}")]
     entries = [values.mapping(entry) for entry in values.items(body.get("data"))]
-    granted = {entry.get("permission") for entry in entries if entry.get("status") == "granted"}
-    missing = [scope for scope in wanted if scope not in granted]
-    if missing:
-        return [Finding(ok=False, text=f"the permission {scope} is missing") for scope in missing]
-    return [Finding(ok=True, text="all permissions are granted")]
+    granted = [entry.get("permission") for entry in entries if entry.get("status") == "granted"]
+    return proving.permissions(wanted, granted)
 
 
 def secret_findings(source: Source) -> list[Finding]:
     """Say what webhooks lack; nothing where nothing is missing."""
-    missing = []
-    if not any(secret.value for secret in ring(source)):
-        missing.append(Finding(ok=False, text="no app secret: webhooks cannot be verified and are refused"))
-    if not source.credentials.get("verify_token"):
-        missing.append(Finding(ok=False, text="no verify token: Meta cannot confirm the webhook address"))
-    return missing
+    verify_token = source.credentials.get("verify_token")
+    lacking = proving.missing((verify_token, "no verify token: Meta cannot confirm the webhook address"))
+    return proving.unsigned(ring(source)) + lacking
 
 
 async def page_with(account: Account, field: str) -> str | None:
@@ -68,7 +57,7 @@ async def page_with(account: Account, field: str) -> str | None:
         async for sheet in graph.listing(account.http, path, params, {}, "pages_show_list"):
             for page in map(values.mapping, values.items(sheet.body.get("data"))):
                 linked = values.mapping(page.get(field)).get("id")
-                found = values.identifier(page.get("id"))
+                found = graph_values.identifier(page.get("id"))
                 if linked == account.id and not isinstance(found, DropReason):
                     return found
     except ConnectorError:

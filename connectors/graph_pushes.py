@@ -1,4 +1,4 @@
-"""Webhooks of Meta's platforms: who sent them, what bodies look like, hints that come once per subject.
+"""Webhooks of Meta's platforms: who sent them, and what bodies look like.
 
 Requests are signed with the secret of the app over the raw bytes and carry no delivery id, so the key is a digest of
 the body, which holds the send time: two deliveries merge only when every byte is equal, and then they say the same.
@@ -13,21 +13,20 @@ from typing import Any
 
 import msgspec
 
-from connectors import graph_values as values
+from connectors import graph_values, values
 from connectors.contract import (
     BadPayload,
     Delivery,
     Drop,
     DropReason,
     Item,
-    RefreshHint,
-    Secret,
     Source,
     Verified,
     WebhookRequest,
     fingerprint,
 )
 from connectors.signatures import hub_sha256
+from connectors.webhooks import ring
 
 _TEST_ACCOUNT = "0"  # what the dashboard's test button sends
 _OTHER_SHAPES = ("messaging", "standby", "changed_fields")
@@ -44,11 +43,6 @@ class Sender(msgspec.Struct, frozen=True, kw_only=True):
 ReadChange = Callable[[Mapping[str, Any], Sender], Iterable[Item]]
 
 
-def ring(source: Source) -> tuple[Secret, ...]:
-    """Return the keys that webhooks are signed with: the source's ring, else the secret of the app."""
-    return source.secrets or (Secret(value=source.credentials.get("app_secret", "")),)
-
-
 def verify(request: WebhookRequest, source: Source, now: datetime) -> Verified:
     """Check the signature over the raw bytes. Raises :class:`~connectors.contract.SignatureInvalid`."""
     hub_sha256(request.headers.get("x-hub-signature-256"), request.body, ring(source), now)
@@ -61,17 +55,6 @@ def bodies_of(delivery: Delivery) -> list[dict[str, Any]]:
     if not isinstance(sent, list | dict):
         raise BadPayload("the body is neither an object nor an array of objects")
     return [values.mapping(body) for body in (sent if isinstance(sent, list) else [sent])]
-
-
-def hints_once(items: Iterable[Item]) -> Iterator[Item]:
-    """Yield all items, the hints last and once per subject: a burst of comments is one thing to fetch."""
-    hints: dict[str, RefreshHint] = {}
-    for item in items:
-        if isinstance(item, RefreshHint):
-            hints.setdefault(item.subject.external_id, item)
-        else:
-            yield item
-    yield from hints.values()
 
 
 def read_changes(delivery: Delivery, about: str, read_change: ReadChange) -> Iterator[Item]:
@@ -92,7 +75,7 @@ def read_changes(delivery: Delivery, about: str, read_change: ReadChange) -> Ite
 
 def _read_entry(entry: Any, row: int, received_at: datetime, read_change: ReadChange) -> Iterator[Item]:
     fields = values.mapping(entry)
-    account = values.identifier(fields.get("id")) if isinstance(entry, dict) else DropReason.MALFORMED
+    account = graph_values.identifier(fields.get("id")) if isinstance(entry, dict) else DropReason.MALFORMED
     if isinstance(account, DropReason) or account == _TEST_ACCOUNT:
         reason = account if isinstance(account, DropReason) else DropReason.TEST_EVENT
         yield Drop(reason=reason, row=row, detail="id")
@@ -103,7 +86,7 @@ def _read_entry(entry: Any, row: int, received_at: datetime, read_change: ReadCh
     changes = [*values.items(fields.get("changes")), *([fields] if "field" in fields else [])]
     if not changes and not unread:
         yield Drop(reason=DropReason.MALFORMED, row=row, detail="changes")
-    sender = Sender(row=row, account=account, sent_at=values.instant(fields.get("time"), received_at))
+    sender = Sender(row=row, account=account, sent_at=graph_values.instant(fields.get("time"), received_at))
     for change in map(values.mapping, changes):
         yield from read_change(change, sender)
 

@@ -1,170 +1,69 @@
-"""What Meta's Graph API writes, read value by value: ids, counts, instants, hashtags and Pacific days.
+"""What Meta's Graph API alone writes, read value by value: ids, counts, instants, Pacific days.
 
-Whatever is read here was written by a stranger, so every function takes any JSON value and answers with a value, with
-*nothing said* or with the reason of a drop. It knows no error, no page and no platform: see ``connectors.graph``.
+What is read the same everywhere is in ``connectors.values``. It knows no error, no page and no platform: see
+``connectors.graph``.
 """
 
 from __future__ import annotations
 
 import re
-import unicodedata
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
 from zoneinfo import ZoneInfo
 
-import msgspec
-
-from connectors.contract import INT64_MAX, BadPayload, DropReason
+from connectors import values
+from connectors.contract import DropReason, Window, day_window
+from connectors.hashtags import EMOJI, EMOJI_JOINERS, LETTERS, Hashtags
+from connectors.values import Number
 
 PACIFIC = "America/Los_Angeles"
 """The zone whose days Meta's daily buckets are."""
-SKEW = timedelta(minutes=5)
-"""How far a sender's clock may be ahead of the receipt."""
+TAGS = Hashtags(letters=(*LETTERS, EMOJI), joiners=EMOJI_JOINERS, shut="&", chained=True)
+"""Emoji of every make belong to a tag, and a sign right after a tag opens the next."""
 
 _ZONE = ZoneInfo(PACIFIC)
 _HOUR = timedelta(hours=1)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_OLDEST = datetime(1990, 1, 1, tzinfo=UTC)
 _MILLISECONDS_FROM = 10**11  # as seconds this is the year 5138
 _ID = re.compile(r"[A-Za-z0-9_:-]{1,256}")
-_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-# A float keeps what is no integer recognisable (1e400 is infinity) where the default would refuse the whole body.
-_DECODER = msgspec.json.Decoder(float_hook=float)
-
-
-def decode(body: bytes) -> Any:
-    """Return the JSON value of a body. Raises :class:`BadPayload` for anything else, deep nesting included."""
-    try:
-        return _DECODER.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        problem = "the body is not readable JSON"
-    raise BadPayload(problem)
-
-
-def document(body: bytes) -> dict[str, Any]:
-    """Return the JSON object of a body. Raises :class:`BadPayload`."""
-    value = decode(body)
-    if not isinstance(value, dict):
-        raise BadPayload("the body is not a JSON object")
-    return value
-
-
-def items(value: Any) -> list[Any]:
-    """Return a JSON array, or an empty list for anything else."""
-    return value if isinstance(value, list) else []
-
-
-def mapping(value: Any) -> dict[str, Any]:
-    """Return a JSON object, or an empty one for anything else."""
-    return value if isinstance(value, dict) else {}
-
-
-def text(value: Any, longest: int = 1000) -> str | None:
-    """Return a text without control characters, cut at ``longest``; None for anything else."""
-    return _CONTROL.sub(" ", value)[:longest] if isinstance(value, str) else None
-
-
-def shown(name: Any) -> str:
-    """Return a name of a field or metric fit for a drop: a name in a body may be anything."""
-    return name if isinstance(name, str) and _NAME.fullmatch(name) else "a name that is none"
 
 
 def identifier(value: Any) -> str | DropReason:
-    """Return an id as the text it came as, or why it is none. Never a number: leading zeros are part of an id."""
-    if value is None or value == "":
-        return DropReason.MISSING_ID
-    return value if isinstance(value, str) and _ID.fullmatch(value) else DropReason.MALFORMED
+    """Return an id as the text it came as, or why it is none."""
+    return values.identifier(value, _ID)
 
 
-def count(value: Any) -> int | DropReason | None:
+def count(value: Any, factor: int = 1) -> Number:
     """Return a count, or why it is none; None is *not reported*, which Meta also writes as -1."""
-    if value is None or (type(value) is int and value == -1):
-        return None
-    if type(value) is not int:
-        return DropReason.BAD_NUMBER
-    return value if 0 <= value <= INT64_MAX else DropReason.OUT_OF_RANGE
+    return None if type(value) is int and value == -1 else values.count(value, factor)
+
+
+def summed(parts: Iterable[Any], whole: Any) -> Any:
+    """Return the sum of counts, None where none is reported; ``whole``, which is no count, where one is none."""
+    numbers = [count(part) for part in parts]
+    if any(isinstance(number, DropReason) for number in numbers):
+        return whole
+    known = [number for number in numbers if isinstance(number, int)]
+    return sum(known) if known else None
 
 
 def instant(value: Any, received_at: datetime) -> datetime | DropReason:
     """Return the UTC instant of ``2026-07-04T19:50:58+0000``, of Unix seconds or of Unix milliseconds, or why not."""
-    if value is None:
-        return DropReason.MISSING_TIME
-    try:
-        found = _moment(value)
-    except (ValueError, OverflowError):
-        found = None
-    if found is None or found < _OLDEST:
-        return DropReason.BAD_TIME
-    return found if found <= received_at + SKEW else DropReason.FUTURE_TIME
+    return values.instant(value, received_at, _moment)
 
 
 def _moment(value: Any) -> datetime | None:
     if type(value) is int:
-        return _EPOCH + timedelta(milliseconds=value if value >= _MILLISECONDS_FROM else value * 1000)
-    if not isinstance(value, str):
-        return None
-    found = datetime.fromisoformat(value)
-    return found.astimezone(UTC) if found.tzinfo is not None else None
-
-
-def link_marks(url: Any) -> dict[str, str]:
-    """Return what a link says of its campaign: its ``utm_*`` parameters; empty for anything else."""
-    try:
-        query = parse_qsl(urlsplit(url).query, max_num_fields=_MOST_PARAMETERS) if isinstance(url, str) else []
-    except ValueError:
-        return {}
-    found = {name: (text(value, 200) or "").strip() for name, value in query if name in _MARKS}
-    return {name: value for name, value in found.items() if value and value.isprintable()}
-
-
-_MARKS = frozenset({"utm_campaign", "utm_source", "utm_medium"})
-_MOST_PARAMETERS = 100
-
-_TAG_CATEGORIES = frozenset({"Ll", "Lu", "Lt", "Lm", "Lo", "Mn", "Mc", "Me", "Nd", "Nl", "No", "Pc", "So"})
-_JOINERS = "\u200c\u200d\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff"  # inside scripts and emoji
-_HASHES = "#\uff03"
-_LONGEST_TAG = 100
-_MOST_TAGS = 60
-
-
-def hashtags(caption: str) -> tuple[str, ...]:
-    """Return the distinct hashtags of a caption in their order, composed (NFC) and lower-case, without the sign.
-
-    Letters, marks, digits, connectors and emoji of every script belong to a tag. A sign inside a word or after ``&``
-    opens none (addresses, entities), a sign right after a tag opens the next.
-    """
-    found: dict[str, None] = {}
-    for word in re.split(r"\s+", unicodedata.normalize("NFC", caption)):
-        rest = word
-        while rest:
-            before, tag, rest = _next_tag(rest)
-            inside = before != "" and (_is_tag_character(before[-1]) or before[-1] == "&")
-            if tag and not inside and len(tag) <= _LONGEST_TAG:
-                found[tag.lower()] = None
-    return tuple(found)[:_MOST_TAGS]
-
-
-def _next_tag(word: str) -> tuple[str, str, str]:
-    """Split a word into what stands before its first hash sign, the tag after it and the rest."""
-    start = next((index for index, character in enumerate(word) if character in _HASHES), len(word))
-    end = start + 1
-    while end < len(word) and _is_tag_character(word[end]):
-        end += 1
-    return word[:start], word[start + 1 : end], word[end:]
-
-
-def _is_tag_character(character: str) -> bool:
-    return unicodedata.category(character) in _TAG_CATEGORIES or character in _JOINERS
+        return values.of_milliseconds(value if value >= _MILLISECONDS_FROM else value * 1000)
+    return values.zoned(value)
 
 
 # ------------------------------------------------------------------------------------------------ Pacific days
 
 
-def pacific_date(at: datetime) -> date:
-    """Return the Pacific day that an instant lies in."""
-    return at.astimezone(_ZONE).date()
+def pacific(day: date) -> Window:
+    """Return the window of a Pacific day."""
+    return day_window(day, PACIFIC)
 
 
 def pacific_day(end_time: datetime) -> date | None:

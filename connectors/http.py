@@ -11,20 +11,23 @@ from __future__ import annotations
 import asyncio
 import re
 import zlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from copy import copy
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import Protocol
 
 import httpx
 import msgspec
 
-from connectors.contract import BadPayload, ConnectorError, Response, TryLater
+from connectors.contract import BadPayload, ConnectorError, Response, TryLater, Unreachable, Usage
 
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
-_SECONDS = re.compile(r"[0-9]{1,12}")
+_SECONDS = re.compile(r"[0-9]+(\.[0-9]+)?")
+_LONGEST_NUMBER = 18
+_THROTTLED = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
 _TOKEN_PARAMETERS = ("access_token", "input_token", "refresh_token", "client_secret", "appsecret_proof")
 _MIB = 1024 * 1024
 
@@ -49,6 +52,28 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 DEFAULT = Limits()
 
 
+class Pace(Protocol):
+    """The rate budget of a source: asked before a call, told of every answer."""
+
+    async def draw(self, method: str, path: str) -> None:
+        """Wait until a call may leave. Raises :class:`TryLater` where that takes longer than is waited here."""
+        ...
+
+    async def heard(self, response: Response) -> Sequence[Usage]:
+        """Take note of what an answer says of the platform's limits, and return it."""
+        ...
+
+
+class NoPace:
+    """No limit but the platform's own refusals."""
+
+    async def draw(self, method: str, path: str) -> None:
+        return
+
+    async def heard(self, response: Response) -> Sequence[Usage]:
+        return ()
+
+
 class _BrokenOff(Exception):  # noqa: N818 - private, and it is caught where it is raised
     """No whole answer came; ``sent`` says whether the platform may have seen the request."""
 
@@ -71,8 +96,10 @@ def new_client(limits: Limits = DEFAULT, transport: httpx.AsyncBaseTransport | N
 class PlatformHttp:
     """:class:`connectors.contract.Http` over an httpx client that several sources may share.
 
-    ``base_url`` comes from the composition root and fixes scheme, host and port. ``on_response`` hears every answer,
-    throttled ones included, so that a rate budget can read the headers of its platform.
+    ``base_url`` comes from the composition root and fixes scheme, host and port. ``pace`` is the rate budget that calls
+    draw on and that hears every answer, throttled ones included; ``on_response`` hears them too. ``hears`` picks the
+    overloads that are handed to the connector. ``secret`` calls are those to token endpoints: what they send is a
+    secret, and it travels in their address where the platform wants it there.
     """
 
     def __init__(  # noqa: PLR0913 - each is a part that the composition root or a test chooses
@@ -86,9 +113,13 @@ class PlatformHttp:
         header: str = "authorization",
         scheme: str = "Bearer",
         hosts: Mapping[str, str] | None = None,
+        open_hosts: frozenset[str] = frozenset(),
         limits: Limits = DEFAULT,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         on_response: Callable[[Response], None] | None = None,
+        pace: Pace | None = None,
+        hears: Callable[[Response], bool] = lambda _: False,
+        secret: bool = False,
     ) -> None:
         if client.trust_env:
             raise ValueError("the client reads proxies and credentials of the environment: give trust_env=False")
@@ -99,9 +130,13 @@ class PlatformHttp:
         self._token = token
         self._sent_as = (header, f"{scheme} {token}" if scheme else token)
         self._hosts = hosts or {}
+        self._open_hosts = open_hosts
         self._limits = limits
         self._sleep = sleep
         self._on_response = on_response
+        self._pace = pace or NoPace()
+        self._hears = hears
+        self._secret = secret
 
     def __repr__(self) -> str:
         """Name the host and hide the token."""
@@ -123,12 +158,27 @@ class PlatformHttp:
     ) -> Response:
         return await self._patiently(self._request("POST", path, params, body, headers), repeats=reads)
 
+    async def put(
+        self,
+        path: str,
+        params: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        *,
+        headers: Mapping[str, str] | None = None,
+    ) -> Response:
+        return await self._patiently(self._request("PUT", path, params, body, headers), repeats=True)
+
     def at(self, host: str) -> PlatformHttp:
-        """Return the client of another declared host. Raises :class:`ConnectorError` for an unknown name."""
+        """Return the client of another declared host. Raises :class:`ConnectorError` for an unknown name.
+
+        An open host gets no token; that a token does not travel in an address holds there as well.
+        """
         if host not in self._hosts:
             raise ConnectorError(f"no host is called {host}")
         other = copy(self)
         other._base = _base(self._hosts[host])  # noqa: SLF001 - it is one of us
+        if host in self._open_hosts:
+            other._sent_as = ("", "")  # noqa: SLF001 - as above
         return other
 
     def _request(
@@ -148,6 +198,8 @@ class PlatformHttp:
             url = None
         if url is None or url.userinfo or _origin(url) != _origin(self._base):
             raise ConnectorError(f"an address leads away from {self._base.host}")
+        if self._secret:
+            return url.copy_with(fragment=None)
         for name in _TOKEN_PARAMETERS:
             url = url.copy_remove_param(name) if name in url.params else url
         if self._token and self._token in url.params.values():
@@ -155,22 +207,39 @@ class PlatformHttp:
         return url.copy_with(fragment=None)
 
     async def _patiently(self, request: httpx.Request, *, repeats: bool) -> Response:
-        for attempt in range(1, self._limits.attempts + 1):
-            asked: float | None = None
-            try:
-                response = await self._exchange(request)
-            except _BrokenOff as broken:
-                reason, again = str(broken), repeats or not broken.sent
-            else:
-                if not _is_overload(response.status):
-                    return response
-                asked = retry_after(response.headers, response.received_at, self._limits.longest_wait)
-                reason, again = f"answered {response.status}", repeats
-            pause = self._pause(attempt) if asked is None else asked
-            if not again or attempt == self._limits.attempts or pause > self._limits.longest_pause:
-                break
+        attempt = 0
+        while True:
+            attempt += 1
+            await self._pace.draw(request.method, self._path(request.url))
+            failed, again = await self._attempt(request, repeats=repeats)
+            if isinstance(failed, Response):
+                return failed
+            pause = self._pause(attempt) if failed.seconds is None else failed.seconds
+            if not again or attempt >= self._limits.attempts or pause > self._limits.longest_pause:
+                raise failed
             await self._sleep(pause)
-        raise TryLater(f"{self._base.host} {reason}", asked)
+
+    async def _attempt(self, request: httpx.Request, *, repeats: bool) -> tuple[Response | TryLater, bool]:
+        """Return the answer, or why there is none to give; and whether the request may be sent again."""
+        host = self._base.host
+        try:
+            response = await self._exchange(request)
+        except _BrokenOff as broken:
+            return Unreachable(f"{host} {broken}", sent=broken.sent), repeats or not broken.sent
+        told = await self._pace.heard(response)
+        if not _is_overload(response.status) or self._hears(response):
+            return response, False
+        asked = retry_after(response.headers, response.received_at, self._limits.longest_wait)
+        if asked is None and response.status in _THROTTLED:
+            asked = _asked_by(told, self._limits.longest_wait)
+        reason = f"{host} answered {response.status}"
+        if asked is None and response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            return Unreachable(reason, asked, response), repeats
+        return TryLater(reason, asked, response), repeats
+
+    def _path(self, url: httpx.URL) -> str:
+        """Return the path below the base address: what a connector calls its paths."""
+        return url.path.removeprefix(self._base.path.rstrip("/"))
 
     def _pause(self, attempt: int) -> float:
         """Full jitter: anything between nothing and the doubled pause."""
@@ -197,8 +266,8 @@ class PlatformHttp:
         headers = {"accept": "application/json", "user-agent": "tallybook"}
         headers |= {name.lower(): value for name, value in (more or {}).items()}
         headers["accept-encoding"] = "gzip"
-        if self._token:
-            name, value = self._sent_as
+        name, value = self._sent_as
+        if self._token and name:
             headers[name] = value
         return headers
 
@@ -228,17 +297,27 @@ class PlatformHttp:
 def retry_after(headers: Mapping[str, str], now: datetime, longest: float) -> float | None:
     """Return the seconds a ``Retry-After`` asks for, clamped to [0, longest]; None when absent or unreadable.
 
-    Both forms of RFC 9110, 10.2.3 are read: seconds and an HTTP date (a date without a zone is UTC).
+    Both forms of RFC 9110, 10.2.3 are read: seconds (fractions too, which some send) and an HTTP date (a date without a
+    zone is UTC).
     """
     text = headers.get("retry-after", "").strip()
-    if _SECONDS.fullmatch(text):
-        return min(float(text), longest)
+    if text.isascii() and _SECONDS.fullmatch(text):
+        # A number too long for an instant is a wish for the longest wait, not a mistake of the sender's.
+        whole = text.partition(".")[0].lstrip("0")
+        return longest if len(whole) > _LONGEST_NUMBER else min(float(text), longest)
     try:
         date = parsedate_to_datetime(text)
     except (ValueError, TypeError, OverflowError):
         return None
     date = date.replace(tzinfo=UTC) if date.tzinfo is None else date
     return min(max((date - now).total_seconds(), 0.0), longest)
+
+
+def _asked_by(told: Sequence[Usage], longest: float) -> float | None:
+    """Return the longest wait that a throttled answer asks for in its platform's own words; None where it has none."""
+    spent = [one.reset for one in told if one.reset and (one.remaining == 0 or (one.used or 0) >= 1)]
+    waits = [wait for wait in (*(one.wait for one in told), *spent) if wait is not None and wait > 0]
+    return min(max(waits), longest) if waits else None
 
 
 def _is_overload(status: int) -> bool:

@@ -25,14 +25,11 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from connectors import graph, graph_login, graph_proving, graph_pushes
-from connectors import graph_values as values
+from connectors import graph, graph_login, graph_proving, graph_values, pages, values
 from connectors.contract import (
     Auth,
     AuthKind,
-    BadPayload,
     Capabilities,
-    Connector,
     ConnectorError,
     Delivery,
     Finding,
@@ -40,20 +37,16 @@ from connectors.contract import (
     Item,
     MetricMapping,
     Page,
-    Reply,
-    Response,
     Source,
     Task,
-    Usage,
-    Verified,
-    WebhookRequest,
 )
-from connectors.graph_rules import declared
+from connectors.graph_connector import GraphConnector
 from connectors.instagram_account import HOSTS, OAUTH2, SCOPES, Account, InstagramOptions
 from connectors.instagram_fetching import KINDS, LOOK_BACK, pages_of
 from connectors.instagram_metrics import ANSWERS
 from connectors.instagram_pushes import read_push
 from connectors.instagram_reading import read_page
+from connectors.rules import declared
 
 _PUSHED = "comments,live_comments"  # fields of the Instagram login; stories' totals are not among them
 _BUDGET = "instagram"  # as Meta's headers call it
@@ -73,7 +66,7 @@ def _auth(login: str) -> Auth:
     )
 
 
-class Instagram(Connector):
+class Instagram(GraphConnector):
     """See the head of this module."""
 
     name = "instagram"
@@ -85,10 +78,11 @@ class Instagram(Connector):
     auth = _auth("facebook")
     capabilities = Capabilities(
         webhook=True,
+        signature_headers=("x-hub-signature-256",),
         fetch=KINDS,
         settle=LOOK_BACK,
         lag=timedelta(hours=48),
-        day_zone=values.PACIFIC,
+        day_zone=graph_values.PACIFIC,
         rate_limit="4800 calls per impression in 24 hours; X-App-Usage, X-Business-Use-Case-Usage; errors 4, 17, 80002",
         budgets=graph_login.budgets(_BUDGET),
     )
@@ -98,28 +92,15 @@ class Instagram(Connector):
         """Return the base address of the login: one of two constants, whatever the options say."""
         return HOSTS[options.login]
 
-    def auth_of(self, options: InstagramOptions) -> Auth:
+    def auth_for(self, options: InstagramOptions) -> Auth:
         """Return how an account is connected by the login of its options; ``auth`` is that of the default one."""
         return _auth(options.login)
 
     def cost(self, method: str, path: str) -> tuple[str, float]:
         return graph_login.cost(_BUDGET, path)
 
-    def usage(self, response: Response) -> Sequence[Usage]:
-        return graph.usages(response.headers)
-
-    def handshake(self, request: WebhookRequest, source: Source) -> Reply | None:
-        return graph.handshake(request, source.credentials.get("verify_token", ""))
-
-    def verify(self, request: WebhookRequest, source: Source, now: datetime) -> Verified:
-        return graph_pushes.verify(request, source, now)
-
     def parse(self, delivery: Delivery, options: Any) -> Iterable[Item]:
-        if delivery.channel == "webhook":
-            return list(read_push(delivery))
-        if delivery.channel == "fetch":
-            return list(read_page(delivery))
-        raise BadPayload("Instagram is pushed or fetched, not uploaded")
+        return pages.read(delivery, self.title, read_push, read_page)
 
     def fetch(self, http: Http, task: Task, now: datetime) -> AsyncIterator[Page]:
         return pages_of(Account(http, task.source), task, now)

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
-from connectors import graph
 from connectors import graph_listings as listings
-from connectors import graph_values as values
+from connectors import graph_values, values, walks
 from connectors import instagram_metrics as metrics
-from connectors.contract import FetchKind, NotSupported, Page, SubjectRef, SubjectType, Task
-from connectors.graph import Refusal
+from connectors.contract import FetchKind, Page, SubjectRef, SubjectType, Task
 from connectors.graph_listings import DueObject, Edge, Looked, Step
 from connectors.instagram_account import Account
 
@@ -24,7 +23,14 @@ LOOK_BACK = timedelta(days=7)
 _RECENT = timedelta(days=90)  # an older post still grows a little, and is read again when it is hinted at
 KINDS = (
     FetchKind(name="media", every=timedelta(hours=1), look_back=_RECENT),
-    FetchKind(name="media_insights", every=timedelta(hours=6), look_back=_RECENT, subjects=True),
+    FetchKind(
+        name="media_insights",
+        every=timedelta(hours=6),
+        look_back=_RECENT,
+        subjects=True,
+        calls=2,
+        sweep=timedelta(days=7),
+    ),
     FetchKind(name="account_day", every=timedelta(hours=12), look_back=LOOK_BACK),
     FetchKind(name="profile", every=timedelta(hours=6)),
     FetchKind(name="stories", every=timedelta(hours=1)),
@@ -46,7 +52,7 @@ _PRODUCTS = {
 }
 
 
-async def _media(account: Account, task: Task) -> AsyncIterator[Page]:
+async def _media(account: Account, task: Task, _: datetime) -> AsyncIterator[Page]:
     async for page in listings.listed(account, task, [_MEDIA]):
         yield page
 
@@ -54,20 +60,20 @@ async def _media(account: Account, task: Task) -> AsyncIterator[Page]:
 # ------------------------------------------------------------------------------------------------ insights
 
 
-async def _media_insights(account: Account, task: Task) -> AsyncIterator[Page]:
+async def _media_insights(account: Account, task: Task, _: datetime) -> AsyncIterator[Page]:
     pages = _of_subjects(account, task) if task.subjects else _of_listing(account, task, _SHORT)
     async for page in pages:
         yield page
 
 
-async def _stories(account: Account, task: Task) -> AsyncIterator[Page]:
+async def _stories(account: Account, task: Task, _: datetime) -> AsyncIterator[Page]:
     async for page in _of_listing(account, task, _STORIES):
         yield page
 
 
 def _of_listing(account: Account, task: Task, edge: Edge) -> AsyncIterator[Page]:
     """Return the insights of every media of a listing, and of stories the listing itself."""
-    return listings.due_pages(account, task, [edge], _due, _asking(account, task), show=edge is _STORIES)
+    return listings.due_pages(account, task, [edge], _due, partial(_insights, account, task), show=edge is _STORIES)
 
 
 def _due(edge: Edge, fields: Mapping[str, Any], media: str) -> Iterable[DueObject]:
@@ -88,14 +94,7 @@ def _of_subjects(account: Account, task: Task) -> AsyncIterator[Page]:
         due = named[media]
         return Looked(due=[due]) if due.product == "STORY" else await _node(account, task, due)
 
-    return listings.subject_pages(account, task, list(named), look, _asking(account, task))
-
-
-def _asking(account: Account, task: Task) -> listings.InsightsOf:
-    async def insights(media: DueObject, cursor: Mapping[str, str], last: bool) -> Page:  # noqa: FBT001 - a value
-        return await _insights(account, task, media, cursor, last=last)
-
-    return insights
+    return listings.subject_pages(account, task, list(named), look, partial(_insights, account, task))
 
 
 def _is_media(ref: SubjectRef) -> bool:
@@ -104,23 +103,19 @@ def _is_media(ref: SubjectRef) -> bool:
 
 async def _node(account: Account, task: Task, media: DueObject) -> Looked:
     """Return the page of a media's node, and the media to be asked for its insights if there is one."""
-    response = await account.get(media.id, fields=_MEDIA_FIELDS)
-    body, fault = graph.examine(response, account.basic)
+
+    def due_of(body: Mapping[str, Any]) -> list[DueObject]:
+        product = listings.name_in(body, "media_product_type") or media.product
+        return [DueObject(media.id, product, listings.name_in(body, "media_type"))]
+
     request = {"kind": task.kind, "page": "media_node", "media_id": media.id, "media_product_type": media.product}
-    if fault is not None:
-        if fault.refusal is Refusal.GONE:
-            await account.require_visible()
-        return Looked(response=response, request={**request, "refusal": fault.refusal.value})
-    product = listings.name_in(body, "media_product_type") or media.product
-    found = DueObject(media.id, product, listings.name_in(body, "media_type"))
-    return Looked(response=response, request=request, due=[found])
+    return await listings.looked(account, media.id, _MEDIA_FIELDS, request, due_of)
 
 
 async def _insights(account: Account, task: Task, media: DueObject, cursor: Mapping[str, str], *, last: bool) -> Page:
     wanted = metrics.metric_set(media.media_type, media.product)
     answer = await account.ask(account.path(media.id, "insights"), wanted, {})
-    if answer.fault is not None and answer.fault.refusal is Refusal.GONE:
-        await account.require_visible()
+    await account.require_visible(answer.fault)
     return account.page(
         answer.response,
         cursor,
@@ -138,9 +133,7 @@ async def _insights(account: Account, task: Task, media: DueObject, cursor: Mapp
 
 
 async def _account_day(account: Account, task: Task, now: datetime) -> AsyncIterator[Page]:
-    async def call(step: Step, last: bool) -> Page:  # noqa: FBT001 - a value
-        return await _account_page(account, task, step, now, last=last)
-
+    call = partial(_account_page, account, task, now)
     async for page in listings.step_pages(_plan(task, now), task, call):
         yield page
 
@@ -152,14 +145,11 @@ def _plan(task: Task, now: datetime) -> list[Step]:
     return series + [Step(page, day, day) for day in days for page in ("account_totals", "account_follows")]
 
 
-async def _account_page(account: Account, task: Task, step: Step, now: datetime, *, last: bool) -> Page:
+async def _account_page(account: Account, task: Task, now: datetime, step: Step, *, last: bool) -> Page:
     wanted, more = _account_call(step, now)
     path, params = account.path(account.id, "insights"), {"period": "day", **step.window, **more}
     answer = await account.ask(path, wanted, params)
-    if answer.fault is not None and answer.fault.refusal is Refusal.GONE:
-        graph.raise_fault(answer.fault, answer.response.headers, account.insights)
-    request = {"kind": task.kind, **step.described, **answer.described()}
-    return account.page(answer.response, {"done": step.name}, last=last, **request)
+    return listings.step_page(account, task, step, answer, last=last)
 
 
 def _account_call(step: Step, now: datetime) -> tuple[tuple[str, ...], dict[str, str]]:
@@ -168,29 +158,24 @@ def _account_call(step: Step, now: datetime) -> tuple[tuple[str, ...], dict[str,
         return metrics.TOTALS_SET, {"metric_type": "total_value"}
     if step.page == "account_follows":
         return metrics.FOLLOWS_SET, {"metric_type": "total_value", "breakdown": "follow_type"}
-    recent = step.first >= values.pacific_date(now) - metrics.FOLLOWER_DAYS
+    recent = step.first >= values.date_in(graph_values.PACIFIC, now) - metrics.FOLLOWER_DAYS
     return metrics.SERIES_SET if recent else metrics.SERIES_SET[:1], {}
 
 
-async def _profile(account: Account, task: Task) -> AsyncIterator[Page]:
-    response = await account.get(account.id, fields=_PROFILE_FIELDS)
-    graph.require(response, account.basic)
-    yield account.page(response, {}, last=True, kind=task.kind, page="profile")
+async def _profile(account: Account, task: Task, _: datetime) -> AsyncIterator[Page]:
+    yield await listings.profile_page(account, task, _PROFILE_FIELDS)
 
 
-_FETCHERS: Mapping[str, Callable[[Account, Task], AsyncIterator[Page]]] = {
+_FETCHERS: Mapping[str, Callable[[Account, Task, datetime], AsyncIterator[Page]]] = {
     "media": _media,
     "media_insights": _media_insights,
     "profile": _profile,
     "stories": _stories,
+    "account_day": _account_day,
 }
 
 
 def pages_of(account: Account, task: Task, now: datetime) -> AsyncIterator[Page]:
     """Return the pages of a task from its cursor on. Raises :class:`NotSupported` for an unknown kind."""
     account.resume(task.cursor)
-    if task.kind == "account_day":
-        return _account_day(account, task, now)
-    if task.kind not in _FETCHERS:
-        raise NotSupported(f"Instagram has no task of the kind {task.kind!r}")
-    return _FETCHERS[task.kind](account, task)
+    return walks.fetcher_of(task, "Instagram", _FETCHERS)(account, task, now)

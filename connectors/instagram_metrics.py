@@ -8,7 +8,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 from connectors.contract import Kind, Quality, SubjectType
-from connectors.graph_rules import META_VIEWS, VIEWS, Answers, Rule, Rules, checked, left_out
+from connectors.graph_rules import META_VIEWS, VIEWS
+from connectors.rules import Answers, Rule, Rules, checked, left_out
 
 _RETIRED = "retired, and other than its successor"
 _WHO = "who the followers are, no measure of a campaign"

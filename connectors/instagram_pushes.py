@@ -9,12 +9,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from connectors import graph_pushes as pushes
-from connectors import graph_values as values
+from connectors import graph_values, values
 from connectors import instagram_metrics as metrics
 from connectors.contract import Delivery, Drop, DropReason, Item, RefreshHint, SubjectRef, SubjectSeen, SubjectType
 from connectors.graph_pushes import Sender
 from connectors.graph_rules import book
 from connectors.instagram_reading import subject_type
+from connectors.webhooks import hints_once
 
 _HINTS = frozenset({"comments", "live_comments"})
 # A mention stands on the media of someone else, which this account may not read and whose numbers are not its own.
@@ -23,7 +24,7 @@ _UNREAD = frozenset({"mentions", "messages", "messaging_postbacks", "messaging_s
 
 def read_push(delivery: Delivery) -> Iterator[Item]:
     """Read a webhook. Raises :class:`~connectors.contract.BadPayload` for a body that is none."""
-    yield from pushes.hints_once(pushes.read_changes(delivery, "instagram", _read_change))
+    yield from hints_once(pushes.read_changes(delivery, "instagram", _read_change))
 
 
 def _read_change(change: Mapping[str, Any], sender: Sender) -> Iterator[Item]:
@@ -39,7 +40,7 @@ def _read_change(change: Mapping[str, Any], sender: Sender) -> Iterator[Item]:
 
 def _hint(value: Mapping[str, Any], field: str, row: int) -> Item:
     within = values.mapping(value.get("media"))
-    media = values.identifier(within.get("id", value.get("media_id")))
+    media = graph_values.identifier(within.get("id", value.get("media_id")))
     if isinstance(media, DropReason):
         return Drop(reason=media, row=row, detail=field)
     product = values.text(within.get("media_product_type"), 64) or ""
@@ -48,7 +49,7 @@ def _hint(value: Mapping[str, Any], field: str, row: int) -> Item:
 
 def _read_story(value: Mapping[str, Any], sender: Sender) -> Iterator[Item]:
     """Read the last totals of a story, pushed about an hour after it ran out."""
-    media = values.identifier(value.get("media_id"))
+    media = graph_values.identifier(value.get("media_id"))
     if isinstance(media, DropReason):
         yield Drop(reason=media, row=sender.row, detail="media_id")
         return

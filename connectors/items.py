@@ -291,8 +291,13 @@ def _click(fields: Fields) -> Iterator[Item]:
         click_id=fields.soft(fields.optional_id, "click_id"),
         customer=fields.soft(fields.optional_id, "customer"),
         observed_at=fields.observed_at(),
-        **_utm(fields),
+        **_visit(fields),
     )
+
+
+def _visit(fields: Fields) -> dict[str, Any]:
+    names = ("utm_content", "promo_code", "platform_campaign")
+    return _utm(fields) | {name: fields.soft(fields.label, name) for name in names}
 
 
 def _sale(kind: str) -> Callable[[Fields], Iterator[Item]]:
@@ -310,10 +315,11 @@ def _sale(kind: str) -> Callable[[Fields], Iterator[Item]]:
             subject=fields.optional_subject(),
             click_id=fields.soft(fields.optional_id, "click_id"),
             customer=fields.soft(fields.optional_id, "customer"),
-            promo_code=fields.soft(fields.label, "promo_code"),
-            utm_campaign=fields.soft(fields.label, "utm_campaign"),
             refund_of=fields.optional_id("refund_of") if kind == "refund" else None,
+            first_order=fields.soft(fields.flag, "first_order"),
+            cancelled=fields.flag("cancelled") or False,
             observed_at=fields.observed_at(),
+            **_visit(fields),
         )
 
     return reader

@@ -89,6 +89,9 @@ _PROPERTIES: Mapping[str, Schema] = {
     "utm_campaign": _text("utm_campaign of the link"),
     "utm_source": _text("utm_source of the link"),
     "utm_medium": _text("utm_medium of the link"),
+    "utm_content": _text("utm_content of the link"),
+    "first_order": _flag("true: the customer is new; absent: not said"),
+    "cancelled": _flag("true: it is off, or a refund that failed after all; its numbers are taken back"),
     "promo_code": _text("promotion code"),
     "value": {"anyOf": _EXACT, "description": f"value, not negative, a refund's too; {_DECIMAL}"},
     "test": _flag("true: a test event, which is not booked"),
@@ -117,7 +120,8 @@ _SUBJECT = ("subject", "subject_type")
 _TOTAL = (*_SUBJECT, "metrics", "observed_at", "paid", "scope", "currency", "goal", "check")
 _WINDOW = ("day", "days", "zone", "start", "end")
 _EVENT = ("id", "at", *_SUBJECT, "click_id", "customer", "observed_at")
-_SALE = (*_EVENT, "goal", "value", "currency", "promo_code", "utm_campaign", "test")
+_VISIT = (*_UTM, "utm_content", "promo_code", "platform_campaign")
+_SALE = (*_EVENT, *_VISIT, "goal", "value", "currency", "first_order", "cancelled", "test")
 _FACTS = (
     *("published_at", "removed_at", "title", "url", "content_type", "hashtags", "creator", "creator_handle"),
     *("creator_name", "followers_at_publish", "platform_campaign", "promo_code", "parent", "paid", *_UTM),
@@ -129,7 +133,7 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
     "levels": _TOTAL,
     "period": (*_TOTAL, *_WINDOW),
     "unique": (*_TOTAL, *_WINDOW),
-    "click": (*_EVENT, "kind", *_UTM),
+    "click": (*_EVENT, "kind", *_VISIT),
     "conversion": _SALE,
     "order": _SALE,
     "refund": (*_SALE, "refund_of"),

@@ -28,13 +28,10 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-import msgspec
-
-from connectors import linkedin_values as values
+from connectors import pages, proving, rules, values, webhooks
 from connectors.contract import (
     Auth,
     AuthKind,
-    BadPayload,
     Capabilities,
     Connector,
     ConnectorError,
@@ -49,7 +46,6 @@ from connectors.contract import (
     Page,
     Reply,
     Response,
-    Secret,
     Source,
     Task,
     TokenCall,
@@ -61,11 +57,12 @@ from connectors.contract import (
 from connectors.linkedin_account import SCOPES, LinkedInOptions, Organisation
 from connectors.linkedin_answers import DAY, require, usage_of
 from connectors.linkedin_fetching import KINDS, SETTLE, pages_of
-from connectors.linkedin_metrics import declared
+from connectors.linkedin_metrics import ANSWERS
 from connectors.linkedin_pushes import challenge_response, delivery_key, is_challenge, read_push, verify
 from connectors.linkedin_reading import read_page
 
 _TOKENS = "https://www.linkedin.com/oauth/v2/accessToken"
+_KEYS = ("app_secret", "client_secret")
 _SUBSCRIBING = (
     "subscribe for ORGANIZATION_SOCIAL_ACTION_NOTIFICATIONS (eventSubscriptions) with the address of this source, "
     "as the app's developer"
@@ -102,13 +99,14 @@ class LinkedIn(Connector):
     )
     capabilities = Capabilities(
         webhook=True,
+        signature_headers=("x-li-signature",),
         fetch=KINDS,
         settle=SETTLE,
         lag=timedelta(days=2),
         day_zone="UTC",
         rate_limit="per endpoint, app and member in a UTC day, shown in the developer portal only; 429 without a wait",
     )
-    metrics: Sequence[MetricMapping] = tuple(declared())
+    metrics: Sequence[MetricMapping] = tuple(rules.declared(ANSWERS))
 
     def cost(self, method: str, path: str) -> tuple[str, float]:
         """Return the one budget of a day, which no document numbers: quotas are told in the portal alone."""
@@ -122,23 +120,18 @@ class LinkedIn(Connector):
         challenge = request.query.get("challengeCode")
         if request.method != "GET" or challenge is None:
             return None
-        secret = _current(source)
+        secret = webhooks.lasting(webhooks.ring(source, *_KEYS))
         if not secret or not is_challenge(challenge):
             return Reply(status=403)
-        answer = {"challengeCode": challenge, "challengeResponse": challenge_response(challenge, secret)}
-        headers = {"content-type": "application/json", "x-content-type-options": "nosniff"}
-        return Reply(status=200, body=msgspec.json.encode(answer), headers=headers)
+        response = challenge_response(challenge, secret)
+        return webhooks.answered({"challengeCode": challenge, "challengeResponse": response})
 
     def verify(self, request: WebhookRequest, source: Source, now: datetime) -> Verified:
-        verify(request.headers.get("x-li-signature"), request.body, _ring(source), now)
+        verify(request.headers.get("x-li-signature"), request.body, webhooks.ring(source, *_KEYS), now)
         return Verified(key=delivery_key(request.body))
 
     def parse(self, delivery: Delivery, options: Any) -> Iterable[Item]:
-        if delivery.channel == "webhook":
-            return list(read_push(delivery))
-        if delivery.channel == "fetch":
-            return list(read_page(delivery))
-        raise BadPayload("LinkedIn is pushed or fetched, not uploaded")
+        return pages.read(delivery, self.title, read_push, read_page)
 
     def fetch(self, http: Http, task: Task, now: datetime) -> AsyncIterator[Page]:
         return pages_of(Organisation(http, task.source), task, now)
@@ -148,24 +141,16 @@ class LinkedIn(Connector):
         administered = await _check_role(of)
         if not administered.ok:
             return [administered, *_check_secrets(source)]
-        found = [administered, await _check_posts(of), await _check_statistics(of)]
+        found = [
+            administered,
+            await proving.readable("the posts", _read_posts(of)),
+            await proving.readable("followers and statistics", _read_statistics(of)),
+        ]
         return [*found, Finding(ok=True, text=f"for pushes, {_SUBSCRIBING}"), *_check_secrets(source)]
 
     async def subscribe(self, http: Http, source: Source, now: datetime) -> None:
         """Say what to do: the call is a PUT, and names the member and the app's number, which no source knows."""
         raise NotSupported(_SUBSCRIBING)
-
-
-def _ring(source: Source) -> tuple[Secret, ...]:
-    secret = source.credentials.get("app_secret") or source.credentials.get("client_secret", "")
-    return source.secrets or (Secret(value=secret),)
-
-
-def _current(source: Source) -> str:
-    """Return the key that answers a challenge: the one without an end, for others are on their way out."""
-    keys = [key for key in _ring(source) if key.value]
-    lasting = [key.value for key in keys if key.valid_until is None]
-    return lasting[0] if lasting else keys[-1].value if keys else ""
 
 
 # ------------------------------------------------------------------------------------------------ proving a source
@@ -176,10 +161,8 @@ async def _check_role(of: Organisation) -> Finding:
         urn = of.urn
         path = "organizationAcls?q=roleAssignee&role=ADMINISTRATOR&state=APPROVED&count=100"
         body = require(await of.get(path), of.statistics_need)
-    except NeedsReauth:
-        return Finding(ok=False, text="the access token is not accepted: connect the account again")
-    except TryLater:
-        return Finding(ok=False, text="LinkedIn does not answer or throttles at the moment: try again later")
+    except (NeedsReauth, TryLater) as error:
+        return proving.unreachable(error, "LinkedIn")
     except ConnectorError as error:
         return Finding(ok=False, text=f"the member's roles are not readable: {error}")
     roles = [values.mapping(one) for one in values.items(body.get("elements"))]
@@ -188,27 +171,17 @@ async def _check_role(of: Organisation) -> Finding:
     return Finding(ok=True, text=f"the token is accepted and the member administers the organisation {of.number}")
 
 
-async def _check_posts(of: Organisation) -> Finding:
-    try:
-        require(await of.posts(0, 1), of.posts_need)
-    except ConnectorError as error:
-        return Finding(ok=False, text=f"the posts are not readable: {error}")
-    return Finding(ok=True, text="the posts are readable")
+async def _read_posts(of: Organisation) -> None:
+    require(await of.posts(0, 1), of.posts_need)
 
 
-async def _check_statistics(of: Organisation) -> Finding:
-    try:
-        require(await of.size(), of.statistics_need)
-        require(await of.totals(), of.statistics_need)
-    except ConnectorError as error:
-        return Finding(ok=False, text=f"the statistics are not readable: {error}")
-    return Finding(ok=True, text="followers and statistics are readable")
+async def _read_statistics(of: Organisation) -> None:
+    require(await of.size(), of.statistics_need)
+    require(await of.totals(), of.statistics_need)
 
 
 def _check_secrets(source: Source) -> list[Finding]:
-    missing = []
-    if not any(key.value for key in _ring(source)):
-        missing.append(Finding(ok=False, text="no client secret: webhooks cannot be verified and are refused"))
+    missing = proving.unsigned(webhooks.ring(source, *_KEYS), "client secret")
     if not source.credentials.get("refresh_token"):
         missing.append(Finding(ok=True, text="no refresh token: a person must connect again every 60 days"))
     return missing

@@ -14,9 +14,10 @@ from typing import Annotated
 
 import msgspec
 
-from connectors import linkedin_values as values
+from connectors import pages
 from connectors.contract import ConnectorError, Http, Page, Response, Source
 from connectors.linkedin_answers import is_young_token
+from connectors.linkedin_values import encoded, kind_of, listed, milliseconds, organisation
 
 SCOPES = ("r_organization_social", "rw_organization_admin")
 """The permissions: the first reads posts, the second statistics, followers and visits."""
@@ -36,7 +37,7 @@ class Organisation:
     def __init__(self, http: Http, source: Source) -> None:
         self.http = http
         self.options: LinkedInOptions = source.options
-        self._urn = values.organisation(source.account)
+        self._urn = organisation(source.account)
         self.posts_need, self.statistics_need = SCOPES
 
     @property
@@ -64,19 +65,19 @@ class Organisation:
 
     async def posts(self, start: int, size: int) -> Response:
         """Ask for a page of the organisation's posts, the last modified first."""
-        author = values.encoded(self.urn)
+        author = encoded(self.urn)
         return await self.get(
             f"posts?q=author&author={author}&count={size}&start={start}&sortBy=LAST_MODIFIED", "FINDER"
         )
 
     async def post(self, urn: str) -> Response:
         """Ask for one post."""
-        return await self.get(f"posts/{values.encoded(urn)}")
+        return await self.get(f"posts/{encoded(urn)}")
 
     async def statistics(self, urns: Sequence[str]) -> Response:
         """Ask for the lifetime numbers of posts of one kind."""
-        name = "shares" if values.kind_of(urns[0]) == "share" else "ugcPosts"
-        return await self.get(f"{self._of('organizationalEntityShareStatistics')}&{name}={values.listed(urns)}")
+        name = "shares" if kind_of(urns[0]) == "share" else "ugcPosts"
+        return await self.get(f"{self._of('organizationalEntityShareStatistics')}&{name}={listed(urns)}")
 
     async def totals(self) -> Response:
         """Ask for the organisation's numbers of the last twelve months, which prove that it may be asked for them."""
@@ -84,13 +85,13 @@ class Organisation:
 
     async def days(self, resource: str, start: datetime, end: datetime) -> Response:
         """Ask for the days of the organisation: of its posts, its followers or its page."""
-        within = f"(start:{values.milliseconds(start)},end:{values.milliseconds(end)})"
+        within = f"(start:{milliseconds(start)},end:{milliseconds(end)})"
         intervals = f"timeIntervals=(timeRange:{within},timeGranularityType:DAY)"
         return await self.get(f"{self._of(resource)}&{intervals}")
 
     async def size(self) -> Response:
         """Ask for the number of followers."""
-        return await self.get(f"networkSizes/{values.encoded(self.urn)}?edgeType=COMPANY_FOLLOWED_BY_MEMBER")
+        return await self.get(f"networkSizes/{encoded(self.urn)}?edgeType=COMPANY_FOLLOWED_BY_MEMBER")
 
     async def itself(self) -> Response:
         """Ask for the organisation itself."""
@@ -98,15 +99,13 @@ class Organisation:
 
     async def video(self, urn: str, metric: str) -> Response:
         """Ask for one lifetime number of the video in a post."""
-        return await self.get(f"videoAnalytics?q=entity&entity={values.encoded(urn)}&type={metric}&aggregation=ALL")
+        return await self.get(f"videoAnalytics?q=entity&entity={encoded(urn)}&type={metric}&aggregation=ALL")
 
     def _of(self, resource: str) -> str:
         # Statistics of the page call the same organisation by another name.
         name = "organization" if resource == "organizationPageStatistics" else "organizationalEntity"
-        return f"{resource}?q={name}&{name}={values.encoded(self.urn)}"
+        return f"{resource}?q={name}&{name}={encoded(self.urn)}"
 
     def page(self, response: Response, cursor: Mapping[str, str], *, last: bool, **request: str) -> Page:
-        """Return a page whose request says all that reading it takes; a last page leaves no cursor."""
-        said = {"account": self.urn, **{name: value for name, value in request.items() if value}}
-        after = {} if last else {key: value for key, value in cursor.items() if value}
-        return Page(body=response.body, request=said, cursor=after, received_at=response.received_at, last=last)
+        """Return a page of this organisation."""
+        return pages.page_of(response, cursor, last=last, account=self.urn, **request)

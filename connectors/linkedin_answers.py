@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, time, timedelta
+from datetime import timedelta
 from http import HTTPStatus
 from typing import Any
 
-from connectors import linkedin_values as values
-from connectors.contract import BadPayload, ConnectorError, NeedsReauth, NotPermitted, Response, TryLater, Usage
+from connectors import values
+from connectors.contract import ConnectorError, NeedsReauth, NotPermitted, Response, TryLater, Usage
+from connectors.faults import body_of
 
 DAY = "day"
 """The bucket of the quotas, which are counted by the UTC day."""
@@ -28,7 +29,7 @@ class Lack(enum.StrEnum):
 
 def is_young_token(response: Response) -> bool:
     """Whether a token is called revoked: one that was made seconds ago is, until all of LinkedIn knows it."""
-    body = _body(response)
+    body = values.readable(response.body)
     return body.get("serviceErrorCode") == _REVOKED or body.get("code") == _REVOKED_CODE
 
 
@@ -38,12 +39,9 @@ def examine(response: Response, needs: str) -> tuple[dict[str, Any], Lack | None
     Raises what concerns the whole task; ``needs`` names the permission that the call takes. An answer cut short comes
     whole the next time.
     """
+    body = body_of(response, "LinkedIn")
     if response.status == HTTPStatus.OK:
-        try:
-            return values.document(response.body), None
-        except BadPayload:
-            raise TryLater("LinkedIn answered with something that is not JSON") from None
-    body = _body(response)
+        return body, None
     if response.status == HTTPStatus.NOT_FOUND and body:
         return body, Lack.GONE
     if response.status == HTTPStatus.BAD_REQUEST and body and body.get("code") not in _VERSION_CODES:
@@ -73,13 +71,6 @@ def _raise(status: int, body: Mapping[str, Any], needs: str) -> None:
     raise ConnectorError(f"LinkedIn refuses a request ({label})")
 
 
-def _body(response: Response) -> dict[str, Any]:
-    try:
-        return values.document(response.body)
-    except BadPayload:
-        return {}
-
-
 def _label(status: int, body: Mapping[str, Any]) -> str:
     code = body.get("code", body.get("serviceErrorCode"))
     told = values.shown(str(code)) if isinstance(code, str | int) else ""
@@ -93,12 +84,8 @@ def usage_of(response: Response) -> Sequence[Usage]:
     """
     if response.status != HTTPStatus.TOO_MANY_REQUESTS:
         return ()
-    told = values.text(_body(response).get("message")) or ""
+    told = values.text(values.readable(response.body).get("message")) or ""
     if "throttle limit" not in told.lower():
         return ()
-    return (Usage(bucket=DAY, remaining=0.0, wait=_until_midnight(response.received_at)),)
-
-
-def _until_midnight(at: datetime) -> float:
-    midnight = datetime.combine(at.astimezone(UTC).date() + timedelta(days=1), time(), UTC)
-    return (midnight - at).total_seconds()
+    midnight = values.midnight(response.received_at) + timedelta(days=1)
+    return (Usage(bucket=DAY, remaining=0.0, wait=(midnight - response.received_at).total_seconds()),)

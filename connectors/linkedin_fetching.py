@@ -7,14 +7,14 @@ a task resumed from any page makes the calls that an unbroken one would have mad
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
 
 from connectors import linkedin_metrics as metrics
-from connectors import linkedin_values as values
-from connectors.contract import ConnectorError, DropReason, FetchKind, NotSupported, Page, Response, SubjectType, Task
+from connectors import linkedin_values, pages, values, walks
+from connectors.contract import ConnectorError, DropReason, FetchKind, Page, Response, SubjectRef, SubjectType, Task
 from connectors.linkedin_account import Organisation
 from connectors.linkedin_answers import Lack, examine, require
 
@@ -23,8 +23,9 @@ SETTLE = timedelta(days=7)
 RECENT = timedelta(days=90)  # an older post still grows a little, and is read again when it is hinted at
 _VIDEO_LIFE = timedelta(days=180)  # older videos have no numbers any more
 _WINDOW = timedelta(days=365)  # statistics reach back a year
+_BATCH = 20  # more would not fit into an address
 KINDS = (
-    FetchKind(name="posts", every=timedelta(hours=6), look_back=RECENT, subjects=True),
+    FetchKind(name="posts", every=timedelta(hours=6), look_back=RECENT, subjects=True, batch=_BATCH),
     FetchKind(name="videos", every=timedelta(hours=12), look_back=_VIDEO_LIFE),
     FetchKind(name="organization_day", every=timedelta(hours=12), look_back=SETTLE),
     FetchKind(name="organization", every=timedelta(hours=6)),
@@ -32,7 +33,6 @@ KINDS = (
 
 _PAGE_SIZE = 100
 _MOST_PAGES = 200
-_BATCH = 20  # more would not fit into an address
 _ALONE = "!"  # marks a post that is asked for by itself, after its batch was refused
 _NODE = "node"
 _DAYS = (
@@ -63,32 +63,29 @@ def _left_of(task: Task, due: Iterable[str], start: int | None) -> _Left:
     """Return what a cursor says is left, or all of it where there is none of ours."""
     told = task.cursor.get("start", "")
     if told == "end" or (told.isascii() and told.isdigit()):
-        entries = [entry for entry in task.cursor.get("due", "").split(",") if _is_entry(entry)]
+        entries = [entry for entry in pages.listed(task.cursor, "due") if _is_entry(entry)]
         return _Left(entries, None if told == "end" else int(told))
     return _Left(list(due), start)
 
 
 def _is_entry(entry: str) -> bool:
-    return values.is_post(entry.removeprefix(_ALONE).partition("/")[0])
+    return linkedin_values.is_post(entry.removeprefix(_ALONE).partition("/")[0])
 
 
 # ------------------------------------------------------------------------------------------------ posts
 
 
-async def _posts(of: Organisation, task: Task) -> AsyncIterator[Page]:
+async def _posts(of: Organisation, task: Task, _: datetime) -> AsyncIterator[Page]:
     """Yield the listing page by page, after each the numbers of its posts; or those of the posts that are due.
 
     A due post without numbers is quiet or gone: it is asked for itself, which none of the others has to be.
     """
-    named = [
-        ref.external_id for ref in task.subjects if ref.type is SubjectType.POST and values.is_post(ref.external_id)
-    ]
-    left = _left_of(task, _by_kind(dict.fromkeys(named)), None if task.subjects else 0)
+    left = _left_of(task, _by_kind(walks.named(task, _is_post)), None if task.subjects else 0)
     async for page in _work(of, task, left, lambda posts: _by_kind(urn for urn, _ in posts)):
         yield page
 
 
-async def _videos(of: Organisation, task: Task) -> AsyncIterator[Page]:
+async def _videos(of: Organisation, task: Task, _: datetime) -> AsyncIterator[Page]:
     left = _left_of(task, (), 0)
     calls = metrics.VIDEO_SET
     async for page in _work(
@@ -97,9 +94,13 @@ async def _videos(of: Organisation, task: Task) -> AsyncIterator[Page]:
         yield page
 
 
+def _is_post(ref: SubjectRef) -> bool:
+    return ref.type is SubjectType.POST and linkedin_values.is_post(ref.external_id)
+
+
 def _by_kind(urns: Iterable[str]) -> list[str]:
     """Return posts sorted by kind: shares and ugcPosts cannot be asked for together."""
-    return sorted(urns, key=values.kind_of)
+    return sorted(urns, key=linkedin_values.kind_of)
 
 
 async def _work(
@@ -125,8 +126,8 @@ def _published(body: Mapping[str, Any], response: Response, since: datetime | No
     """Return the posts of a listing that have numbers within the window, and whether each shows a video."""
     found = []
     for item in map(values.mapping, values.items(body.get("elements"))):
-        urn = values.post_urn(item.get("id"))
-        at = values.instant(item.get("publishedAt"), response.received_at)
+        urn = linkedin_values.post_urn(item.get("id"))
+        at = linkedin_values.instant(item.get("publishedAt"), response.received_at)
         is_recent = since is None or isinstance(at, DropReason) or at >= since
         if not isinstance(urn, DropReason) and is_recent and item.get("lifecycleState", "PUBLISHED") == "PUBLISHED":
             found.append((urn, _shows_video(item)))
@@ -157,8 +158,8 @@ def _next_start(body: Mapping[str, Any], response: Response, start: int, since: 
 
 def _touched(item: Any, response: Response) -> datetime | None:
     fields = values.mapping(item)
-    at = values.instant(fields.get("lastModifiedAt", fields.get("publishedAt")), response.received_at)
-    return None if isinstance(at, DropReason) else at
+    at = linkedin_values.instant(fields.get("lastModifiedAt", fields.get("publishedAt")), response.received_at)
+    return values.known(at)
 
 
 # ------------------------------------------------------------------------------------------------ one call
@@ -201,7 +202,7 @@ async def _numbers(of: Organisation, batch: Sequence[str]) -> tuple[Response, se
     response = await of.statistics(batch)
     body, lack = examine(response, of.statistics_need)
     elements = map(values.mapping, values.items(body.get("elements")))
-    return response, {values.post_urn(one.get("share", one.get("ugcPost"))) for one in elements}, lack
+    return response, {linkedin_values.post_urn(one.get("share", one.get("ugcPost"))) for one in elements}, lack
 
 
 def _take(due: list[str]) -> list[str]:
@@ -215,7 +216,7 @@ def _take(due: list[str]) -> list[str]:
 
 
 def _is_alike(entry: str, urn: str) -> bool:
-    return values.is_post(entry) and values.kind_of(entry) == values.kind_of(urn)
+    return linkedin_values.is_post(entry) and linkedin_values.kind_of(entry) == linkedin_values.kind_of(urn)
 
 
 # ------------------------------------------------------------------------------------------------ the organisation
@@ -223,24 +224,19 @@ def _is_alike(entry: str, urn: str) -> bool:
 
 async def _organization_day(of: Organisation, task: Task, now: datetime) -> AsyncIterator[Page]:
     """Yield the days of the posts, of the followers and of the page, each in one call."""
-    end = _midnight(min(task.end or now, now))
-    start = max(_midnight(task.start or now - SETTLE), _midnight(now) - _WINDOW)
+    end = values.midnight(min(task.end or now, now))
+    start = max(values.midnight(task.start or now - SETTLE), values.midnight(now) - _WINDOW)
     if start >= end:
         return
     names = [name for name, _ in _DAYS]
-    done = task.cursor.get("done", "")
-    for name, resource in _DAYS[names.index(done) + 1 if done in names else 0 :]:
+    for name, resource in _DAYS[walks.begin(names, task.cursor.get("done")) :]:
         response = await of.days(resource, start, end)
         require(response, of.statistics_need)
         request = {"page": name, "start": start.date().isoformat(), "end": end.date().isoformat()}
         yield of.page(response, {"done": name}, last=name == names[-1], kind=task.kind, **request)
 
 
-def _midnight(at: datetime) -> datetime:
-    return at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-
-
-async def _organization(of: Organisation, task: Task) -> AsyncIterator[Page]:
+async def _organization(of: Organisation, task: Task, _: datetime) -> AsyncIterator[Page]:
     if task.cursor.get("done") != "itself":
         response = await of.itself()
         require(response, of.statistics_need)
@@ -250,17 +246,14 @@ async def _organization(of: Organisation, task: Task) -> AsyncIterator[Page]:
     yield of.page(response, {}, last=True, kind=task.kind, page="network_size")
 
 
-_FETCHERS: Mapping[str, Callable[[Organisation, Task], AsyncIterator[Page]]] = {
+_FETCHERS: Mapping[str, Callable[[Organisation, Task, datetime], AsyncIterator[Page]]] = {
     "posts": _posts,
     "videos": _videos,
+    "organization_day": _organization_day,
     "organization": _organization,
 }
 
 
 def pages_of(of: Organisation, task: Task, now: datetime) -> AsyncIterator[Page]:
     """Return the pages of a task from its cursor on. Raises :class:`NotSupported` for an unknown kind."""
-    if task.kind == "organization_day":
-        return _organization_day(of, task, now)
-    if task.kind not in _FETCHERS:
-        raise NotSupported(f"LinkedIn has no task of the kind {task.kind!r}")
-    return _FETCHERS[task.kind](of, task)
+    return walks.fetcher_of(task, "LinkedIn", _FETCHERS)(of, task, now)

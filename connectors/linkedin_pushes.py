@@ -7,7 +7,6 @@ knows; the decorated entity is the post's own.
 
 from __future__ import annotations
 
-import binascii
 import hashlib
 import hmac
 import re
@@ -15,20 +14,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from connectors import linkedin_values as values
+from connectors import linkedin_values, pages, values
 from connectors.contract import (
-    BadPayload,
     Delivery,
     Drop,
     DropReason,
     Item,
     RefreshHint,
     Secret,
-    SignatureInvalid,
     SubjectRef,
     fingerprint,
 )
-from connectors.signatures import active
+from connectors.signatures import hub_sha256
+from connectors.webhooks import hints_once
 
 _SIGNED_PREFIX = b"hmacsha256="  # part of what is signed
 _CHALLENGE = re.compile(r"[A-Za-z0-9-]{1,128}")
@@ -51,24 +49,13 @@ def challenge_response(challenge: str, secret: str) -> str:
 
 
 def verify(header: str | None, body: bytes, secrets: Sequence[Secret], now: datetime) -> None:
-    """Verify the hex HMAC-SHA256 over a prefix and the raw body. Raises :class:`SignatureInvalid`.
+    """Verify the hex HMAC-SHA256 over a prefix and the raw body. Raises :class:`~connectors.contract.SignatureInvalid`.
 
     The prefix is part of what is signed, and some senders repeat it before the header's value. No time is signed.
     """
-    offered = _unhex((header or "").removeprefix("hmacsha256="))
-    expected = [hmac.digest(key.encode(), _SIGNED_PREFIX + body, hashlib.sha256) for key in active(secrets, now)]
-    # A list, so that every key is compared: the time taken does not tell which one was near.
-    if not any([hmac.compare_digest(one, offered) for one in expected]):  # noqa: C419
-        raise SignatureInvalid("no signature matches an active key")
-
-
-def _unhex(text: str) -> bytes:
-    """Decode lower-case hex; empty, which matches nothing, for anything else: one signature has one text."""
-    try:
-        raw = binascii.unhexlify(text.encode("ascii"))
-    except (UnicodeEncodeError, binascii.Error):
-        return b""
-    return raw if raw.hex() == text else b""
+    offered = (header or "").removeprefix("hmacsha256=")
+    # One signature has one text: in lower case.
+    hub_sha256(f"sha256={offered}" if offered == offered.lower() else None, _SIGNED_PREFIX + body, secrets, now)
 
 
 def delivery_key(body: bytes) -> str:
@@ -76,10 +63,7 @@ def delivery_key(body: bytes) -> str:
 
     A notification comes again for hours until it is taken, in the same company or in another.
     """
-    try:
-        notifications = values.items(values.document(body).get("notifications"))
-    except BadPayload:
-        notifications = []
+    notifications = values.items(values.readable(body).get("notifications"))
     ids = [values.mapping(one).get("notificationId") for one in notifications]
     if not ids or not all(type(one) is int for one in ids):
         return fingerprint(body)
@@ -90,22 +74,13 @@ def delivery_key(body: bytes) -> str:
 
 
 def read_push(delivery: Delivery) -> Iterator[Item]:
-    """Read a batch of notifications; hints come once per post. Raises :class:`BadPayload` for what is no batch."""
+    """Read a batch of notifications. Raises :class:`~connectors.contract.BadPayload` for what is no batch."""
     body = values.document(delivery.body)
     if body.get("type") != _TYPE:
         yield Drop(reason=DropReason.UNKNOWN_TYPE, detail=values.shown(body.get("type")))
         return
-    notifications = body.get("notifications")
-    if not isinstance(notifications, list):
-        raise BadPayload("the body has no list named notifications")
-    hints: dict[SubjectRef, RefreshHint] = {}
-    for row, notification in enumerate(notifications, start=1):
-        item = _read_one(values.mapping(notification), row)
-        if isinstance(item, RefreshHint):
-            hints.setdefault(item.subject, item)
-        else:
-            yield item
-    yield from hints.values()
+    notifications = map(values.mapping, pages.list_in(body, "notifications", "body"))
+    yield from hints_once(_read_one(one, row) for row, one in enumerate(notifications, start=1))
 
 
 def _read_one(notification: Mapping[str, Any], row: int) -> Item:
@@ -114,10 +89,10 @@ def _read_one(notification: Mapping[str, Any], row: int) -> Item:
         reason = DropReason.NOT_MAPPED if action in _ELSEWHERE else DropReason.UNKNOWN_TYPE
         return Drop(reason=reason, row=row, detail=values.shown(action))
     post = values.mapping(notification.get("decoratedSourcePost"))
-    named = values.post_urn(post.get("entity"))
+    named = linkedin_values.post_urn(post.get("entity"))
     if isinstance(named, DropReason):
         # Without decoration the source is an activity as a rule, and sometimes the post itself.
-        source = values.post_urn(notification.get("sourcePost"))
+        source = linkedin_values.post_urn(notification.get("sourcePost"))
         if isinstance(source, DropReason):
             return Drop(reason=DropReason.MISSING_ID, row=row, detail="decoratedSourcePost.entity")
         named = source

@@ -26,11 +26,10 @@ refusals), ``meta_ads_plan`` (steps and cursor), ``meta_ads_days`` and ``meta_ad
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from connectors import graph
-from connectors import graph_values as values
+from connectors import graph, proving, rules, values
 from connectors.contract import (
     Auth,
     AuthKind,
@@ -45,26 +44,20 @@ from connectors.contract import (
     Http,
     Item,
     MetricMapping,
-    NeedsReauth,
-    OAuth2,
     Page,
     Response,
     Source,
     Task,
-    TokenCall,
-    TryLater,
     Usage,
 )
-from connectors.meta_ads_account import HOST, NEEDS, Account, MetaAdsOptions
+from connectors.graph_login import FACEBOOK_LOGIN
+from connectors.meta_ads_account import HOST, NEEDS, Account, MetaAdsOptions, is_too_much
 from connectors.meta_ads_fetching import KINDS, pages_of
-from connectors.meta_ads_metrics import ACTIONS, declared
+from connectors.meta_ads_metrics import ACTIONS, ANSWERS
 from connectors.meta_ads_plan import SETTLE
 from connectors.meta_ads_reading import read_report
 from connectors.meta_ads_structure import PAGES, read_listing
 from connectors.meta_ads_usage import BUDGETS, RATE_LIMIT, cost_of, usage_of
-
-_TOKEN_URL = f"{HOST}/v25.0/oauth/access_token"
-_LONG_LIVED = TokenCall(url=_TOKEN_URL, grant="fb_exchange_token", sends="fb_exchange_token", method="query")
 
 
 class MetaAds(Connector):
@@ -80,16 +73,7 @@ class MetaAds(Connector):
         kind=AuthKind.OAUTH2,
         credentials={"access_token": "user or system user token with ads_read; a system user's need not end"},
         scopes=(NEEDS, "read_insights", "business_management"),
-        oauth2=OAuth2(
-            authorize_url="https://www.facebook.com/v25.0/dialog/oauth",
-            code=TokenCall(url=_TOKEN_URL, grant="authorization_code", sends="code", method="query"),
-            exchange=_LONG_LIVED,
-            # There is no refresh token: the token itself is exchanged again while it lives.
-            refresh=_LONG_LIVED,
-            scope_separator=",",
-            lifetime=timedelta(days=60),
-            refresh_before=timedelta(days=10),
-        ),
+        oauth2=FACEBOOK_LOGIN,
     )
     capabilities = Capabilities(
         fetch=KINDS,
@@ -98,7 +82,7 @@ class MetaAds(Connector):
         rate_limit=RATE_LIMIT,
         budgets=BUDGETS,
     )
-    metrics: Sequence[MetricMapping] = tuple(declared())
+    metrics: Sequence[MetricMapping] = tuple(rules.declared(ANSWERS))
 
     def check_options(self, options: MetaAdsOptions) -> list[str]:
         """Return what is wrong: an action that has a key of its own is no conversion."""
@@ -106,6 +90,9 @@ class MetaAds(Connector):
         if rule is not None and rule.key:
             return [f"conversion_action: {options.conversion_action} counts as {rule.key}, name a conversion"]
         return []
+
+    def hears(self, response: Response) -> bool:
+        return is_too_much(response)
 
     def cost(self, method: str, path: str) -> tuple[str, float]:
         return cost_of(path)
@@ -132,7 +119,7 @@ class MetaAds(Connector):
         found = [
             reachable,
             *_check_version(account),
-            await _check_insights(account),
+            await proving.readable("the insights of the ad account", _read_insights(account)),
             *await _check_permissions(account),
         ]
         return [*found, _check_conversions(account.options)]
@@ -157,12 +144,8 @@ def _read(delivery: Delivery, options: MetaAdsOptions) -> Iterator[Item]:
 async def _check_account(account: Account) -> Finding:
     try:
         about = await account.about()
-    except NeedsReauth:
-        return Finding(ok=False, text="the access token is not accepted: connect the account again")
-    except TryLater:
-        return Finding(ok=False, text="Meta does not answer or throttles at the moment: try again later")
     except ConnectorError as error:
-        return Finding(ok=False, text=f"the token is accepted, the ad account is not readable: {error}")
+        return proving.unreachable(error, "Meta", "ad account")
     name = values.text(about.get("name"), 100) or account.id
     zone, currency = (values.text(about.get(key), 64) or "none" for key in ("timezone_name", "currency"))
     return Finding(ok=True, text=f"the ad account {name} is readable; its days are of {zone}, its money is {currency}")
@@ -176,13 +159,9 @@ def _check_version(account: Account) -> list[Finding]:
     return [Finding(ok=False, text=f"Meta answers as {answered} what was asked of {asked}: set graph_version anew")]
 
 
-async def _check_insights(account: Account) -> Finding:
+async def _read_insights(account: Account) -> None:
     params = {"level": "account", "fields": "impressions", "date_preset": "last_7d", "limit": "1"}
-    try:
-        graph.require(await account.http.get(account.edge("insights"), params), NEEDS)
-    except ConnectorError as error:
-        return Finding(ok=False, text=f"the insights of the ad account are not readable: {error}")
-    return Finding(ok=True, text="the insights of the ad account are readable")
+    graph.require(await account.http.get(account.edge("insights"), params), NEEDS)
 
 
 async def _check_permissions(account: Account) -> list[Finding]:
@@ -192,7 +171,7 @@ async def _check_permissions(account: Account) -> list[Finding]:
     except ConnectorError:
         return [Finding(ok=True, text=f"this token does not list its permissions; needed is {NEEDS}")]
     entries = [values.mapping(entry) for entry in values.items(body.get("data"))]
-    granted = {entry.get("permission") for entry in entries if entry.get("status") == "granted"}
+    granted = [entry.get("permission") for entry in entries if entry.get("status") == "granted"]
     if NEEDS in granted or not entries:
         return [Finding(ok=True, text=f"the permission {NEEDS} is granted")]
     return [Finding(ok=False, text=f"the permission {NEEDS} is missing: connect the account again and allow it")]

@@ -10,13 +10,11 @@ import enum
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
-from zoneinfo import available_timezones
 
 import msgspec
 
-from connectors import graph
-from connectors import graph_values as values
-from connectors.contract import BadPayload, ConnectorError, Http, Page, Response, Source, TryLater
+from connectors import graph, pages, values
+from connectors.contract import ConnectorError, Http, Page, Response, Source, TryLater
 from connectors.graph import Fault
 
 HOST = "https://graph.facebook.com"
@@ -27,7 +25,6 @@ _NOT_READY = 2601
 _TEMPORARY = frozenset({104, 960})
 _UNKNOWN_FIELD = ("valid for fields param", "nonexisting field")
 _VERSION = re.compile(r"v[0-9]{1,3}\.[0-9]")
-_ZONES = available_timezones()
 
 
 class MetaAdsOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -79,13 +76,9 @@ class Account:
         return self.path(f"act_{self.id}", *parts)
 
     def page(self, response: Response, cursor: Mapping[str, str], *, last: bool, **request: str) -> Page:
-        """Return a page whose request says all that reading it takes, and which version answered; a last page leaves no
-        cursor.
-        """
-        request["answered_as"] = _version(response)
-        said = {"account": self.id, **{name: value for name, value in request.items() if value}}
-        after = {} if last else {key: value for key, value in cursor.items() if value}
-        return Page(body=response.body, request=said, cursor=after, received_at=response.received_at, last=last)
+        """Return a page of this account that says which version answered."""
+        told = {**request, "answered_as": _version(response)}
+        return pages.page_of(response, cursor, last=last, account=self.id, **told)
 
     async def about(self) -> dict[str, Any]:
         """Return what the account says of itself. Raises for every fault."""
@@ -99,7 +92,7 @@ class Account:
     async def zone(self) -> str:
         """Return the IANA name of the account's zone. Raises :class:`ConnectorError` where it says none."""
         name = values.text((await self.about()).get("timezone_name"))
-        if name not in _ZONES:
+        if name not in values.ZONES:
             raise ConnectorError("the ad account names no known time zone, so its days cannot be placed")
         return name or ""
 
@@ -122,11 +115,15 @@ def examine(response: Response) -> tuple[dict[str, Any], Fault | None, Obstacle 
     return graph.require(response, NEEDS), None, None
 
 
+def is_too_much(response: Response) -> bool:
+    """Tell whether an answer refuses a report for its size: that comes as a 500 as well, and no waiting helps."""
+    found = _fault(response)
+    return found is not None and _obstacle(found, found.told) is Obstacle.TOO_MUCH
+
+
 def _fault(response: Response) -> Fault | None:
-    try:
-        return graph.fault_of(values.document(response.body), response.status)
-    except BadPayload:
-        return None
+    body = values.readable(response.body)
+    return graph.fault_of(body, response.status) if body else None
 
 
 def _obstacle(fault: Fault, told: str) -> Obstacle | None:

@@ -14,8 +14,7 @@ from itertools import count
 
 import msgspec
 
-from connectors import graph
-from connectors import graph_values as values
+from connectors import graph, graph_values
 from connectors.contract import ConnectorError, DropReason, Page, Response, Task, TryLater
 from connectors.meta_ads_account import Account, Obstacle, examine, without_refused
 from connectors.meta_ads_metrics import NAMES, NUMBERS
@@ -99,8 +98,8 @@ class _Days:
     async def _get(self, step: Step, path: str, params: dict[str, str]) -> Response | None:
         """Ask; None where the range was taken apart instead.
 
-        *Too much data* comes as a 500 as well, whose text is not told here. So a range that no attempt gets through
-        is tried day by day, once: if not even a day is answered, the platform is down.
+        *Too much data* comes as a 500 as well, at times without a text. So a range that no attempt gets through is
+        tried day by day, once: if not even a day is answered, the platform is down.
         """
         try:
             return await self._account.http.get(path, {name: value for name, value in params.items() if value})
@@ -138,7 +137,7 @@ class _Days:
             return None
         if obstacle is not None:
             raise ConnectorError("a single day is too much data even for a background report")
-        found = values.identifier(body.get("report_run_id"))
+        found = graph_values.identifier(body.get("report_run_id"))
         if isinstance(found, DropReason):
             raise TryLater("the report was begun and has no id")
         begun = int(response.received_at.timestamp())

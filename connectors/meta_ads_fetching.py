@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
-from connectors import graph
-from connectors.contract import ConnectorError, FetchKind, NotSupported, Page, Response, Task
+from connectors import graph, walks
+from connectors.contract import ConnectorError, FetchKind, Page, Response, Task
 from connectors.meta_ads_account import Account, Obstacle, examine
 from connectors.meta_ads_days import days_of
-from connectors.meta_ads_plan import LOOK_BACK
+from connectors.meta_ads_plan import BATCH, LOOK_BACK
 
 KINDS = (
     FetchKind(name="structure", every=timedelta(hours=6)),
-    FetchKind(name="ad_days", every=timedelta(hours=3), look_back=LOOK_BACK, subjects=True),
+    FetchKind(name="ad_days", every=timedelta(hours=3), look_back=LOOK_BACK, subjects=True, batch=BATCH),
     FetchKind(name="level_days", every=timedelta(hours=24), look_back=LOOK_BACK),
 )
 _LIMITS = ("200", "50", "10")
@@ -28,25 +29,22 @@ _EDGES: Mapping[str, tuple[str, ...]] = {
 }
 
 
-async def _structure(account: Account, task: Task) -> AsyncIterator[Page]:
+async def _structure(account: Account, task: Task, _: datetime) -> AsyncIterator[Page]:
     """Yield the three listings, from the whole to its parts. The cursor is the edge at hand and where it goes on."""
     edges = list(_EDGES)
     edge, after = task.cursor.get("edge", edges[0]), task.cursor.get("after", "")
     if edge not in edges:
         raise ConnectorError("the cursor of the task cannot be read")
-    for _ in range(_MOST_PAGES):
-        page, before = edge, after
-        response, body = await _listed(account, edge, after)
-        after = graph.next_cursor(body).get("after", "")
-        if after and after == before:
-            raise ConnectorError("a listing comes back to a page it has shown")
+    turns = walks.Turns(_MOST_PAGES, after)
+    while True:
+        page, (response, body) = edge, await _listed(account, edge, after)
+        after = turns.on_to(graph.next_cursor(body).get("after", ""))
         is_last = not after and edge == edges[-1]
         if not after and not is_last:
-            edge = edges[edges.index(edge) + 1]
+            edge, turns = edges[edges.index(edge) + 1], walks.Turns(_MOST_PAGES)
         yield account.page(response, {"edge": edge, "after": after}, last=is_last, kind=task.kind, page=page)
         if is_last:
             return
-    raise ConnectorError(f"the listings do not end after {_MOST_PAGES} pages")
 
 
 async def _listed(account: Account, edge: str, after: str) -> tuple[Response, dict[str, Any]]:
@@ -66,12 +64,13 @@ async def _listed(account: Account, edge: str, after: str) -> tuple[Response, di
     raise ConnectorError("a listing is too much data in the smallest pages")
 
 
+_FETCHERS: Mapping[str, Callable[[Account, Task, datetime], AsyncIterator[Page]]] = {
+    "structure": _structure,
+    "ad_days": partial(days_of, levels=("ad",)),
+    "level_days": partial(days_of, levels=("adset", "campaign")),
+}
+
+
 def pages_of(account: Account, task: Task, now: datetime) -> AsyncIterator[Page]:
     """Return the pages of a task from its cursor on. Raises :class:`NotSupported` for an unknown kind."""
-    if task.kind == "structure":
-        return _structure(account, task)
-    if task.kind == "ad_days":
-        return days_of(account, task, now, ("ad",))
-    if task.kind == "level_days":
-        return days_of(account, task, now, ("adset", "campaign"))
-    raise NotSupported(f"Meta ads have no task of the kind {task.kind!r}")
+    return walks.fetcher_of(task, "Meta ads", _FETCHERS)(account, task, now)

@@ -9,22 +9,19 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
-from connectors.contract import Kind, MetricMapping, SubjectType
+from connectors import rules
+from connectors.contract import Kind, Quality, SubjectType
 
 
-class Rule(msgspec.Struct, frozen=True, kw_only=True):
-    """What becomes of one wire metric: the key it is booked under, none with the reason in ``note``.
+class Rule(rules.Rule, frozen=True, kw_only=True):
+    """What becomes of one wire metric.
 
     ``zero`` says that a row which leaves the metric out says 0 with it: Meta writes no zeros. Where leaving out may
-    mean *has none* (a picture has no plays) it stays unknown. ``scope`` parts a check series from the counting one.
+    mean *has none* (a picture has no plays) it stays unknown.
     """
 
-    key: str = ""
     kind: Kind = Kind.PERIOD
     zero: bool = False
-    check: bool = False
-    scope: str = ""
-    note: str = ""
 
 
 Rules = Mapping[str, Rule]
@@ -37,11 +34,11 @@ def _left_out(note: str) -> Rule:
 
 MONEY_FIELD = "spend"
 FIELDS: Rules = {
-    "impressions": Rule(key="impressions", zero=True),
-    "reach": Rule(key="reach", kind=Kind.UNIQUE, note="estimated"),
-    "clicks": Rule(key="clicks_all", zero=True, note="any click on the ad"),
-    "inline_link_clicks": Rule(key="clicks_link", zero=True),
-    MONEY_FIELD: Rule(key="spend_media", zero=True, note="in the currency of the ad account"),
+    "impressions": Rule(keys=("impressions",), zero=True),
+    "reach": Rule(keys=("reach",), kind=Kind.UNIQUE, quality=(Quality.ESTIMATED,), note="estimated"),
+    "clicks": Rule(keys=("clicks_all",), zero=True, note="any click on the ad"),
+    "inline_link_clicks": Rule(keys=("clicks_link",), zero=True),
+    MONEY_FIELD: Rule(keys=("spend_media",), zero=True, note="in the currency of the ad account"),
     "frequency": _left_out("a mean, which no sum can be made of"),
     "unique_clicks": _left_out("distinct people, with no key of their own"),
     "cpc": _left_out("a ratio, made of sums here"),
@@ -49,14 +46,16 @@ FIELDS: Rules = {
     "ctr": _left_out("a ratio, made of sums here"),
 }
 ACTIONS: Rules = {
-    "post_reaction": Rule(key="likes", zero=True),
-    "comment": Rule(key="comments", zero=True),
-    "post": Rule(key="shares", zero=True),
-    "onsite_conversion.post_save": Rule(key="saves", zero=True),
-    "post_engagement": Rule(key="engagements_platform", zero=True, note="holds reactions, comments, clicks and views"),
-    "video_view": Rule(key="video_views_3s"),
-    "link_click": Rule(key="clicks_link", check=True, scope="actions", note="inline_link_clicks counts"),
-    "like": Rule(key="followers_gained", check=True, note="likes of the page, which the page's own days count"),
+    "post_reaction": Rule(keys=("likes",), zero=True),
+    "comment": Rule(keys=("comments",), zero=True),
+    "post": Rule(keys=("shares",), zero=True),
+    "onsite_conversion.post_save": Rule(keys=("saves",), zero=True),
+    "post_engagement": Rule(
+        keys=("engagements_platform",), zero=True, note="holds reactions, comments, clicks and views"
+    ),
+    "video_view": Rule(keys=("video_views_3s",)),
+    "link_click": Rule(keys=("clicks_link",), check=True, scope="actions", note="inline_link_clicks counts"),
+    "like": Rule(keys=("followers_gained",), check=True, note="likes of the page, which the page's own days count"),
     "page_engagement": _left_out("holds post_engagement again"),
     "landing_page_view": _left_out("loads of the landing page, with no key of their own"),
     "purchase": _left_out(_OVERLAP),
@@ -70,13 +69,13 @@ ACTIONS: Rules = {
     "offsite_conversion.fb_pixel_view_content": _left_out(_OVERLAP),
 }
 VIDEO: Rules = {
-    "video_play_actions": Rule(key="views", note="starts of the video"),
-    "video_p100_watched_actions": Rule(key="video_completions"),
+    "video_play_actions": Rule(keys=("views",), note="starts of the video"),
+    "video_p100_watched_actions": Rule(keys=("video_completions",)),
 }
 """Lists like ``actions`` that have one entry, of the type ``video_view``."""
 
-CONVERSIONS = Rule(key="conversions_platform", zero=True, note="the one action type that the options declare")
-CONVERSION_VALUE = Rule(key="conversion_value_platform", note="value of the declared action type")
+CONVERSIONS = Rule(keys=("conversions_platform",), zero=True, note="the one action type that the options declare")
+CONVERSION_VALUE = Rule(keys=("conversion_value_platform",), note="value of the declared action type")
 
 LEVELS: Mapping[str, SubjectType] = {
     "ad": SubjectType.AD,
@@ -92,35 +91,27 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     "campaign": _OF_AD_SET[:4],
 }
 """What names a row of each level; the dates come unasked."""
-NUMBERS = (*(name for name, rule in FIELDS.items() if rule.key), "actions", "action_values", *VIDEO)
+NUMBERS = (*rules.asked(FIELDS), "actions", "action_values", *VIDEO)
 
 _ALL = tuple(LEVELS.values())
 _CHECKED = _ALL[1:]
 
 
-def declared() -> Iterator[MetricMapping]:
-    """Yield what each wire metric becomes; an entry of a list is named ``list/action_type``."""
-    yield from _of_rules("", FIELDS)
-    yield from _of_rules("actions/", ACTIONS)
-    yield from _of_rules("", VIDEO)
-    yield from _of_rules("actions/", {"(declared)": CONVERSIONS})
-    yield from _of_rules("action_values/", {"(declared)": CONVERSION_VALUE})
-    yield MetricMapping(wire="actions/*", metric=None, counting=False, note=_OVERLAP)
+def _answers(answer: str, found: Rules) -> Iterator[tuple[str, rules.Rules, tuple[SubjectType, ...]]]:
+    for name, rule in found.items():
+        if rule.check or not rule.keys:
+            yield answer, {name: rule}, _ALL
+        else:
+            yield answer, {name: rule}, (SubjectType.AD,)
+            yield answer, {name: msgspec.structs.replace(rule, check=True)}, _CHECKED
 
 
-def _of_rules(prefix: str, rules: Rules) -> Iterator[MetricMapping]:
-    for name, rule in rules.items():
-        if not rule.key:
-            yield MetricMapping(wire=prefix + name, metric=None, counting=False, note=rule.note)
-            continue
-        counting = () if rule.check else (SubjectType.AD,)
-        for types, counts in ((counting, True), (_ALL if rule.check else _CHECKED, False)):
-            if types:
-                yield MetricMapping(
-                    wire=prefix + name,
-                    metric=rule.key,
-                    kind=rule.kind,
-                    subject_types=types,
-                    counting=counts,
-                    note=rule.note,
-                )
+ANSWERS: rules.Answers = (
+    *_answers("", FIELDS),
+    *_answers("actions", ACTIONS),
+    *_answers("", VIDEO),
+    *_answers("actions", {"(declared)": CONVERSIONS}),
+    *_answers("action_values", {"(declared)": CONVERSION_VALUE}),
+    *_answers("actions", {"*": _left_out(_OVERLAP)}),
+)
+"""What is declared; an entry of a list is named ``list/action_type``."""

@@ -13,7 +13,8 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from connectors.contract import ConnectorError, SubjectType, Task
+from connectors import pages, walks
+from connectors.contract import ConnectorError, SubjectRef, SubjectType, Task
 
 SETTLE = timedelta(days=28)
 """Conversions are booked on the day of the ad's click or view, so days grow for as long as a window is."""
@@ -90,7 +91,7 @@ class Work(msgspec.Struct, kw_only=True):
     def cursor(self) -> dict[str, str]:
         """Return what is left as text."""
         job = self.job
-        found = {
+        told = {
             "zone": self.zone,
             "todo": ",".join(step.text for step in self.steps),
             "after": self.after,
@@ -101,7 +102,7 @@ class Work(msgspec.Struct, kw_only=True):
             "job_ready": "1" if job.ready else "",
             "job_failed": str(job.failed or ""),
         }
-        return {name: text for name, text in found.items() if text}
+        return pages.said(told)
 
 
 def resumed(cursor: Mapping[str, str]) -> Work | None:
@@ -120,7 +121,7 @@ def resumed(cursor: Mapping[str, str]) -> Work | None:
             zone=cursor["zone"],
             steps=[_step(text) for text in cursor["todo"].split(",")],
             after=cursor.get("after", ""),
-            without=tuple(filter(None, cursor.get("without", "").split(","))),
+            without=pages.listed(cursor, "without"),
             job=job,
         )
     except (KeyError, ValueError) as error:
@@ -153,6 +154,9 @@ def planned(task: Task, now: datetime, zone: str, levels: Iterable[str], **more:
 
 
 def ads_of(task: Task) -> tuple[str, ...]:
-    """Return the ids of the ads that a task names, each once; what is no ad of Meta's is not asked for."""
-    ids = [ref.external_id for ref in task.subjects if ref.type is SubjectType.AD]
-    return tuple(dict.fromkeys(one for one in ids if one.isascii() and one.isdigit()))
+    """Return the ids of the ads that a task names; what is no ad of Meta's is not asked for."""
+    return tuple(walks.named(task, _is_ad))
+
+
+def _is_ad(ref: SubjectRef) -> bool:
+    return ref.type is SubjectType.AD and ref.external_id.isascii() and ref.external_id.isdigit()

@@ -6,15 +6,13 @@ fields were asked for stand in its request. Listings are read in ``connectors.me
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
-from datetime import date
+from datetime import date, datetime
 from typing import Any
-from zoneinfo import ZoneInfo, available_timezones
 
 import msgspec
 
-from connectors import graph_values as values
+from connectors import graph_values, pages, values
 from connectors.contract import (
     BadPayload,
     Delivery,
@@ -24,16 +22,11 @@ from connectors.contract import (
     SubjectRef,
     SubjectSeen,
     SubjectType,
-    day_window,
+    Window,
 )
 from connectors.meta_ads_account import MetaAdsOptions
 from connectors.meta_ads_metrics import LEVELS
 from connectors.meta_ads_rows import Asked, Row, booked
-
-_DAY = re.compile(r"(19|20)[0-9]{2}-[0-9]{2}-[0-9]{2}")
-_CURRENCY = re.compile(r"[A-Z]{3}")
-_ZONES = available_timezones()
-_OLDEST = date(1990, 1, 1)
 
 
 class _Report(msgspec.Struct, frozen=True):
@@ -42,7 +35,7 @@ class _Report(msgspec.Struct, frozen=True):
     account: str
     level: str
     zone: str
-    today: date
+    received_at: datetime
     asked: Asked
 
 
@@ -52,25 +45,21 @@ class _Report(msgspec.Struct, frozen=True):
 def read_report(delivery: Delivery, options: MetaAdsOptions) -> Iterator[Item]:
     """Read a page of insights. Raises :class:`BadPayload` for a body or a request that cannot be read."""
     report = _report(delivery, options)
-    data = values.document(delivery.body).get("data")
-    if not isinstance(data, list):
-        raise BadPayload("the page has no list named data")
+    data = pages.list_in(values.document(delivery.body), "data")
     page = _Page(report)
     for number, row in enumerate(data, start=1):
         yield from page.read(number, row)
-    for name in filter(None, delivery.request.get("refused", "").split(",")):
-        yield Drop(reason=DropReason.NOT_AVAILABLE, detail=values.shown(name))
+    yield from pages.refused(delivery)
 
 
 def _report(delivery: Delivery, options: MetaAdsOptions) -> _Report:
     request = delivery.request
     level, zone, account = request.get("level", ""), request.get("zone", ""), request.get("account", "")
-    if level not in LEVELS or zone not in _ZONES or not account:
+    if level not in LEVELS or zone not in values.ZONES or not account:
         raise BadPayload("the request of the page does not say its account, level and zone")
-    today = delivery.received_at.astimezone(ZoneInfo(zone)).date()
     fields = frozenset(request.get("fields", "").split(","))
     # Ad sets and campaigns hold the numbers of their ads again.
-    return _Report(account, level, zone, today, Asked(fields, options, is_check=level != "ad"))
+    return _Report(account, level, zone, delivery.received_at, Asked(fields, options, is_check=level != "ad"))
 
 
 class _Page:
@@ -107,7 +96,7 @@ def _placed(row: Any, number: int, report: _Report) -> Row | Drop:
     if not isinstance(row, dict):
         return Drop(reason=DropReason.MALFORMED, row=number, detail="a row is an object")
     name = f"{report.level}_id"
-    found = values.identifier(row.get(name))
+    found = graph_values.identifier(row.get(name))
     if isinstance(found, DropReason):
         return Drop(reason=found, row=number, detail=name)
     if row.get("account_id", report.account) != report.account:
@@ -115,27 +104,14 @@ def _placed(row: Any, number: int, report: _Report) -> Row | Drop:
     day = _day(row, report)
     if isinstance(day, DropReason):
         return Drop(reason=day, row=number, detail="date_start")
-    subject = SubjectRef(found, LEVELS[report.level])
-    currency = row.get("account_currency")
-    known = currency if isinstance(currency, str) and _CURRENCY.fullmatch(currency) else DropReason.BAD_CURRENCY
-    return Row(number, row, subject, day_window(day, report.zone), known)
+    return Row(number, row, SubjectRef(found, LEVELS[report.level]), day, values.currency(row.get("account_currency")))
 
 
-def _day(row: Mapping[str, Any], report: _Report) -> date | DropReason:
-    start, stop = row.get("date_start"), row.get("date_stop")
-    if start is None:
-        return DropReason.MISSING_TIME
-    if not isinstance(start, str) or not _DAY.fullmatch(start):
+def _day(row: Mapping[str, Any], report: _Report) -> Window | DropReason:
+    start = row.get("date_start")
+    if start is not None and row.get("date_stop") != start:  # a longer row holds days that are booked one by one
         return DropReason.BAD_TIME
-    if stop != start:  # a longer row holds days that are booked one by one
-        return DropReason.BAD_TIME
-    try:
-        day = date.fromisoformat(start)
-    except ValueError:
-        return DropReason.BAD_TIME
-    if day < _OLDEST:
-        return DropReason.BAD_TIME
-    return day if day <= report.today else DropReason.FUTURE_TIME
+    return values.day(start, report.zone, report.received_at)
 
 
 def _seen(row: Row) -> SubjectSeen:
@@ -144,12 +120,7 @@ def _seen(row: Row) -> SubjectSeen:
     return SubjectSeen(
         subject=row.subject,
         title=values.text(row.fields.get(f"{level}_name"), 200),
-        platform_campaign=_id_or_none(row.fields.get("campaign_id")),
-        parent=_id_or_none(row.fields.get(above)),
+        platform_campaign=values.known(graph_values.identifier(row.fields.get("campaign_id"))),
+        parent=values.known(graph_values.identifier(row.fields.get(above))),
         paid=True,
     )
-
-
-def _id_or_none(value: Any) -> str | None:
-    found = values.identifier(value)
-    return None if isinstance(found, DropReason) else found

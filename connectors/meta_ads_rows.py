@@ -8,24 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import Decimal
 from typing import Any
 
 import msgspec
 
-from connectors import graph_values as values
-from connectors.contract import (
-    BadPayload,
-    Drop,
-    DropReason,
-    Item,
-    Kind,
-    Observation,
-    Quality,
-    SubjectRef,
-    Window,
-    micros,
-)
+from connectors import graph_values, values
+from connectors.contract import Drop, DropReason, Item, Observation, SubjectRef, Window
 from connectors.meta_ads_account import MetaAdsOptions
 from connectors.meta_ads_metrics import (
     ACTIONS,
@@ -36,13 +25,12 @@ from connectors.meta_ads_metrics import (
     VIDEO,
     Rule,
 )
+from connectors.rules import Series, observations, series_of
+from connectors.values import Number
 
 _COUNT = re.compile(r"[0-9]{1,19}")
 _AMOUNT = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,20})?")
-_SIX_PLACES = Decimal("0.000001")
 _VIDEO_TYPE = "video_view"
-
-Number = int | DropReason | None
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -74,16 +62,6 @@ class _Reading(msgspec.Struct, frozen=True):
     goal: str = ""
 
 
-class _Series(msgspec.Struct, frozen=True):
-    """What numbers of one row must share to travel in one observation."""
-
-    kind: Kind
-    scope: str
-    check: bool
-    currency: str | None
-    goal: str
-
-
 def booked(row: Row, asked: Asked) -> Iterator[Item]:
     """Yield the observations of a row, then its drops; a row without a number is a drop."""
     drops: list[Drop] = []
@@ -98,25 +76,17 @@ def booked(row: Row, asked: Asked) -> Iterator[Item]:
 
 
 def _observations(row: Row, readings: list[_Reading], asked: Asked) -> Iterator[Observation]:
-    series: dict[_Series, dict[str, int]] = {}
+    found: dict[Series, dict[str, int]] = {}
     for one in readings:
         if isinstance(one.number, int):
-            rule = one.rule
-            key = _Series(rule.kind, rule.scope, rule.check or asked.is_check, one.currency, one.goal)
-            series.setdefault(key, {})[rule.key] = one.number
-    for key, found in series.items():
-        yield Observation(
-            subject=row.subject,
-            kind=key.kind,
-            metrics=found,
-            window=row.window,
-            scope=key.scope,
-            paid=True,
-            currency=key.currency,
-            goal=key.goal,
-            check=key.check,
-            quality=(Quality.ESTIMATED,) if key.kind is Kind.UNIQUE else (),
-        )
+            series = msgspec.structs.replace(
+                series_of(one.rule, paid=True),
+                check=one.rule.check or asked.is_check,
+                currency=one.currency,
+                goal=one.goal,
+            )
+            found.setdefault(series, {})[one.rule.key] = one.number
+    yield from observations(found, row.subject, window=row.window)
 
 
 # ------------------------------------------------------------------------------------------------ plain fields
@@ -238,18 +208,14 @@ def _attributed(entry: Mapping[str, Any], windows: tuple[str, ...]) -> Number:
 
 
 def _count(value: Any) -> Number:
-    if isinstance(value, str):
-        return values.count(int(value)) if _COUNT.fullmatch(value) and value.isascii() else DropReason.BAD_NUMBER
-    return values.count(value)
+    return graph_values.count(int(value) if isinstance(value, str) and _COUNT.fullmatch(value) else value)
 
 
 def _decimal(value: Any) -> Decimal | DropReason | None:
     """Return an exact decimal. A JSON number with a fraction is refused: it has been a float somewhere."""
     if value is None:
         return None
-    if type(value) is int:
-        return Decimal(value)
-    if isinstance(value, str) and value.isascii() and _AMOUNT.fullmatch(value):
+    if type(value) is int or (isinstance(value, str) and _AMOUNT.fullmatch(value)):
         return Decimal(value)
     return DropReason.BAD_NUMBER
 
@@ -259,22 +225,10 @@ def _exact(value: Any) -> Number:
     found = _decimal(value)
     if not isinstance(found, Decimal):
         return found
-    return DropReason.OUT_OF_RANGE if found < 0 else _in_micros(found)
+    return DropReason.OUT_OF_RANGE if found < 0 else values.millionths(found)
 
 
 def _rounded(value: Any) -> Number:
     """Return what was claimed, in millionths. Credit is shared out by a model, so thirds are rounded."""
     found = _decimal(value)
-    if not isinstance(found, Decimal):
-        return found
-    try:
-        return _in_micros(found.quantize(_SIX_PLACES, rounding=ROUND_HALF_EVEN))
-    except ArithmeticError:
-        return DropReason.OUT_OF_RANGE
-
-
-def _in_micros(amount: Decimal) -> Number:
-    try:
-        return micros(amount)
-    except BadPayload:
-        return DropReason.BAD_NUMBER
+    return values.millionths(found, rounded=True) if isinstance(found, Decimal) else found

@@ -9,10 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
 
-from connectors import graph_values as values
-from connectors.contract import BadPayload, Delivery, Drop, DropReason, Item, SubjectRef, SubjectSeen, SubjectType
+from connectors import graph_values, origin, pages, values
+from connectors.contract import Delivery, Drop, Item, SubjectRef, SubjectSeen, SubjectType
 
 PAGES: Mapping[str, SubjectType] = {
     "campaigns": SubjectType.AD_CAMPAIGN,
@@ -23,73 +22,58 @@ PAGES: Mapping[str, SubjectType] = {
 _PARENTS = {SubjectType.AD: "adset_id", SubjectType.AD_SET: "campaign_id"}
 _CONTENT_TYPES = {"VIDEO": "video", "PHOTO": "image", "SHARE": "link"}
 _PLACEHOLDER = re.compile(r"\{\{([a-z_.]{1,40})\}\}")
-_UTM = ("utm_campaign", "utm_source", "utm_medium")
-_LONGEST_QUERY = 4096
-_MOST_PARAMETERS = 100
 _LONGEST_TEXT = 4000
-_LONGEST = 255
 
 
 def read_listing(delivery: Delivery) -> Iterator[Item]:
     """Read a page of a listing. Raises :class:`BadPayload` for a body that cannot be read."""
     kind = PAGES[delivery.request["page"]]
-    data = values.document(delivery.body).get("data")
-    if not isinstance(data, list):
-        raise BadPayload("the page has no list named data")
-    for row, entry in enumerate(data, start=1):
-        fields = values.mapping(entry)
-        found = values.identifier(fields.get("id")) if isinstance(entry, dict) else DropReason.MALFORMED
-        if isinstance(found, DropReason):
-            yield Drop(reason=found, row=row, detail="id")
+    for row, item in enumerate(pages.list_in(values.document(delivery.body), "data"), start=1):
+        entry = pages.entry_of(item, row, graph_values.identifier)
+        if isinstance(entry, Drop):
+            yield entry
         else:
-            yield from _read(SubjectRef(found, kind), fields, delivery, row)
+            yield from _read(SubjectRef(entry.id, kind), entry.fields, delivery, row)
 
 
 def _read(subject: SubjectRef, fields: Mapping[str, Any], delivery: Delivery, row: int) -> Iterator[Item]:
     creative = values.mapping(fields.get("creative"))
-    created = values.instant(fields.get("created_time"), delivery.received_at)
+    created = graph_values.instant(fields.get("created_time"), delivery.received_at)
     removed = fields.get("effective_status") == "DELETED"
-    gone = values.instant(fields.get("updated_time"), delivery.received_at) if removed else None
+    gone = graph_values.instant(fields.get("updated_time"), delivery.received_at)
     body = values.text(creative.get("body"), _LONGEST_TEXT)
     is_campaign = subject.type is SubjectType.AD_CAMPAIGN
-    utm = _utm(fields, creative)
+    marks: dict[str, Any] = origin.marks(_place(fields, creative))
     yield SubjectSeen(
         subject=subject,
-        published_at=None if isinstance(created, DropReason) else created,
+        published_at=values.known(created),
         title=values.text(fields.get("name"), 200),
         url=values.text(creative.get("instagram_permalink_url")) or values.text(creative.get("link_url")),
         content_type=_CONTENT_TYPES.get(values.text(creative.get("object_type")) or ""),
-        hashtags=None if body is None else values.hashtags(body),
+        hashtags=None if body is None else graph_values.TAGS.within(body),
         platform_campaign=subject.external_id if is_campaign else _id(fields.get("campaign_id")),
         parent=_id(fields.get(_PARENTS.get(subject.type, ""))),
         paid=True,
-        removed_at=None if isinstance(gone, DropReason) else gone,
-        utm_campaign=utm.get("utm_campaign"),
-        utm_source=utm.get("utm_source"),
-        utm_medium=utm.get("utm_medium"),
+        removed_at=values.known(gone) if removed else None,
+        **marks,
     )
-    if isinstance(created, DropReason):
-        yield Drop(reason=created, row=row, detail="created_time")
+    yield from pages.unread(created, row, "created_time")
 
 
 def _id(value: Any) -> str | None:
-    found = values.identifier(value)
-    return None if isinstance(found, DropReason) else found
+    return values.known(graph_values.identifier(value))
 
 
 # ------------------------------------------------------------------------------------------------ where links lead
 
 
-def _utm(fields: Mapping[str, Any], creative: Mapping[str, Any]) -> dict[str, str]:
-    """Return the UTM parameters of an ad by name: the tags that Meta adds to its links first, then its link's own."""
+def _place(fields: Mapping[str, Any], creative: Mapping[str, Any]) -> origin.Place:
+    """Return the parameters of an ad by name: the tags that Meta adds to its links first, then its link's own."""
     known = _known(fields)
-    found: dict[str, str] = {}
-    for query in (creative.get("url_tags"), _query(creative.get("link_url"))):
-        for name, value in _pairs(query):
-            filled = _filled(value, known)
-            if name in _UTM and name not in found and filled:
-                found[name] = filled
-    return found
+    tags, link = creative.get("url_tags"), creative.get("link_url")
+    told = origin.pairs_in(tags.lstrip("?#")) if isinstance(tags, str) else ()
+    own = origin.pairs_of(link) if isinstance(link, str) else ()
+    return origin.of_pairs(((name, _filled(value, known)) for name, value in (*told, *own)), exact=True)
 
 
 def _known(fields: Mapping[str, Any]) -> dict[str, str]:
@@ -105,25 +89,7 @@ def _known(fields: Mapping[str, Any]) -> dict[str, str]:
     return {name: value for name, value in told.items() if isinstance(value, str)}
 
 
-def _query(link: Any) -> str:
-    try:
-        parts = urlsplit(link if isinstance(link, str) else "")
-    except ValueError:
-        return ""
-    return parts.query or parts.fragment
-
-
-def _pairs(query: Any) -> list[tuple[str, str]]:
-    """Return the parameters of a query, decoded once; the first of a name counts, so order is kept."""
-    if not isinstance(query, str):
-        return []
-    try:
-        return parse_qsl(query.lstrip("?#")[:_LONGEST_QUERY], max_num_fields=_MOST_PARAMETERS)
-    except ValueError:
-        return []
-
-
 def _filled(value: str, known: Mapping[str, str]) -> str:
+    """Return a value with what is known in it; empty where something is left to fill."""
     filled = _PLACEHOLDER.sub(lambda match: known.get(match.group(1), match.group(0)), value)
-    text = values.text(filled.strip(), _LONGEST) or ""
-    return "" if "{{" in text else text
+    return "" if "{{" in filled else filled

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any
 
-from connectors import graph_values as values
-from connectors.contract import BadPayload, Budget, Response, Usage
+from connectors import values
+from connectors.contract import Budget, Response, Usage
 
 INSIGHTS = "ads_insights"
 MANAGEMENT = "ads_management"
@@ -62,11 +62,8 @@ def _highest(tally: Mapping[str, Any]) -> float:
 
 
 def _header(response: Response, name: str) -> dict[str, Any]:
-    try:
-        return values.document(response.headers.get(name, "").encode(errors="replace"))
-    except BadPayload:
-        return {}
+    return values.readable(response.headers.get(name, "").encode(errors="replace"))
 
 
 def _number(value: Any) -> float:
-    return float(value) if type(value) in {int, float} and 0 <= value <= _LARGEST else 0.0
+    return values.figure(value, _LARGEST)

@@ -95,6 +95,7 @@ class Shopify(Connector):
     )
     capabilities = Capabilities(
         webhook=True,
+        signature_headers=("x-shopify-hmac-sha256", "x-shopify-shop-domain", "x-shopify-topic"),
         fetch=KINDS,
         settle=READABLE,
         lag=timedelta(minutes=5),
@@ -148,7 +149,7 @@ class Shopify(Connector):
     async def subscribe(self, http: Http, source: Source, now: datetime) -> None:
         """Ask for the topics that are not sent yet. Shopify deletes a subscription that fails for hours."""
         shop = Shop(http, source)
-        address = shop.options.webhook_url
+        address = shop.webhook_url
         if not address:
             raise NotSupported("the option webhook_url says where webhooks are to be sent")
         for topic in await _missing_topics(shop):
@@ -225,10 +226,10 @@ async def _check_topics(shop: Shop) -> Finding:
 
 
 async def _missing_topics(shop: Shop) -> list[str]:
-    """Return the topics that are not sent, to the option's address where there is one."""
+    """Return the topics that are not sent, to the address of the webhooks where one is known."""
     _, data = await shop.ask(_SUBSCRIPTIONS, "Subscriptions")
     entries = map(values.mapping, values.items(values.mapping(data.get("webhookSubscriptions")).get("nodes")))
-    address = shop.options.webhook_url
+    address = shop.webhook_url
     sent = {entry.get("topic") for entry in entries if not address or entry.get("uri") == address}
     return [topic for topic in TOPICS if _enum_of(topic) not in sent]
 

@@ -24,8 +24,9 @@ RECENT = timedelta(days=3)
 READABLE = timedelta(days=60)
 """How far back orders are readable without the scope ``read_all_orders``."""
 _HINTED = timedelta(days=1)
+_NAMED = 500  # one listing finds them, however many there are
 KINDS = (
-    FetchKind(name="orders", every=timedelta(hours=1), look_back=RECENT, subjects=True),
+    FetchKind(name="orders", every=timedelta(hours=1), look_back=RECENT, subjects=True, batch=_NAMED),
     FetchKind(name="reconcile", every=timedelta(days=7), look_back=READABLE),
     FetchKind(name="shop", every=timedelta(days=1)),
 )

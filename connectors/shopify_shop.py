@@ -69,6 +69,8 @@ class Shop:
     def __init__(self, http: Http, source: Source) -> None:
         self.http = http
         self.options: ShopifyOptions = source.options
+        # The source's own address, unless an option names another: a gateway in front of it.
+        self.webhook_url = self.options.webhook_url or source.webhook_url
         self.path = f"admin/api/{self.options.api_version}/graphql.json"
 
     async def post(self, query: str, name: str, /, **variables: Any) -> Response:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import hmac
 import re
 from collections.abc import Mapping, Sequence
@@ -26,6 +25,7 @@ from connectors.contract import Secret, SignatureInvalid
 
 TOLERANCE = timedelta(seconds=300)
 """How far a signed time may lie from now, in both directions."""
+_TOLERANCE_SECONDS = TOLERANCE.total_seconds()
 MAX_EXAMINED = 8
 """How many signatures of one header are looked at: a ring needs two, a long list is an attempt to make us work."""
 
@@ -42,7 +42,7 @@ _SECONDS = re.compile(r"[0-9]{1,12}")
 
 def active(secrets: Sequence[Secret], now: datetime) -> tuple[str, ...]:
     """Return the values of the keys that are valid at ``now``; an empty key is none."""
-    return tuple(s.value for s in secrets if s.value and (s.valid_until is None or now < s.valid_until))
+    return tuple([s.value for s in secrets if s.value and (s.valid_until is None or now < s.valid_until)])
 
 
 def standard_secret_problem(value: str) -> str | None:
@@ -85,9 +85,10 @@ def standard_webhooks(headers: Mapping[str, str], body: bytes, secrets: Sequence
     signed = f"{message_id}.{timestamp}.".encode("ascii") + body
     keys = active(secrets, now)
     public = [key for key in keys if key.startswith(_PUBLIC)]
-    symmetric = [key for value in keys if (key := _symmetric_key(value))]
-    expected = [hmac.digest(key, signed, hashlib.sha256) for key in symmetric]
-    matches = [*_compare(expected, _entries(offered, "v1,")), *_verify(public, signed, _entries(offered, "v1a,"))]
+    expected = [_mac(key, signed) for value in keys if (key := _symmetric_key(value))]
+    matches = _compare(expected, _entries(offered, "v1,"))
+    if public:
+        matches += _verify(public, signed, _entries(offered, "v1a,"))
     _require(matches)
     return message_id
 
@@ -101,17 +102,20 @@ def sign_standard_webhooks(secret: str, message_id: str, sent_at: datetime, body
     if key is None:
         raise ValueError("the secret is not base64")
     timestamp = str(int(sent_at.timestamp()))
-    digest = hmac.digest(key, f"{message_id}.{timestamp}.".encode() + body, hashlib.sha256)
+    digest = _mac(key, f"{message_id}.{timestamp}.".encode() + body)
     signature = f"v1,{base64.b64encode(digest).decode()}"
     return {"webhook-id": message_id, "webhook-timestamp": timestamp, "webhook-signature": signature}
 
 
 def hub_sha256(header: str | None, body: bytes, secrets: Sequence[Secret], now: datetime) -> None:
     """Verify ``sha256=<hex>`` over the body, keyed by the text of the secret: Meta and those who sign like GitHub."""
-    prefix = "sha256="
-    text = header or ""
-    offered = _hex(text.removeprefix(prefix)) if text.startswith(prefix) else None
-    _require(_compare(_by_text(secrets, now, body), [offered] if offered else []))
+    _require(_compare(_by_text(secrets, now, body), _hex_after("sha256=", header)))
+
+
+def hub_sha1(header: str | None, body: bytes, secrets: Sequence[Secret], now: datetime) -> None:
+    """Verify ``sha1=<hex>`` over the body, keyed by the text of the secret: hubs of WebSub, which know no other."""
+    expected = [hmac.digest(key.encode(), body, "sha1") for key in active(secrets, now)]
+    _require(_compare(expected, _hex_after("sha1=", header)))
 
 
 def body_base64(header: str | None, body: bytes, secrets: Sequence[Secret], now: datetime) -> None:
@@ -120,12 +124,15 @@ def body_base64(header: str | None, body: bytes, secrets: Sequence[Secret], now:
     _require(_compare(_by_text(secrets, now, body), [offered] if offered else []))
 
 
-def timed_hex(header: str | None, body: bytes, secrets: Sequence[Secret], now: datetime) -> None:
-    """Verify ``t=<seconds>,v1=<hex>`` over ``<seconds>.<body>``, keyed by the whole text of the secret: Stripe."""
+def timed_hex(header: str | None, body: bytes, secrets: Sequence[Secret], now: datetime, version: str = "v1") -> None:
+    """Verify ``t=<seconds>,v1=<hex>`` over ``<seconds>.<body>``, keyed by the whole text of the secret.
+
+    Stripe, and TikTok under another name (``version``).
+    """
     pairs = [part.partition("=") for part in (header or "").split(",")[: MAX_EXAMINED + 1]]
     timestamp = next((value for name, _, value in pairs if name == "t"), "")
     _require_fresh(timestamp, now)
-    offered = [raw for name, _, value in pairs if name == "v1" and (raw := _hex(value))]
+    offered = [raw for name, _, value in pairs if name == version and (raw := _hex(value))]
     _require(_compare(_by_text(secrets, now, f"{timestamp}.".encode("ascii") + body), offered))
 
 
@@ -136,7 +143,7 @@ def _require_fresh(timestamp: str, now: datetime) -> None:
     # Strictly digits: what int() takes besides (signs, spaces, underscores) was never sent by an honest sender.
     if not _SECONDS.fullmatch(timestamp):
         raise SignatureInvalid("the signed time is missing or malformed")
-    if abs(now.timestamp() - int(timestamp)) > TOLERANCE.total_seconds():
+    if abs(now.timestamp() - int(timestamp)) > _TOLERANCE_SECONDS:
         raise SignatureInvalid("the signed time is too far from now")
 
 
@@ -163,21 +170,30 @@ def _verifies(key: Ed25519PublicKey, signature: bytes, signed: bytes) -> bool:
 
 
 def _by_text(secrets: Sequence[Secret], now: datetime, signed: bytes) -> list[bytes]:
-    return [hmac.digest(key.encode(), signed, hashlib.sha256) for key in active(secrets, now)]
+    return [_mac(key.encode(), signed) for key in active(secrets, now)]
+
+
+def _mac(key: bytes, signed: bytes) -> bytes:
+    return hmac.digest(key, signed, "sha256")
 
 
 def _entries(offered: Sequence[str], version: str) -> list[bytes]:
-    found = (_base64(entry.removeprefix(version)) for entry in offered if entry.startswith(version))
-    return [raw for raw in found if raw]
+    return [raw for entry in offered if entry.startswith(version) and (raw := _base64(entry[len(version) :]))]
 
 
 def _base64(text: str) -> bytes | None:
     """Decode the one canonical text of some bytes: a decoder ignores the last bits, and one MAC has one text."""
     try:
-        raw = base64.b64decode(text.encode("ascii"), validate=True)
+        given = text.encode("ascii")
+        raw = binascii.a2b_base64(given, strict_mode=True)
     except (UnicodeEncodeError, binascii.Error):
         return None
-    return raw if base64.b64encode(raw).decode() == text else None
+    return raw if binascii.b2a_base64(raw, newline=False) == given else None
+
+
+def _hex_after(prefix: str, header: str | None) -> list[bytes]:
+    raw = _hex(header.removeprefix(prefix)) if header and header.startswith(prefix) else None
+    return [raw] if raw else []
 
 
 def _hex(text: str) -> bytes | None:

@@ -36,7 +36,7 @@ class StandardWebhooks(Connector):
 
     name = "standard_webhooks"
     title = "Standard Webhooks"
-    version = "1"
+    version = "2"
     platform = None
     options = Defaults
     auth = Auth(credentials={"webhook_secret": "the signing key: whsec_ and base64, or whpk_ and a public key"})

@@ -80,6 +80,7 @@ class Stripe(Connector):
     )
     capabilities = Capabilities(
         webhook=True,
+        signature_headers=("stripe-signature",),
         fetch=KINDS,
         settle=KEPT,
         lag=timedelta(minutes=1),

@@ -38,8 +38,9 @@ KEPT = timedelta(days=30)
 """How long Stripe keeps events."""
 _HINTED = timedelta(days=1)
 _REFUNDED = timedelta(days=7)
+_NAMED = 500  # one listing finds them, however many there are
 KINDS = (
-    FetchKind(name="events", every=timedelta(hours=1), look_back=RECENT, subjects=True),
+    FetchKind(name="events", every=timedelta(hours=1), look_back=RECENT, subjects=True, batch=_NAMED),
     FetchKind(name="reconcile", every=timedelta(days=7), look_back=KEPT),
     FetchKind(name="refunds", every=timedelta(hours=6), look_back=_REFUNDED),
 )

@@ -2,7 +2,7 @@
 
 :func:`contract_suite` returns named checks. With pytest::
 
-    SUITE = contract_suite(CONNECTOR, RECORDINGS, signed=[...], pulls=[...])
+    SUITE = contract_suite(CONNECTOR, RECORDINGS, signed=[...], pulls=[...], agree=[...])
 
 
     @pytest.mark.parametrize("check", SUITE, ids=str)
@@ -27,11 +27,12 @@ import msgspec
 
 from connectors.contract import STORED, Connector, Delivery, Item, Outcome
 from connectors.testing_bodies import variants
+from connectors.testing_counting import PULL_CHECKS, Agreeing, agreeing, counted_once
 from connectors.testing_fetching import FETCH_CHECKS, Pull
 from connectors.testing_items import ContractBroken, During, outcome, require
 from connectors.testing_signatures import SIGNATURE_CHECKS, Signed
 
-__all__ = ["Check", "ContractBroken", "Pull", "Recording", "Signed", "contract_suite"]
+__all__ = ["Agreeing", "Check", "ContractBroken", "Pull", "Recording", "Signed", "contract_suite"]
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
@@ -71,10 +72,12 @@ def contract_suite(
     *,
     signed: Sequence[Signed] = (),
     pulls: Sequence[Pull] = (),
+    agree: Sequence[Agreeing] = (),
     most: int = 250,
 ) -> list[Check]:
     """Return the checks for ``connector``.
 
+    ``agree`` are pairs of deliveries that speak of the same thing: a push and the page that is fetched for it.
     ``most`` bounds how many broken copies of each recording are tried in each way of breaking. A connector with
     webhooks needs at least one :class:`Signed`, one that is fetched a :class:`Pull` for each kind: a suite without
     them fails, so that nothing is left out in silence.
@@ -93,7 +96,11 @@ def contract_suite(
         checks += [Check(f"{one.name}: {name}", partial(run, connector, one)) for name, run in SIGNATURE_CHECKS]
     for pull in pulls:
         label = f"fetch {pull.name or pull.task.kind}"
-        checks += [Check(f"{label}: {name}", partial(fetching, connector, pull)) for name, fetching in FETCH_CHECKS]
+        every = (*FETCH_CHECKS, *PULL_CHECKS)
+        checks += [Check(f"{label}: {name}", partial(fetching, connector, pull)) for name, fetching in every]
+    if pulls:
+        checks.append(Check("counted once", partial(counted_once, connector, pulls)))
+    checks += [Check(f"{pair.name}: agreeing", partial(agreeing, connector, pair)) for pair in agree]
     return checks
 
 

@@ -7,13 +7,15 @@ computes no signature itself, so it fits every scheme.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
 
-from connectors.contract import Connector, Secret, SignatureInvalid, Source, Verified, WebhookRequest
-from connectors.testing_items import ContractBroken, During, require, require_hidden, require_line, secrets_of
+from connectors.contract import Connector, Delivery, Secret, SignatureInvalid, Source, Verified, WebhookRequest
+from connectors.testing_items import ContractBroken, During, outcome, require, require_hidden, require_line, secrets_of
+from connectors.testing_logs import nothing_shown
 
 _SECOND = timedelta(seconds=1)
 _OTHER_KEY = Secret(value="b3RoZXIta2V5LW90aGVyLWtleS1vdGhlci1rZXk=")
@@ -110,12 +112,24 @@ def _secretive(connector: Connector, one: Signed) -> None:
         require_hidden(str(refusal), signatures, "a refusal")
 
 
+def _silent(connector: Connector, one: Signed) -> None:
+    forged = msgspec.structs.replace(one.request, body=one.request.body + b"x")
+    delivery = Delivery(channel="webhook", body=one.request.body, received_at=one.now, headers=one.request.headers)
+    with nothing_shown(secrets_of(one.source)):
+        for request in (one.request, forged):
+            with suppress(SignatureInvalid):
+                connector.handshake(request, one.source)
+                connector.verify(request, one.source, one.now)
+        outcome(connector, delivery, one.source.options)
+
+
 SIGNATURE_CHECKS = (
     ("authentic", _authentic),
     ("tampered with", _tampered),
     ("without the key", _unkeyed),
     ("at another time", _stale),
     ("secrets", _secretive),
+    ("logs", _silent),
 )
 
 

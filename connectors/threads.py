@@ -20,15 +20,12 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from connectors import graph, graph_proving, graph_pushes
-from connectors import graph_values as values
+from connectors import graph, graph_proving, graph_values, pages
 from connectors.contract import (
     Auth,
     AuthKind,
-    BadPayload,
     Budget,
     Capabilities,
-    Connector,
     ConnectorError,
     Delivery,
     Finding,
@@ -37,15 +34,11 @@ from connectors.contract import (
     MetricMapping,
     NotPermitted,
     Page,
-    Reply,
-    Response,
     Source,
     Task,
-    Usage,
-    Verified,
-    WebhookRequest,
 )
-from connectors.graph_rules import declared
+from connectors.graph_connector import GraphConnector
+from connectors.rules import declared
 from connectors.threads_account import HOST, OAUTH2, SCOPES, Account, ThreadsOptions
 from connectors.threads_fetching import KINDS, pages_of
 from connectors.threads_metrics import ANSWERS, FOLLOWERS_SET, LOOK_BACK
@@ -56,7 +49,7 @@ _BUDGET = "threads"
 _LEAST_CALLS = 48_000  # 4800 for each impression, of which ten are taken at least
 
 
-class Threads(Connector):
+class Threads(GraphConnector):
     """See the head of this module."""
 
     name = "threads"
@@ -77,30 +70,18 @@ class Threads(Connector):
     )
     capabilities = Capabilities(
         webhook=True,
+        signature_headers=("x-hub-signature-256",),
         fetch=KINDS,
         settle=LOOK_BACK,
         lag=timedelta(hours=48),
-        day_zone=values.PACIFIC,
+        day_zone=graph_values.PACIFIC,
         rate_limit="4800 calls per impression in 24 hours, 48000 at least; X-App-Usage; errors 4, 17, 32, 613",
         budgets=(Budget(bucket=_BUDGET, calls=_LEAST_CALLS, window=timedelta(days=1)),),
     )
     metrics: Sequence[MetricMapping] = tuple(declared(ANSWERS))
 
-    def usage(self, response: Response) -> Sequence[Usage]:
-        return graph.usages(response.headers)
-
-    def handshake(self, request: WebhookRequest, source: Source) -> Reply | None:
-        return graph.handshake(request, source.credentials.get("verify_token", ""))
-
-    def verify(self, request: WebhookRequest, source: Source, now: datetime) -> Verified:
-        return graph_pushes.verify(request, source, now)
-
     def parse(self, delivery: Delivery, options: Any) -> Iterable[Item]:
-        if delivery.channel == "webhook":
-            return list(read_push(delivery))
-        if delivery.channel == "fetch":
-            return list(read_page(delivery))
-        raise BadPayload("Threads is pushed or fetched, not uploaded")
+        return pages.read(delivery, self.title, read_push, read_page)
 
     def fetch(self, http: Http, task: Task, now: datetime) -> AsyncIterator[Page]:
         return pages_of(Account(http, task.source), task, now)

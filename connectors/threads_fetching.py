@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
-from connectors import graph
+from connectors import graph, walks
 from connectors import graph_listings as listings
 from connectors import threads_metrics as metrics
-from connectors.contract import FetchKind, NotSupported, Page, SubjectRef, SubjectType, Task
-from connectors.graph import Refusal
+from connectors.contract import FetchKind, Page, SubjectRef, SubjectType, Task
 from connectors.graph_listings import DueObject, Edge, Looked, Step
 from connectors.threads_account import Account
 
@@ -24,7 +24,14 @@ REPOST = "REPOST_FACADE"
 _RECENT = timedelta(days=90)  # an older post still grows a little, and is read again when it is hinted at
 KINDS = (
     FetchKind(name="posts", every=timedelta(hours=1), look_back=_RECENT),
-    FetchKind(name="post_insights", every=timedelta(hours=6), look_back=_RECENT, subjects=True),
+    FetchKind(
+        name="post_insights",
+        every=timedelta(hours=6),
+        look_back=_RECENT,
+        subjects=True,
+        calls=2,
+        sweep=timedelta(days=7),
+    ),
     FetchKind(name="account_day", every=timedelta(hours=12), look_back=metrics.LOOK_BACK),
     FetchKind(name="profile", every=timedelta(hours=6)),
 )
@@ -43,7 +50,7 @@ def _edges(account: Account) -> list[Edge]:
     return [_THREADS, _REPLIES] if account.with_replies else [_THREADS]
 
 
-async def _posts(account: Account, task: Task) -> AsyncIterator[Page]:
+async def _posts(account: Account, task: Task, _: datetime) -> AsyncIterator[Page]:
     async for page in listings.listed(account, task, _edges(account)):
         yield page
 
@@ -51,12 +58,13 @@ async def _posts(account: Account, task: Task) -> AsyncIterator[Page]:
 # ------------------------------------------------------------------------------------------------ insights
 
 
-async def _post_insights(account: Account, task: Task) -> AsyncIterator[Page]:
+async def _post_insights(account: Account, task: Task, _: datetime) -> AsyncIterator[Page]:
+    insights = partial(_insights, account, task)
     if not task.subjects:
-        pages = listings.due_pages(account, task, _edges(account), _due, _asking(account, task))
+        pages = listings.due_pages(account, task, _edges(account), _due, insights)
     else:
-        ids = list(dict.fromkeys(ref.external_id for ref in task.subjects if _is_ours(ref)))
-        pages = listings.subject_pages(account, task, ids, _looking(account, task), _asking(account, task))
+        ids = walks.named(task, _is_ours)
+        pages = listings.subject_pages(account, task, ids, partial(_look, account, task), insights)
     async for page in pages:
         yield page
 
@@ -69,32 +77,15 @@ def _due(_: Edge, fields: Mapping[str, Any], post: str) -> Iterable[DueObject]:
     return [] if listings.name_in(fields, "media_type") == REPOST else [DueObject(post)]
 
 
-def _looking(account: Account, task: Task) -> Callable[[str], Any]:
-    async def look(post: str) -> Looked:
-        response = await account.get(post, fields=_REPLY_FIELDS)
-        body, fault = graph.examine(response, account.basic)
-        request = {"kind": task.kind, "page": "post", "media_id": post}
-        if fault is not None:
-            if fault.refusal is Refusal.GONE:
-                await account.require_visible()
-            return Looked(response=response, request={**request, "refusal": fault.refusal.value})
-        return Looked(response=response, request=request, due=list(_due(_THREADS, body, post)))
-
-    return look
+async def _look(account: Account, task: Task, post: str) -> Looked:
+    request = {"kind": task.kind, "page": "post", "media_id": post}
+    return await listings.looked(account, post, _REPLY_FIELDS, request, lambda body: _due(_THREADS, body, post))
 
 
-def _asking(account: Account, task: Task) -> listings.InsightsOf:
-    async def insights(due: DueObject, cursor: Mapping[str, str], last: bool) -> Page:  # noqa: FBT001 - a value
-        return await _insights(account, task, due.id, cursor, last=last)
-
-    return insights
-
-
-async def _insights(account: Account, task: Task, post: str, cursor: Mapping[str, str], *, last: bool) -> Page:
-    answer = await account.ask(account.path(post, "insights"), metrics.POST_SET, {})
-    if answer.fault is not None and answer.fault.refusal is Refusal.GONE:
-        await account.require_visible()
-    request = {"kind": task.kind, "page": "insights", "media_id": post, **answer.described()}
+async def _insights(account: Account, task: Task, post: DueObject, cursor: Mapping[str, str], *, last: bool) -> Page:
+    answer = await account.ask(account.path(post.id, "insights"), metrics.POST_SET, {})
+    await account.require_visible(answer.fault)
+    request = {"kind": task.kind, "page": "insights", "media_id": post.id, **answer.described()}
     return account.page(answer.response, cursor, last=last, **request)
 
 
@@ -104,45 +95,33 @@ async def _insights(account: Account, task: Task, post: str, cursor: Mapping[str
 async def _account_day(account: Account, task: Task, now: datetime) -> AsyncIterator[Page]:
     days = [day for day in listings.complete_days(task, now, metrics.LOOK_BACK) if day >= metrics.FIRST_DAY]
     steps = [*listings.spans("account_views", days, metrics.MOST_DAYS), *listings.spans("account_totals", days, 1)]
-
-    async def call(step: Step, last: bool) -> Page:  # noqa: FBT001 - a value
-        return await _account_page(account, task, step, last=last)
-
-    async for page in listings.step_pages(steps, task, call):
+    async for page in listings.step_pages(steps, task, partial(_account_page, account, task)):
         yield page
 
 
 async def _account_page(account: Account, task: Task, step: Step, *, last: bool) -> Page:
     wanted = metrics.VIEWS_SET if step.page == "account_views" else metrics.TOTALS_SET
     answer = await account.ask(account.path(account.id, "threads_insights"), wanted, step.window)
-    if answer.fault is not None and answer.fault.refusal is Refusal.GONE:
-        graph.raise_fault(answer.fault, answer.response.headers, account.insights)
-    request = {"kind": task.kind, **step.described, **answer.described()}
-    return account.page(answer.response, {"done": step.name}, last=last, **request)
+    return listings.step_page(account, task, step, answer, last=last)
 
 
-async def _profile(account: Account, task: Task) -> AsyncIterator[Page]:
+async def _profile(account: Account, task: Task, _: datetime) -> AsyncIterator[Page]:
     """Yield the account itself and how many follow it, which stands among the insights and knows no window."""
     if task.cursor.get("done") != "profile":
-        response = await account.get(account.id, fields=_PROFILE_FIELDS)
-        graph.require(response, account.basic)
-        yield account.page(response, {"done": "profile"}, last=False, kind=task.kind, page="profile")
+        yield await listings.profile_page(account, task, _PROFILE_FIELDS, {"done": "profile"})
     answer = await account.ask(account.path(account.id, "threads_insights"), metrics.FOLLOWERS_SET, {})
     yield account.page(answer.response, {}, last=True, kind=task.kind, page="followers", **answer.described())
 
 
-_FETCHERS: Mapping[str, Callable[[Account, Task], AsyncIterator[Page]]] = {
+_FETCHERS: Mapping[str, Callable[[Account, Task, datetime], AsyncIterator[Page]]] = {
     "posts": _posts,
     "post_insights": _post_insights,
     "profile": _profile,
+    "account_day": _account_day,
 }
 
 
 def pages_of(account: Account, task: Task, now: datetime) -> AsyncIterator[Page]:
     """Return the pages of a task from its cursor on. Raises :class:`NotSupported` for an unknown kind."""
     account.resume(task.cursor)
-    if task.kind == "account_day":
-        return _account_day(account, task, now)
-    if task.kind not in _FETCHERS:
-        raise NotSupported(f"Threads has no task of the kind {task.kind!r}")
-    return _FETCHERS[task.kind](account, task)
+    return walks.fetcher_of(task, "Threads", _FETCHERS)(account, task, now)

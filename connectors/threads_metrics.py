@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 
 from connectors.contract import Kind, SubjectType
-from connectors.graph_rules import Answers, Rule, Rules, checked, left_out
+from connectors.rules import Answers, Rule, Rules, checked, left_out
 
 SHARED = ("reposts", "quotes", "shares")
 """The parts that shares are summed from; each is kept as a check too."""

@@ -24,11 +24,10 @@ from typing import Any
 
 import msgspec
 
-from connectors import tiktok_values as values
+from connectors import pages, proving, rules, values, webhooks
 from connectors.contract import (
     Auth,
     AuthKind,
-    BadPayload,
     Budget,
     Capabilities,
     Connector,
@@ -38,23 +37,21 @@ from connectors.contract import (
     Http,
     Item,
     MetricMapping,
-    NeedsReauth,
     OAuth2,
     Page,
     Response,
-    Secret,
     Source,
     Task,
     TokenCall,
-    TryLater,
     Usage,
     Verified,
     WebhookRequest,
 )
+from connectors.faults import Refusal
 from connectors.tiktok_account import DAYS, HOST, LIST, SCOPES, STATS, VERSION, Account, TiktokOptions
-from connectors.tiktok_faults import THROTTLED_WAIT, Refusal, examine, fault_of, raise_fault
+from connectors.tiktok_faults import THROTTLED_WAIT, examine, fault_of, raise_fault
 from connectors.tiktok_fetching import KINDS, SETTLE, pages_of
-from connectors.tiktok_metrics import declared
+from connectors.tiktok_metrics import ANSWERS
 from connectors.tiktok_pushes import key_of, read_push, verify
 from connectors.tiktok_reading import read_page
 
@@ -62,7 +59,6 @@ _TOKENS = f"{HOST}/{VERSION}/tt_user/oauth2"
 _BUCKET = "account"
 _EVENTS = ("COMMENT", "VIDEO")
 _JSON = {"content-type": "application/json"}
-_LONGEST_NAME = 100
 
 
 class Tiktok(Connector):
@@ -80,7 +76,7 @@ class Tiktok(Connector):
             "access_token": "of a TikTok account with analytics switched on; read only",
             "app_id": "of the app at TikTok for Business; needed to subscribe",
             "app_secret": "signs the webhooks; the source's webhook secret",
-            "callback": "the public https address of the source's webhook; needed to subscribe",
+            "callback": "the public https address of the source's webhook, where the service does not know its own",
         },
         scopes=SCOPES,
         header="access-token",
@@ -106,6 +102,7 @@ class Tiktok(Connector):
     )
     capabilities = Capabilities(
         webhook=True,
+        signature_headers=("tiktok-signature",),
         fetch=KINDS,
         settle=SETTLE,
         lag=timedelta(hours=48),
@@ -116,27 +113,19 @@ class Tiktok(Connector):
             Budget(bucket="app", calls=600, window=timedelta(minutes=1), per="app"),
         ),
     )
-    metrics: Sequence[MetricMapping] = tuple(declared())
+    metrics: Sequence[MetricMapping] = tuple(rules.declared(ANSWERS))
 
     def usage(self, response: Response) -> Sequence[Usage]:
-        try:
-            fault = fault_of(values.document(response.body), response.status)
-        except BadPayload:
-            return ()
-        if fault is None or fault.refusal is not Refusal.THROTTLED:
-            return ()
-        return (Usage(bucket=_BUCKET, wait=THROTTLED_WAIT),)
+        fault = fault_of(values.readable(response.body), response.status)
+        is_throttled = fault is not None and fault.refusal is Refusal.THROTTLED
+        return (Usage(bucket=_BUCKET, wait=THROTTLED_WAIT),) if is_throttled else ()
 
     def verify(self, request: WebhookRequest, source: Source, now: datetime) -> Verified:
-        verify(request.headers.get("tiktok-signature"), request.body, _ring(source), now)
+        verify(request.headers.get("tiktok-signature"), request.body, webhooks.ring(source), now)
         return Verified(key=key_of(request.body))
 
     def parse(self, delivery: Delivery, options: Any) -> Iterable[Item]:
-        if delivery.channel == "webhook":
-            return list(read_push(delivery))
-        if delivery.channel == "fetch":
-            return list(read_page(delivery))
-        raise BadPayload("TikTok is pushed or fetched, not uploaded")
+        return pages.read(delivery, self.title, read_push, read_page)
 
     def fetch(self, http: Http, task: Task, now: datetime) -> AsyncIterator[Page]:
         return pages_of(Account(http, task.source), task, now)
@@ -150,16 +139,16 @@ class Tiktok(Connector):
         if not reachable.ok:
             return [reachable, *_check_pushes(source)]
         found = [
-            await _check_fields(account, "business/get", ("followers_count",), STATS, "followers"),
-            await _check_fields(account, "business/get", ("video_views",), DAYS, "days of the account"),
-            await _check_fields(account, "business/video/list", ("item_id",), LIST, "posts"),
+            await proving.readable("the followers", account.ask("business/get", ("followers_count",), STATS, {})),
+            await proving.readable("the days of the account", account.ask("business/get", ("video_views",), DAYS, {})),
+            await proving.readable("the posts", account.ask("business/video/list", ("item_id",), LIST, {})),
         ]
         return [reachable, *found, *_check_pushes(source)]
 
     async def subscribe(self, http: Http, source: Source, now: datetime) -> None:
         """Set the address for the events of the whole app: TikTok keeps one for each kind of event."""
-        app, callback = source.credentials.get("app_id", ""), source.credentials.get("callback", "")
-        secret = next((one.value for one in _ring(source) if one.value), "")
+        app, callback = source.credentials.get("app_id", ""), _callback(source)
+        secret = next((one.value for one in webhooks.ring(source) if one.value), "")
         if not (app and secret and callback):
             raise ConnectorError("a subscription takes the app's id and secret and the webhook's address")
         for event in _EVENTS:
@@ -171,9 +160,9 @@ class Tiktok(Connector):
                 raise_fault(fault, "webhooks of the app")
 
 
-def _ring(source: Source) -> tuple[Secret, ...]:
-    app_secret = source.credentials.get("app_secret", "")
-    return source.secrets or (Secret(value=app_secret),)
+def _callback(source: Source) -> str:
+    """Return the address to push to: the source's own, or one that was given."""
+    return source.webhook_url or source.credentials.get("callback", "")
 
 
 # ------------------------------------------------------------------------------------------------ proving a source
@@ -182,32 +171,17 @@ def _ring(source: Source) -> tuple[Secret, ...]:
 async def _check_account(account: Account) -> Finding:
     try:
         answer = await account.ask("business/get", ("username", "display_name"), "user.info.basic", {})
-    except NeedsReauth:
-        return Finding(ok=False, text="the access token is not accepted: connect the account again")
-    except TryLater:
-        return Finding(ok=False, text="TikTok does not answer or throttles at the moment: try again later")
     except ConnectorError as error:
-        return Finding(ok=False, text=f"the token is accepted, the account is not readable: {error}")
-    name = values.text(answer.data.get("username"), _LONGEST_NAME) or ""
-    shown = "".join(letter for letter in name if letter.isprintable()) or "without a name"
-    return Finding(ok=True, text=f"the token is accepted and the account {shown} is readable")
-
-
-async def _check_fields(account: Account, what: str, fields: tuple[str, ...], needs: str, title: str) -> Finding:
-    try:
-        await account.ask(what, fields, needs, {})
-    except ConnectorError as error:
-        return Finding(ok=False, text=f"the {title} are not readable: {error}")
-    return Finding(ok=True, text=f"the {title} are readable")
+        return proving.unreachable(error, "TikTok")
+    name = values.printable(values.text(answer.data.get("username"))) or "without a name"
+    return Finding(ok=True, text=f"the token is accepted and the account {name} is readable")
 
 
 def _check_pushes(source: Source) -> list[Finding]:
-    wanted = (
-        (any(secret.value for secret in _ring(source)), "no app secret: webhooks cannot be verified and are refused"),
+    missing = proving.unsigned(webhooks.ring(source)) + proving.missing(
         (source.credentials.get("app_id"), "no app id: webhooks can be set up in the developer portal alone"),
-        (source.credentials.get("callback"), "no webhook address is given: nothing is pushed, posts are polled"),
+        (_callback(source), "no webhook address is given: nothing is pushed, posts are polled"),
     )
-    missing = [Finding(ok=False, text=text) for has, text in wanted if not has]
     return missing or [Finding(ok=True, text="webhooks can be subscribed to, one address for all accounts of the app")]
 
 

@@ -7,8 +7,10 @@ from typing import Any
 
 import msgspec
 
+from connectors import pages
 from connectors.contract import ConnectorError, DropReason, Http, Page, Response, Source
-from connectors.tiktok_faults import Fault, Refusal, examine, named_in, raise_fault
+from connectors.faults import Fault, Refusal, named_in, narrowed
+from connectors.tiktok_faults import examine, raise_fault
 from connectors.tiktok_metrics import INSIGHTS, LAST_RESORT, NEEDED
 from connectors.tiktok_values import account_id
 
@@ -69,21 +71,14 @@ class Account:
             asked = rest
 
     def page(self, response: Response, cursor: Mapping[str, str], *, last: bool, **request: str) -> Page:
-        """Return a page whose request says all that reading it takes; a last page leaves no cursor."""
-        said = {"account": self.id, **{name: value for name, value in request.items() if value}}
-        after = {} if last else {key: value for key, value in cursor.items() if value}
-        return Page(body=response.body, request=said, cursor=after, received_at=response.received_at, last=last)
+        """Return a page of this account."""
+        return pages.page_of(response, cursor, last=last, account=self.id, **request)
 
 
 def _without_refused(fault: Fault, asked: tuple[str, ...]) -> tuple[str, ...]:
     """Return what is worth asking after a refusal: always fewer than before, nothing where it is not about fields."""
     if fault.refusal is Refusal.PERMISSION:
-        rest = tuple(name for name in asked if name not in INSIGHTS)
-    elif fault.refusal is Refusal.BAD_REQUEST:
-        refused = named_in(fault, asked)
-        rest = tuple(
-            name for name in asked if name in NEEDED or (name not in refused if refused else name in LAST_RESORT)
-        )
-    else:
-        rest = ()
-    return rest if len(rest) < len(asked) else ()
+        return narrowed(asked, INSIGHTS, ())
+    if fault.refusal is Refusal.BAD_REQUEST:
+        return narrowed(asked, named_in(fault.told, asked), LAST_RESORT, NEEDED)
+    return ()

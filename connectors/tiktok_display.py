@@ -19,10 +19,10 @@ from typing import Any
 
 import msgspec
 
+from connectors import pages, proving, rules, values, webhooks
 from connectors.contract import (
     Auth,
     AuthKind,
-    BadPayload,
     Budget,
     Capabilities,
     Connector,
@@ -32,22 +32,18 @@ from connectors.contract import (
     Http,
     Item,
     MetricMapping,
-    NeedsReauth,
     OAuth2,
     Page,
-    Secret,
     Source,
     Task,
     TokenCall,
-    TryLater,
     Verified,
     WebhookRequest,
 )
-from connectors.tiktok_display_calls import BASIC, HOST, SCOPES, STATS, Fault, User, examine, raise_fault
+from connectors.tiktok_display_calls import BASIC, HOST, SCOPES, STATS, User
 from connectors.tiktok_display_fetching import KINDS, pages_of
-from connectors.tiktok_display_reading import declared, read_page
+from connectors.tiktok_display_reading import ANSWERS, read_page
 from connectors.tiktok_pushes import key_of, read_push, verify
-from connectors.tiktok_values import mapping
 
 _TOKENS = f"{HOST}/v2/oauth/token/"
 
@@ -86,22 +82,19 @@ class TiktokDisplay(Connector):
     )
     capabilities = Capabilities(
         webhook=True,
+        signature_headers=("tiktok-signature",),
         fetch=KINDS,
         rate_limit="600 calls per minute and endpoint for the whole app; HTTP 429",
         budgets=(Budget(bucket="app", calls=600, window=timedelta(minutes=1), per="app"),),
     )
-    metrics: Sequence[MetricMapping] = tuple(declared())
+    metrics: Sequence[MetricMapping] = tuple(rules.declared(ANSWERS))
 
     def verify(self, request: WebhookRequest, source: Source, now: datetime) -> Verified:
-        verify(request.headers.get("tiktok-signature"), request.body, _ring(source), now)
+        verify(request.headers.get("tiktok-signature"), request.body, webhooks.ring(source), now)
         return Verified(key=key_of(request.body))
 
     def parse(self, delivery: Delivery, options: Any) -> Iterable[Item]:
-        if delivery.channel == "webhook":
-            return list(read_push(delivery))
-        if delivery.channel == "fetch":
-            return list(read_page(delivery))
-        raise BadPayload("TikTok is pushed or fetched, not uploaded")
+        return pages.read(delivery, self.title, read_push, read_page)
 
     def fetch(self, http: Http, task: Task, now: datetime) -> AsyncIterator[Page]:
         return pages_of(User(http, task.source), task)
@@ -111,12 +104,11 @@ class TiktokDisplay(Connector):
         reachable = await _check_user(user)
         if not reachable.ok:
             return [reachable, *_check_secret(source)]
-        return [reachable, await _check_stats(user), await _check_videos(user), *_check_secret(source)]
-
-
-def _ring(source: Source) -> tuple[Secret, ...]:
-    app_secret = source.credentials.get("app_secret", "")
-    return source.secrets or (Secret(value=app_secret),)
+        found = [
+            await proving.readable("the followers", user.read(("follower_count",), STATS)),
+            await proving.readable("the videos", user.videos("list", ("id",), max_count=1)),
+        ]
+        return [reachable, *found, *_check_secret(source)]
 
 
 # ------------------------------------------------------------------------------------------------ proving a source
@@ -124,46 +116,18 @@ def _ring(source: Source) -> tuple[Secret, ...]:
 
 async def _check_user(user: User) -> Finding:
     try:
-        data, fault = examine(await user.info(("open_id",)))
-        _require(fault, BASIC)
-    except NeedsReauth:
-        return Finding(ok=False, text="the access token is not accepted: connect the account again")
-    except TryLater:
-        return Finding(ok=False, text="TikTok does not answer or throttles at the moment: try again later")
+        data = await user.read(("open_id",), BASIC)
     except ConnectorError as error:
-        return Finding(ok=False, text=f"the token is accepted, the account is not readable: {error}")
-    told = mapping(data.get("user")).get("open_id")
+        return proving.unreachable(error, "TikTok")
+    told = values.mapping(data.get("user")).get("open_id")
     if user.id and isinstance(told, str) and told != user.id:
         return Finding(ok=False, text="the token belongs to another account than the source names")
     return Finding(ok=True, text="the token is accepted and the account is readable")
 
 
-def _require(fault: Fault | None, needs: str) -> None:
-    if fault is not None:
-        raise_fault(fault, needs)
-
-
-async def _check_stats(user: User) -> Finding:
-    try:
-        _, fault = examine(await user.info(("follower_count",)))
-        _require(fault, STATS)
-    except ConnectorError as error:
-        return Finding(ok=False, text=f"the followers are not readable: {error}")
-    return Finding(ok=True, text="the followers are readable")
-
-
-async def _check_videos(user: User) -> Finding:
-    try:
-        await user.videos("list", ("id",), max_count=1)
-    except ConnectorError as error:
-        return Finding(ok=False, text=f"the videos are not readable: {error}")
-    return Finding(ok=True, text="the videos are readable")
-
-
 def _check_secret(source: Source) -> list[Finding]:
-    if any(secret.value for secret in _ring(source)):
-        return [Finding(ok=True, text="webhooks can be verified; their address is set in the developer portal")]
-    return [Finding(ok=False, text="no client secret: webhooks cannot be verified and are refused")]
+    able = Finding(ok=True, text="webhooks can be verified; their address is set in the developer portal")
+    return proving.unsigned(webhooks.ring(source), "client secret") or [able]
 
 
 CONNECTOR = TiktokDisplay()

@@ -6,7 +6,6 @@ Texts of errors are never passed on.
 
 from __future__ import annotations
 
-import enum
 import re
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -14,35 +13,16 @@ from typing import Any
 
 import msgspec
 
-from connectors.contract import (
-    BadPayload,
-    ConnectorError,
-    Http,
-    NeedsReauth,
-    NotPermitted,
-    Page,
-    Response,
-    Source,
-    TryLater,
-)
-from connectors.tiktok_values import document, mapping
+from connectors import pages, values
+from connectors.contract import Http, Page, Response, Source, TryLater
+from connectors.faults import STATUSES, Fault, Refusal, body_of, raise_refusal
+from connectors.tiktok_faults import THROTTLED_WAIT
 
 HOST = "https://open.tiktokapis.com"
 BASIC, PROFILE, STATS, LIST = "user.info.basic", "user.info.profile", "user.info.stats", "video.list"
 SCOPES = (BASIC, PROFILE, STATS, LIST)
-_WAIT = 60.0  # the windows of the limits are minutes
 _CODE = re.compile(r"[a-z_]{1,40}")
 _JSON = {"content-type": "application/json"}
-
-
-class Refusal(enum.StrEnum):
-    """What an error asks for."""
-
-    THROTTLED = "throttled"
-    TEMPORARY = "temporary"
-    DEAD_TOKEN = "dead_token"  # noqa: S105 - a class of errors
-    PERMISSION = "permission"
-    BAD_REQUEST = "bad_request"
 
 
 _CODES: Mapping[str, Refusal] = {
@@ -55,43 +35,25 @@ _CODES: Mapping[str, Refusal] = {
 }
 _STATUSES: Mapping[int, Refusal] = {
     HTTPStatus.OK: Refusal.TEMPORARY,  # without an error object it is no answer of this API
-    HTTPStatus.UNAUTHORIZED: Refusal.DEAD_TOKEN,
-    HTTPStatus.FORBIDDEN: Refusal.PERMISSION,
-    HTTPStatus.TOO_MANY_REQUESTS: Refusal.THROTTLED,
+    **STATUSES,
 }
-
-
-class Fault(msgspec.Struct, frozen=True, kw_only=True):
-    """An error, classed, with the code as people look it up."""
-
-    refusal: Refusal
-    code: str
 
 
 def fault_of(body: Mapping[str, Any], status: int = HTTPStatus.OK) -> Fault | None:
     """Return the error of an answer, or None."""
     error = body.get("error")
-    told = error if isinstance(error, str) else mapping(error).get("code")
+    told = error if isinstance(error, str) else values.mapping(error).get("code")
     code = told if isinstance(told, str) and _CODE.fullmatch(told) else ""
     if code == "ok" and status == HTTPStatus.OK:
         return None
     default = Refusal.TEMPORARY if status >= HTTPStatus.INTERNAL_SERVER_ERROR else Refusal.BAD_REQUEST
     unnamed = _STATUSES.get(status, default) if not code or status != HTTPStatus.OK else Refusal.BAD_REQUEST
-    return Fault(refusal=_CODES.get(code, unnamed), code=code or str(status))
+    return Fault(refusal=_CODES.get(code, unnamed), label=code or str(status))
 
 
 def raise_fault(fault: Fault, needs: str) -> None:
     """Raise what a fault means for the whole account; ``needs`` names the permission that the call takes."""
-    match fault.refusal:
-        case Refusal.THROTTLED:
-            raise TryLater(f"TikTok throttles ({fault.code})", _WAIT)
-        case Refusal.TEMPORARY:
-            raise TryLater(f"TikTok has a temporary fault ({fault.code})")
-        case Refusal.DEAD_TOKEN:
-            raise NeedsReauth(f"the access token is no longer valid ({fault.code}): connect the account again")
-        case Refusal.PERMISSION:
-            raise NotPermitted(f"the token lacks a permission: {needs} ({fault.code})")
-    raise ConnectorError(f"TikTok refuses a request ({fault.code})")
+    raise_refusal(fault.refusal, "TikTok", fault.label, needs, wait=THROTTLED_WAIT)
 
 
 def examine(response: Response) -> tuple[dict[str, Any], Fault | None]:
@@ -99,16 +61,11 @@ def examine(response: Response) -> tuple[dict[str, Any], Fault | None]:
 
     Raises :class:`TryLater` for a 200 that is no JSON object or has no data.
     """
-    try:
-        body = document(response.body)
-    except BadPayload:
-        if response.status == HTTPStatus.OK:
-            raise TryLater("TikTok answered with something that is not JSON") from None
-        body = {}
+    body = body_of(response, "TikTok")
     fault = fault_of(body, response.status)
     if fault is None and not isinstance(body.get("data"), dict):
         raise TryLater("TikTok answered without data")
-    return mapping(body.get("data")), fault
+    return values.mapping(body.get("data")), fault
 
 
 class User:
@@ -122,6 +79,13 @@ class User:
         """Ask for the user."""
         return await self.http.get("v2/user/info/", {"fields": ",".join(fields)})
 
+    async def read(self, fields: tuple[str, ...], needs: str) -> dict[str, Any]:
+        """Return what the user says. Raises every fault."""
+        data, fault = examine(await self.info(fields))
+        if fault is not None:
+            raise_fault(fault, needs)
+        return data
+
     async def videos(self, what: str, fields: tuple[str, ...], **body: Any) -> tuple[Response, dict[str, Any]]:
         """Ask for videos (``list`` or ``query``) and return the answer and its data. Raises every fault."""
         sent = msgspec.json.encode(body)
@@ -133,7 +97,5 @@ class User:
         return response, data
 
     def page(self, response: Response, cursor: Mapping[str, str], *, last: bool, **request: str) -> Page:
-        """Return a page whose request says all that reading it takes; a last page leaves no cursor."""
-        said = {name: value for name, value in {"account": self.id, **request}.items() if value}
-        after = {} if last else dict(cursor)
-        return Page(body=response.body, request=said, cursor=after, received_at=response.received_at, last=last)
+        """Return a page of this user."""
+        return pages.page_of(response, cursor, last=last, account=self.id, **request)

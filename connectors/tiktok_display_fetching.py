@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from datetime import datetime, timedelta
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Mapping
+from datetime import timedelta
 
-from connectors.contract import ConnectorError, DropReason, FetchKind, NotSupported, Page, SubjectRef, SubjectType, Task
-from connectors.tiktok_display_calls import STATS, Refusal, User, examine, raise_fault
-from connectors.tiktok_values import items, mapping, position, post_id, seconds
+from connectors import tiktok_values, walks
+from connectors.contract import ConnectorError, FetchKind, Page, Task
+from connectors.faults import Refusal
+from connectors.tiktok_display_calls import STATS, User, examine, raise_fault
+from connectors.tiktok_fetching import is_post, next_place, published
 
+_BATCH = 20
 KINDS = (
-    FetchKind(name="videos", every=timedelta(hours=1), look_back=timedelta(days=90), subjects=True),
+    FetchKind(name="videos", every=timedelta(hours=1), look_back=timedelta(days=90), subjects=True, batch=_BATCH),
     FetchKind(name="catalogue", every=timedelta(hours=24)),
     FetchKind(name="profile", every=timedelta(hours=6)),
 )
@@ -28,7 +30,6 @@ VIDEO_FIELDS = (
 )
 USER_FIELDS = ("open_id", "display_name", "username", "follower_count", "likes_count")
 _WITHOUT_PROFILE = tuple(name for name in USER_FIELDS if name != "username")
-_BATCH = 20
 _MOST_PAGES = 2000
 
 
@@ -43,51 +44,24 @@ async def _listed(user: User, task: Task) -> AsyncIterator[Page]:
 
     A page may be short or empty with more behind it. The cursor of the list is a time, so it only ever falls.
     """
-    at = position(task.cursor.get("at"))
+    at = tiktok_values.position(task.cursor.get("at"))
     for _ in range(_MOST_PAGES):
         more = {} if at is None else {"cursor": at}
         response, data = await user.videos("list", VIDEO_FIELDS, max_count=_BATCH, **more)
-        at = _next(data, at)
-        last = at is None or _is_past(data, task.start, response.received_at)
+        at = next_place(data, at)
+        last = at is None or walks.is_past(published(data, response), task.start)
         yield user.page(response, {"at": str(at)}, last=last, kind=task.kind, page="videos")
         if last:
             return
     raise ConnectorError(f"a listing does not end after {_MOST_PAGES} pages")
 
 
-def _next(data: Mapping[str, Any], at: int | None) -> int | None:
-    """Return where the list goes on, None at its end. Raises for one that says nothing or does not lead on."""
-    if data.get("has_more") is not True:
-        return None
-    found = position(data.get("cursor"))
-    if found is None:
-        raise ConnectorError("a listing goes on without saying where")
-    if at is not None and found >= at:
-        raise ConnectorError("a listing comes back to a page it has shown")
-    return found
-
-
-def _is_past(data: Mapping[str, Any], start: datetime | None, received_at: datetime) -> bool:
-    published = [seconds(mapping(one).get("create_time"), received_at) for one in items(data.get("videos"))]
-    past = (not isinstance(at, DropReason) and start is not None and at < start for at in published)
-    return bool(published) and all(past)
-
-
 async def _named(user: User, task: Task) -> AsyncIterator[Page]:
     """Yield the named videos, twenty at a time. The cursor is the last one done."""
-    ids = list(dict.fromkeys(ref.external_id for ref in task.subjects if _is_post(ref)))
-    done = task.cursor.get("done", "")
-    for start in range(ids.index(done) + 1 if done in ids else 0, len(ids), _BATCH):
-        batch = ids[start : start + _BATCH]
+    for batch, last in walks.batches(walks.named(task, is_post), task.cursor.get("done"), _BATCH):
         response, _ = await user.videos("query", VIDEO_FIELDS, filters={"video_ids": batch})
-        last = start + _BATCH >= len(ids)
         said = {"page": "videos", "ids": ",".join(batch)}
         yield user.page(response, {"done": batch[-1]}, last=last, kind=task.kind, **said)
-
-
-def _is_post(ref: SubjectRef) -> bool:
-    # Ids of other makers (a row of an imported file) mean nothing to TikTok, and "not there" would remove them.
-    return ref.type is not SubjectType.PROFILE and post_id(ref.external_id) == ref.external_id
 
 
 async def _profile(user: User, task: Task) -> AsyncIterator[Page]:
@@ -102,10 +76,13 @@ async def _profile(user: User, task: Task) -> AsyncIterator[Page]:
     yield user.page(response, {}, last=True, kind=task.kind, page="profile", refused=refused)
 
 
+_FETCHERS: Mapping[str, Callable[[User, Task], AsyncIterator[Page]]] = {
+    "videos": _videos,
+    "catalogue": _videos,
+    "profile": _profile,
+}
+
+
 def pages_of(user: User, task: Task) -> AsyncIterator[Page]:
     """Return the pages of a task from its cursor on. Raises :class:`NotSupported` for an unknown kind."""
-    if task.kind in {"videos", "catalogue"}:
-        return _videos(user, task)
-    if task.kind == "profile":
-        return _profile(user, task)
-    raise NotSupported(f"the Display API has no task of the kind {task.kind!r}")
+    return walks.fetcher_of(task, "the Display API", _FETCHERS)(user, task)

@@ -6,40 +6,48 @@ have made; fields that were refused are remembered and not asked for again.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from datetime import UTC, datetime, timedelta
+from collections.abc import AsyncIterator, Callable, Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
 
-from connectors.contract import ConnectorError, DropReason, FetchKind, NotSupported, Page, SubjectRef, SubjectType, Task
+from connectors import pages, tiktok_values, values, walks
+from connectors.contract import (
+    ConnectorError,
+    DropReason,
+    FetchKind,
+    Page,
+    Response,
+    SubjectRef,
+    SubjectType,
+    Task,
+)
 from connectors.tiktok_account import DAYS, LIST, STATS, Account, Answer
 from connectors.tiktok_metrics import DAY_FIELDS, PROFILE_FIELDS, VIDEO_FIELDS
-from connectors.tiktok_values import items, mapping, position, post_id, seconds
 
 SETTLE = timedelta(days=4)
 """How long the numbers of a day are restated."""
 _LIVING = timedelta(days=365)  # after a year TikTok counts no more
 _DAYS = timedelta(days=28)  # what an outage missed is read later
 _LONGEST = timedelta(days=60)  # how far back days are kept
+_BATCH = 20
 KINDS = (
-    FetchKind(name="videos", every=timedelta(hours=6), look_back=_LIVING, subjects=True),
+    FetchKind(name="videos", every=timedelta(hours=6), look_back=_LIVING, subjects=True, batch=_BATCH),
     FetchKind(name="profile", every=timedelta(hours=6)),
     FetchKind(name="account_days", every=timedelta(hours=12), look_back=_DAYS),
 )
 
 _VIDEOS, _ACCOUNT = "business/video/list", "business/get"
-_BATCH = 20
 _MOST_PAGES = 2000
-_DAY = timedelta(days=1)
 
 
 # ------------------------------------------------------------------------------------------------ videos
 
 
-async def _videos(account: Account, task: Task) -> AsyncIterator[Page]:
-    pages = _named(account, task) if task.subjects else _listed(account, task)
-    async for page in pages:
+async def _videos(account: Account, task: Task, _: datetime) -> AsyncIterator[Page]:
+    found = _named(account, task) if task.subjects else _listed(account, task)
+    async for page in found:
         yield page
 
 
@@ -48,15 +56,15 @@ async def _listed(account: Account, task: Task) -> AsyncIterator[Page]:
 
     A page may be short or empty with more behind it. The cursor of the list is a time, so it only ever falls.
     """
-    at = position(task.cursor.get("at"))
-    known = tuple(filter(None, task.cursor.get("refused", "").split(",")))
+    at = tiktok_values.position(task.cursor.get("at"))
+    known = pages.listed(task.cursor, "refused")
     for _ in range(_MOST_PAGES):
         more = {"cursor": str(at)} if at is not None else {}
         query = {"max_count": str(_BATCH), **more}
         answer = await account.ask(_VIDEOS, VIDEO_FIELDS, LIST, query, known=known)
         known = answer.refused
-        at = _next(answer, at)
-        last = at is None or _is_past(answer, task.start)
+        at = next_place(answer.data, at)
+        last = at is None or walks.is_past(published(answer.data, answer.response), task.start)
         after = {"at": str(at), "refused": ",".join(known)}
         said = {"page": "videos", "refused": ",".join(known)}
         yield account.page(answer.response, after, last=last, kind=task.kind, **said)
@@ -65,26 +73,15 @@ async def _listed(account: Account, task: Task) -> AsyncIterator[Page]:
     raise ConnectorError(f"a listing does not end after {_MOST_PAGES} pages")
 
 
-def _next(answer: Answer, at: int | None) -> int | None:
-    """Return where the list goes on, None at its end. Raises for one that says nothing or does not lead on."""
-    if answer.data.get("has_more") is not True:
-        return None
-    found = position(answer.data.get("cursor"))
-    if found is None:
-        raise ConnectorError("a listing goes on without saying where")
-    if at is not None and found >= at:
-        raise ConnectorError("a listing comes back to a page it has shown")
-    return found
+def next_place(data: Mapping[str, Any], at: int | None) -> int | None:
+    """Return where a list of videos goes on, None at its end."""
+    return walks.lower_place(tiktok_values.position(data.get("cursor")), data.get("has_more"), at)
 
 
-def _is_past(answer: Answer, start: datetime | None) -> bool:
-    published = [_published(one, answer) for one in items(answer.data.get("videos"))]
-    return start is not None and bool(published) and all(at is not None and at < start for at in published)
-
-
-def _published(video: Any, answer: Answer) -> datetime | None:
-    at = seconds(mapping(video).get("create_time"), answer.response.received_at)
-    return None if isinstance(at, DropReason) else at
+def published(data: Mapping[str, Any], response: Response) -> list[datetime | DropReason]:
+    """Return when the videos of a list were published, or why they do not say it."""
+    videos = map(values.mapping, values.items(data.get("videos")))
+    return [tiktok_values.seconds(video.get("create_time"), response.received_at) for video in videos]
 
 
 async def _named(account: Account, task: Task) -> AsyncIterator[Page]:
@@ -93,10 +90,9 @@ async def _named(account: Account, task: Task) -> AsyncIterator[Page]:
     Batches begin at every twentieth id, so that a task which is taken up within one goes on one by one. The cursor is
     the last id done.
     """
-    ids = list(dict.fromkeys(ref.external_id for ref in task.subjects if _is_post(ref)))
-    done = task.cursor.get("done", "")
-    known = tuple(filter(None, task.cursor.get("refused", "").split(",")))
-    at = ids.index(done) + 1 if done in ids else 0
+    ids = walks.named(task, is_post)
+    known = pages.listed(task.cursor, "refused")
+    at = walks.begin(ids, task.cursor.get("done"))
     while at < len(ids):
         size = 1 if at % _BATCH else _BATCH
         answer, batch = await _by_id(account, ids[at : at + size], known)
@@ -118,42 +114,36 @@ async def _by_id(account: Account, batch: list[str], known: tuple[str, ...]) -> 
     return await _by_id(account, batch[:1], answer.refused)
 
 
-def _is_post(ref: SubjectRef) -> bool:
-    # Ids of other makers (a row of an imported file) mean nothing to TikTok, and "not there" would remove them.
-    return ref.type is not SubjectType.PROFILE and post_id(ref.external_id) == ref.external_id
+def is_post(ref: SubjectRef) -> bool:
+    """Whether a subject may be a post of TikTok's."""
+    return ref.type is not SubjectType.PROFILE and tiktok_values.post_id(ref.external_id) == ref.external_id
 
 
 # ------------------------------------------------------------------------------------------------ the account
 
 
-async def _profile(account: Account, task: Task) -> AsyncIterator[Page]:
+async def _profile(account: Account, task: Task, _: datetime) -> AsyncIterator[Page]:
     answer = await account.ask(_ACCOUNT, PROFILE_FIELDS, STATS, {})
     yield account.page(answer.response, {}, last=True, kind=task.kind, page="profile", refused=",".join(answer.refused))
 
 
 async def _account_days(account: Account, task: Task, now: datetime) -> AsyncIterator[Page]:
-    window = _days_of(task, now)
-    if not window:
+    days = walks.complete_days(task, now, "UTC", _DAYS, now - _LONGEST)
+    if days is None:
         return
+    window = {"start_date": str(days[0]), "end_date": str(days[1])}
     answer = await account.ask(_ACCOUNT, DAY_FIELDS, DAYS, window)
     said = {"page": "account_days", "refused": ",".join(answer.refused), **window}
     yield account.page(answer.response, {}, last=True, kind=task.kind, **said)
 
 
-def _days_of(task: Task, now: datetime) -> Mapping[str, str]:
-    """Return the complete UTC days of the window, sixty at most; nothing where there is none. Both ends count."""
-    last = min(task.end or now, now).astimezone(UTC).date() - _DAY
-    first = max((task.start or now - _DAYS).astimezone(UTC).date(), now.astimezone(UTC).date() - _LONGEST)
-    return {"start_date": first.isoformat(), "end_date": last.isoformat()} if first <= last else {}
+_FETCHERS: Mapping[str, Callable[[Account, Task, datetime], AsyncIterator[Page]]] = {
+    "videos": _videos,
+    "profile": _profile,
+    "account_days": _account_days,
+}
 
 
 def pages_of(account: Account, task: Task, now: datetime) -> AsyncIterator[Page]:
     """Return the pages of a task from its cursor on. Raises :class:`NotSupported` for an unknown kind."""
-    match task.kind:
-        case "videos":
-            return _videos(account, task)
-        case "profile":
-            return _profile(account, task)
-        case "account_days":
-            return _account_days(account, task, now)
-    raise NotSupported(f"TikTok has no task of the kind {task.kind!r}")
+    return walks.fetcher_of(task, "TikTok", _FETCHERS)(account, task, now)

@@ -5,29 +5,9 @@ Reading and asking both go by these tables; the decisions behind them are in ``c
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from connectors.contract import MICRO, Kind, SubjectType
+from connectors.rules import Answers, Rule, Rules, asked, checked, left_out
 
-import msgspec
-
-from connectors.contract import MICRO, Kind, MetricMapping, SubjectType
-
-
-class Rule(msgspec.Struct, frozen=True, kw_only=True):
-    """What becomes of one number of one answer: its keys, none with the reason in ``note``.
-
-    Numbers with the same key in one series add up. ``factor`` is what one on the wire is in units of the key.
-    """
-
-    keys: tuple[str, ...] = ()
-    kind: Kind = Kind.LIFETIME
-    scope: str = ""
-    check: bool = False
-    factor: int = 1
-    goal: str = ""
-    note: str = ""
-
-
-Rules = Mapping[str, Rule]
 LEAD = "lead_submission"
 _SECOND = 1000  # in milliseconds
 _LINK = ("clicks_link", "clicks_all")
@@ -36,12 +16,8 @@ _ACCOUNT = "account"
 _BUSINESS = "of business accounts alone"
 
 
-def _left_out(note: str) -> Rule:
-    return Rule(note=note)
-
-
 def _checked(*keys: str, kind: Kind = Kind.PERIOD, scope: str = _ACCOUNT, note: str = "") -> Rule:
-    return Rule(keys=keys, kind=kind, scope=scope, check=True, note=note)
+    return checked(*keys, kind=kind, scope=scope, note=note)
 
 
 VIDEO: Rules = {
@@ -59,22 +35,22 @@ VIDEO: Rules = {
     "app_download_clicks": Rule(keys=_BUTTON, note=_BUSINESS),
     "lead_submissions": Rule(keys=("conversions_platform",), factor=MICRO, goal=LEAD, note=_BUSINESS),
     "profile_views": _checked("profile_views", kind=Kind.LIFETIME, scope="video", note="part of the account's"),
-    "new_followers": _left_out("the account's days count new followers"),
-    "average_time_watched": _left_out("a mean, which no sum can be made of"),
-    "full_video_watched_rate": _left_out("a rate, which no sum can be made of"),
-    "video_view_retention": _left_out("rates by second of the video"),
-    "impression_sources": _left_out("shares of where views came from; TikTok has no impressions"),
-    "engagement_likes": _left_out("rates by second of the video"),
-    "audience_types": _left_out("who watched, no measure of a campaign"),
-    "audience_genders": _left_out("who watched, no measure of a campaign"),
-    "audience_countries": _left_out("who watched, no measure of a campaign"),
-    "audience_cities": _left_out("who watched, no measure of a campaign"),
+    "new_followers": left_out("the account's days count new followers"),
+    "average_time_watched": left_out("a mean, which no sum can be made of"),
+    "full_video_watched_rate": left_out("a rate, which no sum can be made of"),
+    "video_view_retention": left_out("rates by second of the video"),
+    "impression_sources": left_out("shares of where views came from; TikTok has no impressions"),
+    "engagement_likes": left_out("rates by second of the video"),
+    "audience_types": left_out("who watched, no measure of a campaign"),
+    "audience_genders": left_out("who watched, no measure of a campaign"),
+    "audience_countries": left_out("who watched, no measure of a campaign"),
+    "audience_cities": left_out("who watched, no measure of a campaign"),
 }
 PROFILE: Rules = {
     "followers_count": Rule(keys=("followers",), kind=Kind.LEVEL),
     "total_likes": _checked("likes", kind=Kind.LIFETIME, note="of all posts together"),
-    "following_count": _left_out("whom the account follows"),
-    "videos_count": _left_out("no measure of a campaign"),
+    "following_count": left_out("whom the account follows"),
+    "videos_count": left_out("no measure of a campaign"),
 }
 DAYS: Rules = {
     "daily_new_followers": Rule(keys=("followers_gained",), kind=Kind.PERIOD, note=_BUSINESS),
@@ -90,55 +66,29 @@ DAYS: Rules = {
     "email_clicks": _checked(*_BUTTON, note=_BUSINESS),
     "address_clicks": _checked(*_BUTTON, note=_BUSINESS),
     "app_download_clicks": _checked(*_BUTTON, note=_BUSINESS),
-    "lead_submissions": Rule(
-        keys=("conversions_platform",),
-        kind=Kind.PERIOD,
-        scope=_ACCOUNT,
-        check=True,
-        factor=MICRO,
-        goal=LEAD,
-        note=_BUSINESS,
+    "lead_submissions": checked(
+        "conversions_platform", kind=Kind.PERIOD, scope=_ACCOUNT, factor=MICRO, goal=LEAD, note=_BUSINESS
     ),
-    "engaged_audience": _left_out("distinct people, with no key of their own"),
-    "daily_total_followers": _left_out("the net change of the day, whatever its name says"),
-    "followers_count": _left_out("the account's own number counts; this one is that of the day once more"),
-    "audience_activity": _left_out("when followers are awake, no measure of a campaign"),
+    "engaged_audience": left_out("distinct people, with no key of their own"),
+    "daily_total_followers": left_out("the net change of the day, whatever its name says"),
+    "followers_count": left_out("the account's own number counts; this one is that of the day once more"),
+    "audience_activity": left_out("when followers are awake, no measure of a campaign"),
 }
 
 _POSTS = (SubjectType.VIDEO, SubjectType.POST)
-_ANSWERS: tuple[tuple[str, Rules, tuple[SubjectType, ...]], ...] = (
+ANSWERS: Answers = (
     ("videos", VIDEO, _POSTS),
     ("profile", PROFILE, (SubjectType.PROFILE,)),
     ("account_days", DAYS, (SubjectType.PROFILE,)),
 )
 
-
-def declared() -> Iterator[MetricMapping]:
-    """Yield what each number on the wire becomes, named ``answer/number``."""
-    for answer, rules, types in _ANSWERS:
-        for name, rule in rules.items():
-            for key in rule.keys or (None,):
-                yield MetricMapping(
-                    wire=f"{answer}/{name}",
-                    metric=key,
-                    kind=rule.kind if key else None,
-                    subject_types=types,
-                    counting=key is not None and not rule.check,
-                    note=rule.note,
-                )
-
-
-def _asked(rules: Rules) -> tuple[str, ...]:
-    return tuple(name for name, rule in rules.items() if rule.keys)
-
-
 FACTS = ("item_id", "create_time", "caption", "share_url", "media_type")
 _PLAIN = ("video_views", "likes", "comments", "shares", "favorites", "reach")
-VIDEO_FIELDS = (*FACTS, *_asked(VIDEO))
+VIDEO_FIELDS = (*FACTS, *asked(VIDEO))
 INSIGHTS = frozenset(VIDEO_FIELDS) - {*FACTS, *_PLAIN}
 """The fields of a video that take a permission of their own."""
-PROFILE_FIELDS = ("username", "display_name", *_asked(PROFILE))
-DAY_FIELDS = _asked(DAYS)
+PROFILE_FIELDS = ("username", "display_name", *asked(PROFILE))
+DAY_FIELDS = asked(DAYS)
 LAST_RESORT = frozenset({"item_id", "create_time", "video_views", "likes", "comments", "shares"})
 """What is asked for where a refusal names no field."""
 NEEDED = frozenset({"item_id", "create_time"})

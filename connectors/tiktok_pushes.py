@@ -6,15 +6,11 @@ they are read exactly. A publish id is no id of a post and leads nowhere here.
 
 from __future__ import annotations
 
-import binascii
-import hashlib
-import hmac
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from connectors import tiktok_values as values
+from connectors import tiktok_values, values
 from connectors.contract import (
     BadPayload,
     Delivery,
@@ -23,14 +19,12 @@ from connectors.contract import (
     Item,
     RefreshHint,
     Secret,
-    SignatureInvalid,
     SubjectRef,
     SubjectType,
     fingerprint,
 )
-from connectors.signatures import MAX_EXAMINED, TOLERANCE, active
+from connectors.signatures import timed_hex
 
-_SECONDS = re.compile(r"[0-9]{1,12}")
 _KEYED = ("event", "user_openid", "create_time", "content")
 _POST_NAMES = ("video_id", "post_id", "item_id")
 _HINTS = frozenset({"comment.update", "video.publish.completed"})
@@ -46,28 +40,9 @@ _TEST = "tiktok.ping"
 def verify(header: str | None, body: bytes, secrets: Sequence[Secret], now: datetime) -> None:
     """Verify ``t=<seconds>,s=<hex>`` over ``<seconds>.<body>``, keyed by the text of the app's secret.
 
-    Raises :class:`SignatureInvalid`, for a time more than five minutes from now too.
+    Raises :class:`~connectors.contract.SignatureInvalid`, for a time more than five minutes from now too.
     """
-    pairs = [part.partition("=") for part in (header or "").split(",")[: MAX_EXAMINED + 1]]
-    signed_at = next((value for name, _, value in pairs if name == "t"), "")
-    if not _SECONDS.fullmatch(signed_at):
-        raise SignatureInvalid("the signed time is missing or malformed")
-    if abs(now.timestamp() - int(signed_at)) > TOLERANCE.total_seconds():
-        raise SignatureInvalid("the signed time is too far from now")
-    signed = f"{signed_at}.".encode("ascii") + body
-    expected = [hmac.digest(key.encode(), signed, hashlib.sha256) for key in active(secrets, now)]
-    offered = [_unhex(value) for name, _, value in pairs if name == "s"]
-    # Every pair is compared, so that the time taken does not tell which key was near.
-    matches = [hmac.compare_digest(one, other) for one in expected for other in offered]
-    if not any(matches):
-        raise SignatureInvalid("no signature matches an active key")
-
-
-def _unhex(text: str) -> bytes:
-    try:
-        return binascii.unhexlify(text.encode("ascii"))
-    except (UnicodeEncodeError, binascii.Error):
-        return b""
+    timed_hex(header, body, secrets, now, version="s")
 
 
 def key_of(body: bytes) -> str:
@@ -106,7 +81,7 @@ def _hint(name: str, event: Mapping[str, Any]) -> Item:
     if content is None:
         return Drop(reason=DropReason.MALFORMED, detail="content")
     told = next((content[key] for key in _POST_NAMES if content.get(key) is not None), None)
-    video = values.post_id(told)
+    video = tiktok_values.post_id(told)
     if isinstance(video, DropReason):
         return Drop(reason=video, detail=values.shown(name))
     return RefreshHint(subject=SubjectRef(video, SubjectType.VIDEO), reason=values.shown(name))

@@ -1,188 +1,131 @@
 """Reads the pages that a fetch of TikTok landed: pure, total, one bad entry never the loss of its neighbours.
 
-What a page is stands in its request (``page``, the account and the videos asked for), never in its body. Pushed events
-are read in ``connectors.tiktok_pushes``.
+Listings and profiles are alike in both of TikTok's interfaces, so the Display API is read by the same functions.
+Pushed events are read in ``connectors.tiktok_pushes``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
-import msgspec
-
+from connectors import pages, rules, tiktok_values, values
 from connectors import tiktok_metrics as metrics
-from connectors import tiktok_values as values
 from connectors.contract import (
-    INT64_MAX,
     BadPayload,
     CreatorSeen,
     Delivery,
     Drop,
     DropReason,
     Item,
-    Kind,
-    Observation,
     SubjectRef,
     SubjectSeen,
     SubjectType,
 )
-from connectors.tiktok_faults import Refusal, fault_of
+from connectors.faults import Refusal
+from connectors.pages import Entry
+from connectors.rules import Rules
+from connectors.tiktok_faults import fault_of
 
-_LONGEST_CAPTION = 4000
-_LONGEST_TITLE = 200
+LONGEST_CAPTION = 4000
+LONGEST_TITLE = 200
 _TYPES = {"PHOTO": (SubjectType.POST, "image"), "VIDEO": (SubjectType.VIDEO, "video")}
 
-
-class _Series(msgspec.Struct, frozen=True):
-    """What numbers of one answer must share to travel in one observation."""
-
-    kind: Kind
-    scope: str
-    check: bool
-    goal: str
-
-
-Readings = Iterable[tuple[str, Any]]
-
-
-def book(
-    readings: Readings, rules: metrics.Rules, subject: SubjectRef, row: int | None = None, **common: Any
-) -> Iterator[Item]:
-    """Yield the observations of named numbers about one subject, then the drops; one that says nothing is a drop.
-
-    Where several numbers make one and a part of it is unreadable, the whole stays unknown.
-    """
-    series: dict[_Series, dict[str, int]] = {}
-    broken: set[tuple[_Series, str]] = set()
-    drops: list[Drop] = []
-    for name, value in readings:
-        rule = rules.get(name)
-        number = values.number(value, rule.factor if rule else 1)
-        if rule is None:
-            drops.append(Drop(reason=DropReason.UNKNOWN_METRIC, row=row, detail=values.shown(name)))
-            continue
-        at = _Series(rule.kind, rule.scope, rule.check, rule.goal)
-        if not rule.keys:
-            drops.append(Drop(reason=DropReason.NOT_MAPPED, row=row, detail=name))
-        elif isinstance(number, DropReason):
-            drops.append(Drop(reason=number, row=row, detail=name))
-            broken.update((at, key) for key in rule.keys)
-        elif number is not None:
-            found = series.setdefault(at, {})
-            found.update({key: found.get(key, 0) + number for key in rule.keys})
-    booked = {at: _whole(at, found, broken) for at, found in series.items()}
-    if not any(booked.values()):
-        drops.append(Drop(reason=DropReason.NO_NUMBERS, row=row))
-    for at, found in booked.items():
-        if found:
-            yield Observation(
-                subject=subject,
-                kind=at.kind,
-                scope=at.scope,
-                check=at.check,
-                goal=at.goal,
-                metrics=found,
-                **common,
-            )
-    yield from drops
-
-
-def _whole(at: _Series, found: Mapping[str, int], broken: set[tuple[_Series, str]]) -> dict[str, int]:
-    return {key: number for key, number in found.items() if (at, key) not in broken and number <= INT64_MAX}
-
-
-def _told(fields: Mapping[str, Any], rules: metrics.Rules) -> Iterator[tuple[str, Any]]:
-    """Yield the numbers of an object that become something; it may come with others, declared as left out."""
-    return ((name, fields.get(name)) for name, rule in rules.items() if rule.keys)
+# Where several numbers make one and a part of it is unreadable, the whole stays unknown.
+book = partial(rules.book, number=tiktok_values.number, adds=True)
 
 
 # ------------------------------------------------------------------------------------------------ videos
 
+ReadVideo = Callable[[Entry, Delivery], Iterator[Item]]
 
-def _read_videos(delivery: Delivery, data: Mapping[str, Any]) -> Iterator[Item]:
-    """Read videos with their totals. One that was asked for by its id and is not there was taken down."""
-    found = data.get("videos")
-    if not isinstance(found, list):
-        raise BadPayload("the page has no list named videos")
-    shown = set()
-    for row, item in enumerate(found, start=1):
-        fields = values.mapping(item)
-        video = values.post_id(fields.get("item_id")) if isinstance(item, dict) else DropReason.MALFORMED
-        if isinstance(video, DropReason):
-            yield Drop(reason=video, row=row, detail="item_id")
-            continue
-        shown.add(video)
-        yield from _read_video(video, fields, delivery, row)
-    # Only a whole list tells by what it leaves out: an entry without a readable id may be any of the missing ones.
-    if data.get("has_more") is False and len(shown) == len(found):
+
+def read_videos(
+    delivery: Delivery, found: list[Any], field: str, read_video: ReadVideo, *, whole: bool
+) -> Iterator[Item]:
+    """Read a list of videos with the id in ``field``. One that was asked for and is not in a whole list is gone."""
+    entries = [pages.entry_of(item, row, tiktok_values.post_id, field) for row, item in enumerate(found, start=1)]
+    for entry in entries:
+        if isinstance(entry, Drop):
+            yield entry
+        else:
+            yield from read_video(entry, delivery)
+    shown = {entry.id for entry in entries if isinstance(entry, Entry)}
+    if whole and len(shown) == len(found):
         yield from _removed(delivery, shown)
 
 
-def _read_video(video: str, fields: Mapping[str, Any], delivery: Delivery, row: int) -> Iterator[Item]:
+def _read_videos(delivery: Delivery, data: Mapping[str, Any]) -> Iterator[Item]:
+    found = pages.list_in(data, "videos")
+    yield from read_videos(delivery, found, "item_id", _read_video, whole=data.get("has_more") is False)
+
+
+def _read_video(video: Entry, delivery: Delivery) -> Iterator[Item]:
+    fields = video.fields
     kind, content = _TYPES.get(values.text(fields.get("media_type"), 32) or "VIDEO", (SubjectType.VIDEO, None))
-    subject = SubjectRef(video, kind)
-    published = values.seconds(fields.get("create_time"), delivery.received_at)
-    caption = values.text(fields.get("caption"), _LONGEST_CAPTION)
+    facts = {
+        "title": values.first_line(fields.get("caption"), LONGEST_TITLE),
+        "content_type": content if "media_type" in fields else None,
+        "creator": _account_of(delivery),
+    }
+    yield from seen(video, delivery, kind, values.text(fields.get("caption"), LONGEST_CAPTION), **facts)
+    yield from book(rules.told(fields, metrics.VIDEO), metrics.VIDEO, SubjectRef(video.id, kind), video.row)
+
+
+def seen(video: Entry, delivery: Delivery, kind: SubjectType, caption: str | None, **facts: Any) -> Iterator[Item]:
+    """Yield what a video says of itself."""
+    published = tiktok_values.seconds(video.fields.get("create_time"), delivery.received_at)
     yield SubjectSeen(
-        subject=subject,
-        published_at=None if isinstance(published, DropReason) else published,
-        title=_title(fields.get("caption")),
-        url=values.address(fields.get("share_url")),
-        content_type=content if "media_type" in fields else None,
-        hashtags=None if caption is None else values.hashtags(caption),
-        creator=_account_of(delivery),
+        subject=SubjectRef(video.id, kind),
+        published_at=values.known(published),
+        url=tiktok_values.address(video.fields.get("share_url")),
+        hashtags=None if caption is None else tiktok_values.TAGS.within(caption),
+        **facts,
     )
-    if isinstance(published, DropReason):
-        yield Drop(reason=published, row=row, detail="create_time")
-    yield from book(_told(fields, metrics.VIDEO), metrics.VIDEO, subject, row)
-
-
-def _title(caption: Any) -> str | None:
-    lines = caption.strip().splitlines() if isinstance(caption, str) else []
-    return values.text(lines[0], _LONGEST_TITLE) if lines else None
+    yield from pages.unread(published, video.row, "create_time")
 
 
 def _removed(delivery: Delivery, shown: set[str]) -> Iterator[Item]:
-    for video in filter(None, delivery.request.get("ids", "").split(",")):
-        if video not in shown and values.post_id(video) == video:
-            yield SubjectSeen(subject=SubjectRef(video, SubjectType.VIDEO), removed_at=delivery.received_at)
+    wanted = [video for video in pages.listed(delivery.request, "ids") if tiktok_values.post_id(video) == video]
+    yield from pages.removed(delivery, wanted, shown)
 
 
 # ------------------------------------------------------------------------------------------------ the account
 
 
-def _read_profile(delivery: Delivery, data: Mapping[str, Any]) -> Iterator[Item]:
-    """Read what the account is now; the days that come with it unasked are read where they are asked for."""
-    account = _account_of(delivery)
-    handle = values.text(data.get("username"), _LONGEST_TITLE)
-    name = values.text(data.get("display_name"), _LONGEST_TITLE)
+def read_profile(account: str, data: Mapping[str, Any], found: Rules) -> Iterator[Item]:
+    """Read what the account is now."""
+    handle, name = (values.text(data.get(key), LONGEST_TITLE) for key in ("username", "display_name"))
     yield CreatorSeen(external_id=account, handle=handle, name=name)
     subject = SubjectRef(account, SubjectType.PROFILE)
     yield SubjectSeen(subject=subject, title=name or handle, creator=account)
-    yield from book(_told(data, metrics.PROFILE), metrics.PROFILE, subject)
+    yield from book(rules.told(data, found), found, subject)
+
+
+def _read_profile(delivery: Delivery, data: Mapping[str, Any]) -> Iterator[Item]:
+    # The days that come with it unasked are read where they are asked for.
+    yield from read_profile(_account_of(delivery), data, metrics.PROFILE)
 
 
 def _read_days(delivery: Delivery, data: Mapping[str, Any]) -> Iterator[Item]:
     subject = SubjectRef(_account_of(delivery), SubjectType.PROFILE)
-    days = values.items(data.get("metrics"))
-    if not days:
+    found = values.items(data.get("metrics"))
+    if not found:
         yield Drop(reason=DropReason.NO_NUMBERS)
-    seen = set()
-    for row, entry in enumerate(days, start=1):
+    days = pages.Days("date")
+    for row, entry in enumerate(found, start=1):
         fields = values.mapping(entry)
-        window = values.utc_day(fields.get("date"), delivery.received_at)
-        if isinstance(window, DropReason) or window in seen:
-            reason = window if isinstance(window, DropReason) else DropReason.DUPLICATE_FIELD
-            yield Drop(reason=reason, row=row, detail="date")
-            continue
-        seen.add(window)
-        named = ((name, value) for name, value in fields.items() if name != "date")
-        yield from book(named, metrics.DAYS, subject, row, window=window)
+        window = days.place(tiktok_values.utc_day(fields.get("date"), delivery.received_at), row)
+        if isinstance(window, Drop):
+            yield window
+        else:
+            named = ((name, value) for name, value in fields.items() if name != "date")
+            yield from book(named, metrics.DAYS, subject, row, window=window)
 
 
 def _account_of(delivery: Delivery) -> str:
-    account = values.account_id(delivery.request.get("account"))
+    account = tiktok_values.account_id(delivery.request.get("account"))
     if isinstance(account, DropReason):
         raise BadPayload("the request of the page does not say its account")
     return account
@@ -197,9 +140,7 @@ _READERS: Mapping[str, Callable[[Delivery, Mapping[str, Any]], Iterator[Item]]] 
 
 def read_page(delivery: Delivery) -> Iterator[Item]:
     """Read a fetched page into items. Raises :class:`BadPayload` for a body or a request that cannot be read."""
-    reader = _READERS.get(delivery.request.get("page", ""))
-    if reader is None:
-        raise BadPayload("the request of the page does not say which page it is")
+    reader = pages.reader_of(delivery, _READERS)
     body = values.document(delivery.body)
     fault = fault_of(body)
     if fault is None:
@@ -210,5 +151,4 @@ def read_page(delivery: Delivery) -> Iterator[Item]:
         yield Drop(reason=DropReason.NOT_AVAILABLE, detail=f"{fault.refusal.value} ({fault.label})")
     else:
         raise BadPayload("the page is an error")
-    for name in filter(None, delivery.request.get("refused", "").split(",")):
-        yield Drop(reason=DropReason.NOT_AVAILABLE, detail=name)
+    yield from pages.refused(delivery)

@@ -24,16 +24,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
 import msgspec
 
-from connectors import x_values as values
+from connectors import pages, proving, rules, values, webhooks, x_values
 from connectors.contract import (
     Auth,
     AuthKind,
-    BadPayload,
     Capabilities,
     Connector,
     ConnectorError,
@@ -48,7 +48,6 @@ from connectors.contract import (
     Page,
     Reply,
     Response,
-    Secret,
     Source,
     Task,
     TokenCall,
@@ -61,7 +60,7 @@ from connectors.contract import (
 from connectors.x_account import SCOPES, Account, XOptions
 from connectors.x_answers import BUDGETS, OTHERS, examine, require, usage_of
 from connectors.x_fetching import KINDS, SETTLE, pages_of
-from connectors.x_metrics import declared
+from connectors.x_metrics import ANSWERS
 from connectors.x_pushes import read_push
 from connectors.x_reading import read_page
 from connectors.x_signature import crc_answer, event_key, verify
@@ -111,6 +110,7 @@ class X(Connector):
     )
     capabilities = Capabilities(
         webhook=True,
+        signature_headers=("x-twitter-webhooks-signature",),
         fetch=KINDS,
         settle=SETTLE,
         day_zone="UTC",
@@ -120,7 +120,7 @@ class X(Connector):
         ),
         budgets=BUDGETS,
     )
-    metrics: Sequence[MetricMapping] = tuple(declared())
+    metrics: Sequence[MetricMapping] = tuple(rules.declared(ANSWERS))
 
     def cost(self, method: str, path: str) -> tuple[str, float]:
         """Return the limit that a call draws on."""
@@ -137,23 +137,18 @@ class X(Connector):
         token = request.query.get("crc_token")
         if request.method != "GET" or token is None:
             return None
-        secret = _current(source)
+        secret = webhooks.lasting(webhooks.ring(source))
         if not secret or not 0 < len(token) <= _LONGEST_CHALLENGE or not token.isascii():
             return Reply(status=403)
-        body = msgspec.json.encode({"response_token": crc_answer(token, secret)})
-        headers = {"content-type": "application/json", "x-content-type-options": "nosniff"}
-        return Reply(status=200, body=body, headers=headers)
+        return webhooks.answered({"response_token": crc_answer(token, secret)})
 
     def verify(self, request: WebhookRequest, source: Source, now: datetime) -> Verified:
-        verify(request.headers.get("x-twitter-webhooks-signature"), request.body, _ring(source), now)
+        verify(request.headers.get("x-twitter-webhooks-signature"), request.body, webhooks.ring(source), now)
         return Verified(key=event_key(request.body) or fingerprint(request.body))
 
     def parse(self, delivery: Delivery, options: Any) -> Iterable[Item]:
-        if delivery.channel == "webhook":
-            return list(read_push(delivery, options))
-        if delivery.channel == "fetch":
-            return list(read_page(delivery, options))
-        raise BadPayload("X is pushed or fetched, not uploaded")
+        push, page = partial(read_push, options=options), partial(read_page, options=options)
+        return pages.read(delivery, self.title, push, page)
 
     def fetch(self, http: Http, task: Task, now: datetime) -> AsyncIterator[Page]:
         return pages_of(Account(http, task.source), task, now)
@@ -189,17 +184,6 @@ def _is_there_already(response: Response) -> bool:
     )
 
 
-def _ring(source: Source) -> tuple[Secret, ...]:
-    return source.secrets or (Secret(value=source.credentials.get("app_secret", "")),)
-
-
-def _current(source: Source) -> str:
-    """Return the key that answers a challenge: the one without an end, for others are on their way out."""
-    keys = [key for key in _ring(source) if key.value]
-    lasting = [key.value for key in keys if key.valid_until is None]
-    return lasting[0] if lasting else keys[-1].value if keys else ""
-
-
 # ------------------------------------------------------------------------------------------------ proving a source
 
 
@@ -207,15 +191,13 @@ async def _check_account(account: Account) -> Finding:
     owner = account.options.access == "owner"
     try:
         body = require(await account.get("users/me") if owner else await account.user(), account.needs)
-    except NeedsReauth:
-        return Finding(ok=False, text="the access token is not accepted: connect the account again")
-    except TryLater as error:
-        return Finding(ok=False, text=f"X cannot be asked at the moment: {error}")
     except ConnectorError as error:
-        hint = "; a token of an app alone needs the option access public" if owner else ""
-        return Finding(ok=False, text=f"the token is accepted, the account is not readable: {error}{hint}")
+        found = proving.unreachable(error, "X", tells=True)
+        is_refused = owner and not isinstance(error, NeedsReauth | TryLater)
+        hint = "; a token of an app alone needs the option access public" if is_refused else ""
+        return Finding(ok=False, text=f"{found.text}{hint}")
     user = values.mapping(body.get("data"))
-    if owner and values.known_id(user) != account.id:
+    if owner and x_values.known_id(user) != account.id:
         return Finding(ok=False, text=f"the token belongs to another account than {values.shown(account.id)}")
     handle = values.shown(user.get("username"))
     return Finding(ok=True, text=f"the token is accepted and the account {handle} is readable")
@@ -238,7 +220,7 @@ async def _check_usage(account: Account) -> Finding:
         told = values.mapping(examine(await account.get("usage/tweets"), "an app's token").get("data"))
     except ConnectorError:
         return Finding(ok=True, text="this token does not tell how much of the month's cap is used")
-    used, cap = values.count(told.get("project_usage")), values.count(told.get("project_cap"))
+    used, cap = values.written_count(told.get("project_usage")), values.written_count(told.get("project_cap"))
     if type(used) is not int or type(cap) is not int or cap == 0:
         return Finding(ok=True, text="the month's cap is not told")
     return Finding(ok=used < cap, text=f"{used} of {cap} posts of this month's cap have been read")
@@ -252,7 +234,7 @@ async def _check_webhook(account: Account) -> Finding:
     except ConnectorError:
         return Finding(ok=True, text="this token does not tell whether the webhook is valid")
     hooks = [values.mapping(hook) for hook in values.items(body.get("data"))]
-    hook = next((one for one in hooks if values.known_id(one) == account.options.webhook_id), None)
+    hook = next((one for one in hooks if x_values.known_id(one) == account.options.webhook_id), None)
     if hook is None:
         return Finding(ok=False, text="the webhook of the option webhook_id is not there")
     if hook.get("valid") is not True:
@@ -261,12 +243,9 @@ async def _check_webhook(account: Account) -> Finding:
 
 
 def _check_secrets(source: Source) -> list[Finding]:
-    missing = []
-    if not any(key.value for key in _ring(source)):
-        missing.append(Finding(ok=False, text="no consumer secret: webhooks cannot be verified and are refused"))
-    if source.options.access == "owner" and not source.credentials.get("refresh_token"):
-        missing.append(Finding(ok=False, text="no refresh token: the access token ends after two hours"))
-    return missing
+    missing = proving.unsigned(webhooks.ring(source), "consumer secret")
+    renewed = source.options.access != "owner" or source.credentials.get("refresh_token")
+    return missing + proving.missing((renewed, "no refresh token: the access token ends after two hours"))
 
 
 CONNECTOR = X()

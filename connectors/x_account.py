@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from connectors import pages
 from connectors import x_metrics as metrics
 from connectors.contract import ConnectorError, Http, Page, Response, Source
 
@@ -68,7 +69,5 @@ class Account:
             raise ConnectorError("the account of the source is the number of the user, not the handle")
 
     def page(self, response: Response, cursor: Mapping[str, str], *, last: bool, **request: str) -> Page:
-        """Return a page whose request says all that reading it takes; a last page leaves no cursor."""
-        said = {"account": self.id, **{name: value for name, value in request.items() if value}}
-        after = {} if last else {key: value for key, value in cursor.items() if value}
-        return Page(body=response.body, request=said, cursor=after, received_at=response.received_at, last=last)
+        """Return a page of this account."""
+        return pages.page_of(response, cursor, last=last, account=self.id, **request)

@@ -11,9 +11,8 @@ from datetime import timedelta
 from http import HTTPStatus
 from typing import Any
 
-from connectors import x_values as values
+from connectors import values
 from connectors.contract import (
-    BadPayload,
     Budget,
     ConnectorError,
     NeedsReauth,
@@ -22,6 +21,7 @@ from connectors.contract import (
     TryLater,
     Usage,
 )
+from connectors.faults import body_of
 
 QUARTER = timedelta(minutes=15)
 BUDGETS = (
@@ -56,12 +56,7 @@ def examine(response: Response, needs: str) -> dict[str, Any]:
     Raises what concerns the whole task; ``needs`` says what the call takes. An answer cut short comes whole the next
     time.
     """
-    try:
-        body = values.document(response.body)
-    except BadPayload:
-        if response.status == HTTPStatus.OK:
-            raise TryLater("X answered with something that is not JSON") from None
-        body = {}
+    body = body_of(response, "X")
     if response.status != HTTPStatus.OK:
         _raise(response, body, needs)
     return body
@@ -83,14 +78,14 @@ def require(response: Response, needs: str) -> dict[str, Any]:
 
 def _raise(response: Response, body: Mapping[str, Any], needs: str) -> None:
     slug, status = slug_of(body), response.status
-    codes = {values.mapping(error).get("code") for error in values.items(body.get("errors"))}
+    codes = [values.mapping(error).get("code") for error in values.items(body.get("errors"))]
     if slug == _CAPPED:
         raise TryLater("the month's cap of posts that may be read is used up (usage-capped)", _CAPPED_WAIT)
     if _is_out_of_credits(status, body):
         raise TryLater("the account is out of API credits: add some (CreditsDepleted)", _OUT_OF_CREDITS_WAIT)
     if status == HTTPStatus.TOO_MANY_REQUESTS or _OLD_LIMIT in codes or slug == _LIMITED:
         raise TryLater("X throttles", reset_of(response))
-    if status == HTTPStatus.UNAUTHORIZED or _OLD_TOKENS & codes:
+    if status == HTTPStatus.UNAUTHORIZED or any(code in codes for code in _OLD_TOKENS):
         raise NeedsReauth("the access token is no longer accepted: connect the account again")
     if status == HTTPStatus.FORBIDDEN:
         raise NotPermitted(f"the plan or the token does not allow it: {needs} ({_label(slug, status)})")
@@ -113,7 +108,7 @@ def _label(slug: str, status: int) -> str:
 
 def reset_of(response: Response) -> float | None:
     """Return the seconds until the window of an answer's limit begins anew; None where it does not say."""
-    at = values.count(response.headers.get("x-rate-limit-reset", "").strip())
+    at = values.written_count(response.headers.get("x-rate-limit-reset", "").strip())
     if type(at) is not int:
         return None
     return min(max(at - response.received_at.timestamp(), 0.0), _LONGEST_WAIT)
@@ -137,17 +132,14 @@ def usage_of(response: Response) -> Sequence[Usage]:
 
 
 def _header(response: Response, name: str) -> float | None:
-    found = values.count(response.headers.get(name, "").strip())
+    found = values.written_count(response.headers.get(name, "").strip())
     return float(found) if type(found) is int else None
 
 
 def _asked_wait(response: Response) -> float | None:
     if response.status < HTTPStatus.BAD_REQUEST:
         return None
-    try:
-        body = values.document(response.body)
-    except BadPayload:
-        body = {}
+    body = values.readable(response.body)
     if slug_of(body) == _CAPPED:
         return _CAPPED_WAIT
     if _is_out_of_credits(response.status, body):

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from connectors import x_values as values
+from connectors import values, x_values
 from connectors.contract import Delivery, Drop, DropReason, Item, RefreshHint, SubjectRef, SubjectSeen, SubjectType
 from connectors.x_account import XOptions
 from connectors.x_posts import facts_of, post_of
@@ -28,16 +28,16 @@ def profile_hint(user: str, reason: str) -> RefreshHint:
 
 def removal(post: str, told: Mapping[str, Any], received_at: datetime) -> SubjectSeen:
     """Return the fact that a post is gone, since when it is said or since now."""
-    at = values.instant(told.get("timestamp_ms"), received_at)
+    at = x_values.instant(told.get("timestamp_ms"), received_at)
     return SubjectSeen(subject=SubjectRef(post), removed_at=received_at if isinstance(at, DropReason) else at)
 
 
 def read_batch(body: Mapping[str, Any], delivery: Delivery, options: XOptions) -> Iterator[Item]:
     """Read a batch of one account."""
-    user = values.identifier(body, "for_user_id")
+    user = x_values.identifier(body, "for_user_id")
     if "user_event" in body:
         revoked = values.mapping(values.mapping(values.mapping(body["user_event"]).get("revoke")).get("source"))
-        source = values.identifier(revoked, "user_id")
+        source = x_values.identifier(revoked, "user_id")
         gone = Drop(reason=source, detail="user_event") if isinstance(source, DropReason) else None
         yield gone or profile_hint(str(source), "user_event.revoke")
     elif isinstance(user, DropReason):
@@ -64,25 +64,26 @@ def _read_arrays(body: Mapping[str, Any], user: str, received_at: datetime, opti
 
 def _batch_posts(fields: Mapping[str, Any], user: str, received_at: datetime, options: XOptions) -> Iterator[Item]:
     """Read a post of the first generation: the account's own, or one that refers to the account's."""
-    post = values.identifier(fields)
+    post = x_values.identifier(fields)
     if isinstance(post, DropReason):
         yield Drop(reason=post, detail="tweet_create_events.id")
     elif _owner(fields) == user:
-        is_reply = values.known_id(fields, "in_reply_to_status_id") is not None
+        is_reply = x_values.known_id(fields, "in_reply_to_status_id") is not None
         if "retweeted_status" not in fields and (options.replies or not is_reply):
             yield _older_facts(post, fields, user, received_at)
             yield RefreshHint(subject=SubjectRef(post), reason="tweet_create_events")
     else:
-        referred = [(fields, "in_reply_to_status_id")] if values.known_id(fields, "in_reply_to_user_id") == user else []
+        answers = x_values.known_id(fields, "in_reply_to_user_id") == user
+        referred = [(fields, "in_reply_to_status_id")] if answers else []
         for name in ("quoted_status", "retweeted_status"):
             status = values.mapping(fields.get(name))
             referred += [(status, "id")] if _owner(status) == user else []
-        found = (values.known_id(status, name) for status, name in referred)
+        found = (x_values.known_id(status, name) for status, name in referred)
         yield from (RefreshHint(subject=SubjectRef(one), reason="tweet_create_events") for one in found if one)
 
 
 def _owner(status: Mapping[str, Any]) -> str | None:
-    return values.known_id(values.mapping(status.get("user")))
+    return x_values.known_id(values.mapping(status.get("user")))
 
 
 def _older_facts(post: str, fields: Mapping[str, Any], user: str, received_at: datetime) -> SubjectSeen:
@@ -104,21 +105,21 @@ def _older_facts(post: str, fields: Mapping[str, Any], user: str, received_at: d
 
 def _batch_likes(fields: Mapping[str, Any], user: str, _received: datetime, _options: XOptions) -> Iterator[Item]:
     status = values.mapping(fields.get("favorited_status"))
-    post = values.known_id(status)
+    post = x_values.known_id(status)
     if post is not None and _owner(status) == user:
         yield RefreshHint(subject=SubjectRef(post), reason="favorite_events")
 
 
 def _batch_follows(fields: Mapping[str, Any], user: str, _received: datetime, _options: XOptions) -> Iterator[Item]:
     # An unfollow comes in the same array.
-    if values.known_id(values.mapping(fields.get("target"))) == user:
+    if x_values.known_id(values.mapping(fields.get("target"))) == user:
         yield profile_hint(user, "follow_events")
 
 
 def _batch_deletes(fields: Mapping[str, Any], user: str, received_at: datetime, _options: XOptions) -> Iterator[Item]:
     status = values.mapping(fields.get("status"))
-    post = values.known_id(status)
-    if post is not None and values.known_id(status, "user_id") in {None, user}:
+    post = x_values.known_id(status)
+    if post is not None and x_values.known_id(status, "user_id") in {None, user}:
         yield removal(post, fields, received_at)
 
 

@@ -7,17 +7,15 @@ post and UTC day: posts are asked for a hundred at a time, and no kind of task a
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 
+from connectors import values, walks, x_values
 from connectors import x_metrics as metrics
-from connectors import x_values as values
 from connectors.contract import (
-    ConnectorError,
     DropReason,
     FetchKind,
-    NotSupported,
     Page,
     Response,
     SubjectRef,
@@ -32,21 +30,22 @@ PRIVATE = timedelta(days=30)
 """How long a post's private numbers can be read; after that they stand as they were."""
 SETTLE = timedelta(days=7)
 """How far back the days of posts are read again."""
+_BATCH = 100
 KINDS = (
-    FetchKind(name="posts", every=timedelta(hours=6), look_back=PRIVATE, subjects=True),
+    FetchKind(name="posts", every=timedelta(hours=6), look_back=PRIVATE, subjects=True, batch=_BATCH),
     FetchKind(name="profile", every=timedelta(hours=6)),
     FetchKind(name="analytics", every=timedelta(hours=24), look_back=SETTLE),
 )
 
 _MOST_PAGES = 100
-_BATCH = 100
 _LONGEST_TOKEN = 1024
+_TIMELINE = "a timeline"
 
 
 # ------------------------------------------------------------------------------------------------ posts
 
 
-async def _posts(account: Account, task: Task) -> AsyncIterator[Page]:
+async def _posts(account: Account, task: Task, _: datetime) -> AsyncIterator[Page]:
     pages = _of_subjects(account, task) if task.subjects else _of_timeline(account, task)
     async for page in pages:
         yield page
@@ -54,15 +53,14 @@ async def _posts(account: Account, task: Task) -> AsyncIterator[Page]:
 
 async def _of_timeline(account: Account, task: Task) -> AsyncIterator[Page]:
     params = {"max_results": "100", "start_time": _stamp(task.start), **account.fields()}
-    token, seen = task.cursor.get("after", ""), set[str]()
-    for _ in range(_MOST_PAGES):
-        response = await _sheet(account, token, params, is_resumed=not seen)
-        token = _next_token(require(response, account.needs), seen | {token})
-        seen.add(token)
+    token = task.cursor.get("after", "")
+    turns, is_resumed = walks.Turns(_MOST_PAGES, token, what=_TIMELINE), True
+    while True:
+        response = await _sheet(account, token, params, is_resumed=is_resumed)
+        token, is_resumed = turns.on_to(_next_token(require(response, account.needs))), False
         yield account.page(response, {"after": token}, last=not token, kind=task.kind, page="timeline")
         if not token:
             return
-    raise ConnectorError(f"a timeline does not end after {_MOST_PAGES} pages")
 
 
 async def _sheet(account: Account, token: str, params: Mapping[str, str], *, is_resumed: bool) -> Response:
@@ -73,16 +71,10 @@ async def _sheet(account: Account, token: str, params: Mapping[str, str], *, is_
     return response
 
 
-def _next_token(body: Mapping[str, object], seen: Iterable[str]) -> str:
+def _next_token(body: Mapping[str, object]) -> str:
     """Return the token of the next page; empty on the last. A page without posts may have more behind it."""
     token = values.mapping(body.get("meta")).get("next_token")
-    if token is None or token == "":
-        return ""
-    if not isinstance(token, str) or len(token) > _LONGEST_TOKEN:
-        raise ConnectorError("a timeline goes on without saying where")
-    if token in seen:
-        raise ConnectorError("a timeline comes back to a page it has shown")
-    return token
+    return walks.place(token, _LONGEST_TOKEN, _TIMELINE) if token else ""
 
 
 def _stamp(at: datetime | None) -> str:
@@ -95,12 +87,12 @@ async def _of_subjects(account: Account, task: Task) -> AsyncIterator[Page]:
     A post that was edited since answers under its first id with the version of then; its newest version is asked for
     next. The cursor is the last id of the batch done (``done``) and the newer versions still to ask for.
     """
-    ids = list(dict.fromkeys(ref.external_id for ref in task.subjects if _is_post(ref)))
+    ids = walks.named(task, _is_post)
     steps = [ids[index : index + _BATCH] for index in range(0, len(ids), _BATCH)]
     steps += [[]] if SubjectRef(account.id, SubjectType.PROFILE) in task.subjects else []
     names = [step[-1] if step else "user" for step in steps]
-    done, newer = task.cursor.get("done", ""), task.cursor.get("newer", "")
-    for index in range(names.index(done) + 1 if done in names else 0, len(steps)):
+    newer = task.cursor.get("newer", "")
+    for index in range(walks.begin(names, task.cursor.get("done")), len(steps)):
         last = index == len(steps) - 1
         if not steps[index]:
             yield await _user(account, task, last=last)
@@ -117,8 +109,7 @@ async def _of_subjects(account: Account, task: Task) -> AsyncIterator[Page]:
 
 
 def _is_post(ref: SubjectRef) -> bool:
-    # Ids of other makers (a row of an imported file) mean nothing to X, and "not found" would remove them.
-    return ref.type is SubjectType.POST and not isinstance(values.identifier({"id": ref.external_id}), DropReason)
+    return ref.type is SubjectType.POST and not isinstance(x_values.identifier({"id": ref.external_id}), DropReason)
 
 
 async def _lookup(
@@ -137,7 +128,7 @@ async def _lookup(
 # ------------------------------------------------------------------------------------------------ the account
 
 
-async def _profile(account: Account, task: Task) -> AsyncIterator[Page]:
+async def _profile(account: Account, task: Task, _: datetime) -> AsyncIterator[Page]:
     yield await _user(account, task, last=True)
 
 
@@ -160,29 +151,25 @@ async def _analytics(account: Account, task: Task, now: datetime) -> AsyncIterat
     if account.options.access != "owner" or not window:
         return
     token, due, ended = task.cursor.get("after", ""), task.cursor.get("due", ""), "ended" in task.cursor
-    seen = set[str]()
-    for _ in range(_MOST_PAGES):
+    turns, is_resumed = walks.Turns(_MOST_PAGES, token, what=_TIMELINE), True
+    while due or not ended:
         if not due:
             fields = {"max_results": "100", "start_time": _stamp(now - PRIVATE), "tweet.fields": metrics.FACTS}
-            response = await _sheet(account, token, fields, is_resumed=not seen)
+            response = await _sheet(account, token, fields, is_resumed=is_resumed)
             body = require(response, account.needs)
-            token = _next_token(body, seen | {token})
-            seen.add(token)
+            token, is_resumed = turns.on_to(_next_token(body)), False
             due, ended = _due(body), not token
             cursor = {"after": token, "due": due, "ended": "1" if ended else ""}
             yield account.page(response, cursor, last=ended and not due, kind=task.kind, page="listing")
         if due:
             yield await _buckets(account, task, due, window, {"after": token, "ended": "1" if ended else ""})
             due = ""
-        if ended:
-            return
-    raise ConnectorError(f"a timeline does not end after {_MOST_PAGES} pages")
 
 
 def _days(task: Task, now: datetime) -> dict[str, str]:
     """Return the window of complete UTC days; empty where there is none."""
-    end = min(task.end or now, now).astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    start = (task.start or end - SETTLE).astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    end = values.midnight(min(task.end or now, now))
+    start = values.midnight(task.start or end - SETTLE)
     return {"start_time": _stamp(start), "end_time": _stamp(end)} if start < end else {}
 
 
@@ -204,13 +191,13 @@ async def _buckets(
     return account.page(response, cursor, last=last, **request)
 
 
-_FETCHERS: Mapping[str, Callable[[Account, Task], AsyncIterator[Page]]] = {"posts": _posts, "profile": _profile}
+_FETCHERS: Mapping[str, Callable[[Account, Task, datetime], AsyncIterator[Page]]] = {
+    "posts": _posts,
+    "profile": _profile,
+    "analytics": _analytics,
+}
 
 
 def pages_of(account: Account, task: Task, now: datetime) -> AsyncIterator[Page]:
     """Return the pages of a task from its cursor on. Raises :class:`NotSupported` for an unknown kind."""
-    if task.kind == "analytics":
-        return _analytics(account, task, now)
-    if task.kind not in _FETCHERS:
-        raise NotSupported(f"X has no task of the kind {task.kind!r}")
-    return _FETCHERS[task.kind](account, task)
+    return walks.fetcher_of(task, "X", _FETCHERS)(account, task, now)

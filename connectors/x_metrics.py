@@ -6,45 +6,31 @@ same field stand in :data:`NEWER_NAMES` and nowhere else.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 
 import msgspec
 
-from connectors.contract import Kind, MetricMapping, SubjectType
-
-
-class Rule(msgspec.Struct, frozen=True, kw_only=True):
-    """What becomes of one wire metric: its key, or none with the reason in ``note``.
-
-    Metrics of one part that share a key are its summands (retweets and quotes are both shares): the key is booked
-    only when all of them were reported.
-    """
-
-    key: str | None = None
-    check: bool = False
-    note: str = ""
+from connectors.contract import Kind, SubjectType
+from connectors.rules import Answers, Rule, Rules, asked, left_out
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
     """One object of numbers within an answer, and the series that its numbers belong to.
 
-    ``paid`` and ``scope`` are those of the series; a checked number has the scope ``name``.
+    ``kind`` and ``paid`` are those of the series; a checked number has the scope ``name``. Numbers of one part that
+    share a key are its summands (retweets and quotes are both shares): the key is booked only when all were reported.
     """
 
     name: str
-    rules: Mapping[str, Rule]
+    rules: Rules
     types: tuple[SubjectType, ...]
     kind: Kind = Kind.LIFETIME
     paid: bool | None = None
 
 
-def _left_out(note: str) -> Rule:
-    return Rule(note=note)
-
-
-def _all_checked(rules: Mapping[str, Rule]) -> Mapping[str, Rule]:
-    checked = {name: msgspec.structs.replace(rule, check=rule.key is not None) for name, rule in rules.items()}
+def _all_checked(rules: Rules) -> Rules:
+    checked = {name: msgspec.structs.replace(rule, check=bool(rule.keys)) for name, rule in rules.items()}
     return MappingProxyType(checked)
 
 
@@ -56,27 +42,27 @@ NEWER_NAMES: Mapping[str, str] = {
 }
 """Newer names of the same numbers, as the newest description of the API has them, to the names still sent."""
 
-_PROFILE_CLICKS = _left_out("clicks on the author are one kind of click; no total of clicks is given")
-_SPLIT: Mapping[str, Rule] = {
-    "impression_count": Rule(key="impressions"),
-    "like_count": Rule(key="likes"),
-    "reply_count": Rule(key="comments"),
-    "retweet_count": Rule(key="shares", note="without quotes"),
-    "url_link_clicks": Rule(key="clicks_link"),
+_PROFILE_CLICKS = left_out("clicks on the author are one kind of click; no total of clicks is given")
+_SPLIT: Rules = {
+    "impression_count": Rule(keys=("impressions",)),
+    "like_count": Rule(keys=("likes",)),
+    "reply_count": Rule(keys=("comments",)),
+    "retweet_count": Rule(keys=("shares",), note="without quotes"),
+    "url_link_clicks": Rule(keys=("clicks_link",)),
     "user_profile_clicks": _PROFILE_CLICKS,
 }
-_PUBLIC: Mapping[str, Rule] = {
-    "impression_count": Rule(key="impressions", note="organic and promoted"),
-    "like_count": Rule(key="likes", note="organic and promoted"),
-    "reply_count": Rule(key="comments", note="organic and promoted"),
-    "retweet_count": Rule(key="shares", note="without quotes; organic and promoted"),
-    "quote_count": Rule(key="shares"),
-    "bookmark_count": Rule(key="saves"),
+_PUBLIC: Rules = {
+    "impression_count": Rule(keys=("impressions",), note="organic and promoted"),
+    "like_count": Rule(keys=("likes",), note="organic and promoted"),
+    "reply_count": Rule(keys=("comments",), note="organic and promoted"),
+    "retweet_count": Rule(keys=("shares",), note="without quotes; organic and promoted"),
+    "quote_count": Rule(keys=("shares",)),
+    "bookmark_count": Rule(keys=("saves",)),
 }
 # With the private numbers at hand only what they lack is counted from the public ones.
-_PUBLIC_BESIDE: Mapping[str, Rule] = {
+_PUBLIC_BESIDE: Rules = {
     **{name: msgspec.structs.replace(rule, check=True) for name, rule in _PUBLIC.items()},
-    "quote_count": Rule(key="shares", note="quotes alone: they are told apart by nothing else"),
+    "quote_count": Rule(keys=("shares",), note="quotes alone: they are told apart by nothing else"),
     "bookmark_count": _PUBLIC["bookmark_count"],
 }
 _POSTS = (SubjectType.POST,)
@@ -89,25 +75,25 @@ NON_PUBLIC = Part(
     name="non_public_metrics",
     types=_POSTS,
     rules={
-        "engagements": Rule(key="engagements_platform", note="organic and promoted, which X does not part"),
-        "url_link_clicks": Rule(key="clicks_link", check=True, note="organic and promoted"),
-        "impression_count": _left_out("the public impressions again"),
+        "engagements": Rule(keys=("engagements_platform",), note="organic and promoted, which X does not part"),
+        "url_link_clicks": Rule(keys=("clicks_link",), check=True, note="organic and promoted"),
+        "impression_count": left_out("the public impressions again"),
         "user_profile_clicks": _PROFILE_CLICKS,
     },
 )
 ORGANIC = Part(name="organic_metrics", rules=_SPLIT, types=_POSTS, paid=False)
 PROMOTED = Part(name="promoted_metrics", rules=_SPLIT, types=_POSTS, paid=True)
 
-_PLAYBACK = _left_out("starts and quarters of a play have no key")
-_PLAYED: Mapping[str, Rule] = {
-    "view_count": Rule(key="views"),
-    "playback_100_count": Rule(key="video_completions"),
+_PLAYBACK = left_out("starts and quarters of a play have no key")
+_PLAYED: Rules = {
+    "view_count": Rule(keys=("views",)),
+    "playback_100_count": Rule(keys=("video_completions",)),
     "playback_0_count": _PLAYBACK,
     "playback_25_count": _PLAYBACK,
     "playback_50_count": _PLAYBACK,
     "playback_75_count": _PLAYBACK,
 }
-_SEEN: Mapping[str, Rule] = {"view_count": Rule(key="views", note="over all posts that hold the video")}
+_SEEN: Rules = {"view_count": Rule(keys=("views",), note="over all posts that hold the video")}
 MEDIA_PUBLIC = Part(name="public_metrics", rules=_SEEN, types=_VIDEOS)
 MEDIA_PUBLIC_BESIDE = Part(name="public_metrics", rules=_all_checked(_SEEN), types=_VIDEOS)
 MEDIA_NON_PUBLIC = Part(
@@ -115,8 +101,8 @@ MEDIA_NON_PUBLIC = Part(
     types=_VIDEOS,
     rules={
         **_PLAYED,
-        "view_count": _left_out("the public views again"),
-        "playback_100_count": Rule(key="video_completions", check=True, note="organic and promoted"),
+        "view_count": left_out("the public views again"),
+        "playback_100_count": Rule(keys=("video_completions",), check=True, note="organic and promoted"),
     },
 )
 MEDIA_ORGANIC = Part(name="organic_metrics", rules=_PLAYED, types=_VIDEOS, paid=False)
@@ -127,12 +113,12 @@ USER = Part(
     types=(SubjectType.PROFILE,),
     kind=Kind.LEVEL,
     rules={
-        "followers_count": Rule(key="followers"),
-        "following_count": _left_out("whom the account follows"),
-        "tweet_count": _left_out("no measure of a campaign"),
-        "listed_count": _left_out("no measure of a campaign"),
-        "like_count": _left_out("what the account has liked itself"),
-        "media_count": _left_out("no measure of a campaign"),
+        "followers_count": Rule(keys=("followers",)),
+        "following_count": left_out("whom the account follows"),
+        "tweet_count": left_out("no measure of a campaign"),
+        "listed_count": left_out("no measure of a campaign"),
+        "like_count": left_out("what the account has liked itself"),
+        "media_count": left_out("no measure of a campaign"),
     },
 )
 ANALYTICS = Part(
@@ -141,17 +127,17 @@ ANALYTICS = Part(
     kind=Kind.PERIOD,
     rules=_all_checked(
         {
-            "impressions": Rule(key="impressions"),
-            "engagements": Rule(key="engagements_platform"),
-            "likes": Rule(key="likes"),
-            "replies": Rule(key="comments"),
-            "retweets": Rule(key="shares"),
-            "quote_tweets": Rule(key="shares"),
-            "bookmarks": Rule(key="saves"),
-            "url_clicks": Rule(key="clicks_link"),
-            "media_views": Rule(key="views"),
-            "follows": Rule(key="followers_gained", note="those who came from the post, not all who came"),
-            "shares": _left_out("copied links and messages, which the counted shares do not hold"),
+            "impressions": Rule(keys=("impressions",)),
+            "engagements": Rule(keys=("engagements_platform",)),
+            "likes": Rule(keys=("likes",)),
+            "replies": Rule(keys=("comments",)),
+            "retweets": Rule(keys=("shares",)),
+            "quote_tweets": Rule(keys=("shares",)),
+            "bookmarks": Rule(keys=("saves",)),
+            "url_clicks": Rule(keys=("clicks_link",)),
+            "media_views": Rule(keys=("views",)),
+            "follows": Rule(keys=("followers_gained",), note="those who came from the post, not all who came"),
+            "shares": left_out("copied links and messages, which the counted shares do not hold"),
             "user_profile_clicks": _PROFILE_CLICKS,
         }
     ),
@@ -167,23 +153,15 @@ _PARTS: tuple[tuple[str, Part], ...] = (
 )
 
 
-def declared() -> Iterator[MetricMapping]:
-    """Yield what each wire metric becomes, named ``object/part/metric``.
+def _answer(owner: str, part: Part) -> tuple[str, Rules, tuple[SubjectType, ...]]:
+    # Public numbers are declared twice: as they count with the private ones at hand, and as they count without.
+    alone = " (access public)" if part is PUBLIC or part is MEDIA_PUBLIC else ""
+    rules = {f"{name}{alone}": msgspec.structs.replace(rule, kind=part.kind) for name, rule in part.rules.items()}
+    return f"{owner}/{part.name}", rules, part.types
 
-    Public numbers are declared twice: as they count with the private ones at hand, and as they count without.
-    """
-    for owner, part in _PARTS:
-        alone = " (access public)" if part is PUBLIC or part is MEDIA_PUBLIC else ""
-        for name, rule in part.rules.items():
-            yield MetricMapping(
-                wire=f"{owner}/{part.name}/{name}{alone}",
-                metric=rule.key,
-                kind=part.kind if rule.key else None,
-                subject_types=part.types if rule.key else (),
-                counting=rule.key is not None and not rule.check,
-                note=rule.note,
-            )
 
+ANSWERS: Answers = tuple(_answer(owner, part) for owner, part in _PARTS)
+"""What is declared, named ``object/part/metric``."""
 
 FACTS = "created_at,author_id,entities,attachments,referenced_tweets,edit_history_tweet_ids"
 _MEDIA_FACTS = "media_key,type"
@@ -196,4 +174,4 @@ MEDIA_FIELDS: Mapping[str, str] = {
     "owner": f"{_MEDIA_FACTS},public_metrics,non_public_metrics,organic_metrics,promoted_metrics",
     "public": f"{_MEDIA_FACTS},public_metrics",
 }
-ANALYTICS_FIELDS = ",".join(name for name, rule in ANALYTICS.rules.items() if rule.key)
+ANALYTICS_FIELDS = ",".join(asked(ANALYTICS.rules))

@@ -12,22 +12,20 @@ from typing import Any
 
 import msgspec
 
+from connectors import values, x_values
 from connectors import x_metrics as metrics
-from connectors import x_values as values
 from connectors.contract import (
     INT64_MAX,
     Drop,
     DropReason,
     Item,
-    Kind,
-    Observation,
     SubjectRef,
     SubjectSeen,
     SubjectType,
 )
+from connectors.rules import Series, observations
 
 _LONGEST_TEXT = 5000
-_LONGEST_TITLE = 200
 _CONTENT_TYPES = {"photo": "image", "video": "video", "animated_gif": "gif"}
 _PLAYED = frozenset({"video", "animated_gif"})
 
@@ -57,11 +55,11 @@ class Post(msgspec.Struct, frozen=True, kw_only=True):
 def post_of(value: Any) -> Post | DropReason:
     """Return the post that a JSON value is, or why it is none."""
     fields = values.mapping(value)
-    found = values.identifier(fields) if isinstance(value, dict) else DropReason.MALFORMED
+    found = x_values.identifier(fields) if isinstance(value, dict) else DropReason.MALFORMED
     if isinstance(found, DropReason):
         return found
     chain = values.items(fields.get("edit_history_tweet_ids", fields.get("edit_history_post_ids")))
-    versions = [one for one in (values.known_id({"id": part}, "id") for part in chain) if one is not None]
+    versions = [one for one in (x_values.known_id({"id": part}, "id") for part in chain) if one is not None]
     return Post(id=found, versions=tuple(sorted({*versions, found}, key=int)), fields=fields)
 
 
@@ -74,7 +72,7 @@ def references_of(fields: Mapping[str, Any]) -> list[dict[str, Any]]:
 def attached(fields: Mapping[str, Any]) -> list[str]:
     """Return the keys of the media of a post."""
     keys = values.items(values.mapping(fields.get("attachments")).get("media_keys"))
-    return [key for key in map(values.media_key, keys) if not isinstance(key, DropReason)]
+    return [key for key in map(x_values.media_key, keys) if not isinstance(key, DropReason)]
 
 
 # ------------------------------------------------------------------------------------------------ facts
@@ -84,27 +82,24 @@ def facts_of(post: Post, received_at: datetime, types: Mapping[str, str], creato
     """Return what a post says of itself; ``types`` are the types of the media of its answer by key."""
     said = values.text(post.fields.get("text"), _LONGEST_TEXT)
     named = entities_of(post.fields)
-    campaign = values.campaign_of(values.items(named.get("urls")))
+    campaign: dict[str, Any] = x_values.campaign_of(values.items(named.get("urls")))
     return SubjectSeen(
         subject=post.subject,
         published_at=_published(post, received_at),
-        title=title_of(post.fields.get("text")),
+        title=values.first_line(post.fields.get("text")),
         url=f"https://x.com/i/status/{post.id}",
         content_type=_content_type(post.fields, types),
         hashtags=_hashtags(said, named),
-        creator=values.known_id(post.fields, "author_id") or creator,
-        utm_campaign=campaign.get("utm_campaign"),
-        utm_source=campaign.get("utm_source"),
-        utm_medium=campaign.get("utm_medium"),
+        creator=x_values.known_id(post.fields, "author_id") or creator,
+        **campaign,
     )
 
 
 def _published(post: Post, received_at: datetime) -> datetime | None:
     """Return when the first version was published: later versions say when they were written."""
     if len(post.versions) > 1:
-        return values.time_in(post.versions[0], received_at)
-    found = values.instant(post.fields.get("created_at"), received_at)
-    return None if isinstance(found, DropReason) else found
+        return x_values.time_in(post.versions[0], received_at)
+    return values.known(x_values.instant(post.fields.get("created_at"), received_at))
 
 
 def entities_of(fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -114,14 +109,8 @@ def entities_of(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 def _hashtags(said: str | None, named: Mapping[str, Any]) -> tuple[str, ...] | None:
     if "hashtags" in named:
-        return values.named_tags(values.items(named["hashtags"]))
-    return None if said is None else values.tags_in(said)
-
-
-def title_of(said: Any) -> str | None:
-    """Return the first line of a text that has one."""
-    lines = said.strip().splitlines() if isinstance(said, str) else []
-    return values.text(lines[0], _LONGEST_TITLE) if lines else None
+        return x_values.named_tags(values.items(named["hashtags"]))
+    return None if said is None else x_values.tags_in(said)
 
 
 def _content_type(fields: Mapping[str, Any], types: Mapping[str, str]) -> str | None:
@@ -143,7 +132,7 @@ def video_facts(key: str, holder: SubjectSeen, received_at: datetime) -> Subject
     return msgspec.structs.replace(
         holder,
         subject=SubjectRef(key, SubjectType.VIDEO),
-        published_at=values.time_in(key, received_at),
+        published_at=x_values.time_in(key, received_at),
         content_type="video",
         parent=holder.subject.external_id,
     )
@@ -152,48 +141,37 @@ def video_facts(key: str, holder: SubjectSeen, received_at: datetime) -> Subject
 # ------------------------------------------------------------------------------------------------ numbers
 
 
-class _Series(msgspec.Struct, frozen=True):
-    """What numbers must share to travel in one observation."""
-
-    kind: Kind
-    paid: bool | None
-    scope: str
-    check: bool
-
-
 def book(
     fields: Mapping[str, Any], parts: Sequence[metrics.Part], subject: SubjectRef, row: int | None = None, **common: Any
 ) -> Iterator[Item]:
     """Yield the observations of the parts of an object, then the drops; an object without numbers is a drop."""
-    series: dict[_Series, dict[str, int]] = {}
+    found: dict[Series, dict[str, int]] = {}
     drops: list[Drop] = []
     for part in parts:
-        _gather(part, values.mapping(fields.get(part.name)), series, drops)
-    for at, found in series.items():
-        yield Observation(
-            subject=subject, kind=at.kind, paid=at.paid, scope=at.scope, check=at.check, metrics=found, **common
-        )
-    if not series:
+        _gather(part, values.mapping(fields.get(part.name)), found, drops)
+    yield from observations(found, subject, **common)
+    if not found:
         drops.append(Drop(reason=DropReason.NO_NUMBERS))
     yield from (msgspec.structs.replace(drop, row=row) for drop in dict.fromkeys(drops))
 
 
 def _gather(
-    part: metrics.Part, told: Mapping[str, Any], series: dict[_Series, dict[str, int]], drops: list[Drop]
+    part: metrics.Part, told: Mapping[str, Any], found: dict[Series, dict[str, int]], drops: list[Drop]
 ) -> None:
     numbers = _numbers(part, told, drops)
-    for key, check in dict.fromkeys((rule.key, rule.check) for rule in part.rules.values() if rule.key):
-        names = [name for name, rule in part.rules.items() if (rule.key, rule.check) == (key, check)]
-        summed = sum(numbers.get(name, 0) for name in names)
-        if key is None or not any(name in numbers for name in names):
-            continue
-        if not all(name in numbers for name in names):
+    summands: dict[tuple[str, bool], list[str]] = {}
+    for name, rule in part.rules.items():
+        for key in rule.keys:
+            summands.setdefault((key, rule.check), []).append(name)
+    for (key, check), names in summands.items():
+        known = [numbers[name] for name in names if name in numbers]
+        if known and len(known) < len(names):
             drops.append(Drop(reason=DropReason.NOT_AVAILABLE, detail=f"a summand of {key}"))
-        elif summed > INT64_MAX:
+        elif sum(known) > INT64_MAX:
             drops.append(Drop(reason=DropReason.OUT_OF_RANGE, detail=key))
-        else:
-            at = _Series(part.kind, part.paid, part.name if check else "", check)
-            series.setdefault(at, {})[key] = summed
+        elif known:
+            series = Series(kind=part.kind, paid=part.paid, scope=part.name if check else "", check=check)
+            found.setdefault(series, {})[key] = sum(known)
 
 
 def _numbers(part: metrics.Part, told: Mapping[str, Any], drops: list[Drop]) -> dict[str, int]:
@@ -204,12 +182,12 @@ def _numbers(part: metrics.Part, told: Mapping[str, Any], drops: list[Drop]) -> 
     found: dict[str, int] = {}
     for name, value in _named(told):
         rule = part.rules.get(name)
-        number = values.count(value)
+        number = values.written_count(value)
         if rule is None:
             drops.append(Drop(reason=DropReason.UNKNOWN_METRIC, detail=values.shown(name)))
         elif isinstance(number, DropReason):
             drops.append(Drop(reason=number, detail=name))
-        elif rule.key is not None and number is not None and found.setdefault(name, number) != number:
+        elif rule.keys and number is not None and found.setdefault(name, number) != number:
             drops.append(Drop(reason=DropReason.DUPLICATE_FIELD, detail=name))
     return found
 
@@ -226,7 +204,7 @@ def types_in(includes: Mapping[str, Any]) -> dict[str, str]:
     """Return the type of each described media by its key."""
     found = {}
     for media in map(values.mapping, values.items(includes.get("media"))):
-        key, kind = values.media_key(media.get("media_key")), values.text(media.get("type"), 32)
+        key, kind = x_values.media_key(media.get("media_key")), values.text(media.get("type"), 32)
         if not isinstance(key, DropReason) and kind is not None:
             found[key] = kind
     return found
@@ -234,4 +212,4 @@ def types_in(includes: Mapping[str, Any]) -> dict[str, str]:
 
 def is_played(media: Mapping[str, Any]) -> bool:
     """Whether a media has views: a picture has none."""
-    return media.get("type") in _PLAYED
+    return values.text(media.get("type"), 32) in _PLAYED

@@ -13,8 +13,9 @@ from typing import Any
 
 import msgspec
 
-from connectors import x_values as values
+from connectors import values, x_values
 from connectors.contract import CreatorSeen, Delivery, Drop, DropReason, Item, RefreshHint, SubjectRef
+from connectors.webhooks import hints_once
 from connectors.x_account import XOptions
 from connectors.x_batches import profile_hint, read_batch, removal
 from connectors.x_posts import facts_of, post_of, references_of, types_in
@@ -32,22 +33,16 @@ class _Event(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_push(delivery: Delivery, options: XOptions) -> Iterator[Item]:
-    """Read a pushed body of either generation. Raises :class:`BadPayload` for one that is no object."""
+    """Read a pushed body of either generation. Raises :class:`~connectors.contract.BadPayload`."""
     body = values.document(delivery.body)
     items = _read_event(body, delivery, options) if "data" in body else read_batch(body, delivery, options)
-    hints: dict[SubjectRef, RefreshHint] = {}
-    for item in items:
-        if isinstance(item, RefreshHint):
-            hints.setdefault(item.subject, item)
-        else:
-            yield item
-    yield from hints.values()
+    yield from hints_once(items)
 
 
 def _read_event(body: Mapping[str, Any], delivery: Delivery, options: XOptions) -> Iterator[Item]:
     data = values.mapping(body.get("data"))
     name = values.text(data.get("event_type"), 64) or ""
-    user = values.identifier(values.mapping(data.get("filter")), "user_id")
+    user = x_values.identifier(values.mapping(data.get("filter")), "user_id")
     if isinstance(user, DropReason):
         yield Drop(reason=user, detail="filter.user_id")
         return
@@ -74,7 +69,7 @@ def _created(event: _Event) -> Iterator[Item]:
     if isinstance(post, DropReason):
         yield Drop(reason=post, detail="payload.id")
         return
-    author = values.known_id(event.payload, "author_id") or event.user
+    author = x_values.known_id(event.payload, "author_id") or event.user
     if author != event.user or post.references("retweeted") or (_is_reply(event.payload) and not event.options.replies):
         yield Drop(reason=DropReason.NOT_MAPPED, detail=event.name)
         return
@@ -87,7 +82,7 @@ def _is_reply(fields: Mapping[str, Any]) -> bool:
 
 
 def _deleted(event: _Event) -> Iterator[Item]:
-    post = values.identifier(event.payload)
+    post = x_values.identifier(event.payload)
     if isinstance(post, DropReason):
         yield Drop(reason=post, detail="payload.id")
     else:
@@ -97,13 +92,13 @@ def _deleted(event: _Event) -> Iterator[Item]:
 def _answered(event: _Event) -> Iterator[Item]:
     """Read a post of somebody else that replies to, quotes or repeats one of the account's: that one has moved."""
     authors = {
-        values.known_id(post): values.known_id(post, "author_id")
+        x_values.known_id(post): x_values.known_id(post, "author_id")
         for post in map(values.mapping, values.items(event.includes.get("tweets", event.includes.get("posts"))))
     }
-    own = values.known_id(event.payload, "author_id") == event.user
+    own = x_values.known_id(event.payload, "author_id") == event.user
     moved: list[Item] = []
     for reference in references_of(event.payload) if not own else ():
-        post = values.known_id(reference)
+        post = x_values.known_id(reference)
         replied_to = event.payload.get("in_reply_to_user_id") if reference.get("type") == "replied_to" else None
         if post is not None and authors.get(post, replied_to) in {None, event.user}:
             moved.append(RefreshHint(subject=SubjectRef(post), reason=event.name))
@@ -111,8 +106,8 @@ def _answered(event: _Event) -> Iterator[Item]:
 
 
 def _liked(event: _Event) -> Iterator[Item]:
-    post = values.known_id(event.payload, "liked_tweet_id", "liked_post_id")
-    author = values.known_id(event.payload, "liked_tweet_author_id", "liked_post_author_id")
+    post = x_values.known_id(event.payload, "liked_tweet_id", "liked_post_id")
+    author = x_values.known_id(event.payload, "liked_tweet_author_id", "liked_post_author_id")
     if author != event.user:
         yield Drop(reason=DropReason.NOT_MAPPED, detail=event.name)
     elif post is None:
@@ -123,7 +118,7 @@ def _liked(event: _Event) -> Iterator[Item]:
 
 def _followed(event: _Event) -> Iterator[Item]:
     target = values.mapping(event.payload.get("target"))
-    if values.known_id(values.mapping(target.get("data", target))) == event.user:
+    if x_values.known_id(values.mapping(target.get("data", target))) == event.user:
         yield profile_hint(event.user, event.name)
     else:
         yield Drop(reason=DropReason.NOT_MAPPED, detail=event.name)

@@ -6,12 +6,12 @@ What a page is stands in its request (``page``, and what was asked for), never i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, date, datetime, time
+from collections.abc import Callable, Iterator, Mapping
+from datetime import date, datetime
 from typing import Any
 
+from connectors import pages, values, x_values
 from connectors import x_metrics as metrics
-from connectors import x_values as values
 from connectors.contract import (
     BadPayload,
     CreatorSeen,
@@ -26,7 +26,7 @@ from connectors.contract import (
 )
 from connectors.x_account import XOptions
 from connectors.x_answers import slug_of
-from connectors.x_posts import Post, attached, book, facts_of, is_played, post_of, title_of, types_in, video_facts
+from connectors.x_posts import Post, attached, book, facts_of, is_played, post_of, types_in, video_facts
 
 _GONE = "resource-not-found"
 
@@ -61,9 +61,7 @@ def _read_posts(delivery: Delivery, options: XOptions) -> Iterator[Item]:
 def _read_post(post: Post, seen: SubjectSeen, received_at: datetime, row: int) -> Iterator[Item]:
     if post.is_newest:
         yield seen
-        published = values.instant(post.fields.get("created_at"), received_at)
-        if isinstance(published, DropReason):
-            yield Drop(reason=published, row=row, detail="created_at")
+        yield from pages.unread(x_values.instant(post.fields.get("created_at"), received_at), row, "created_at")
 
 
 def _post_numbers(post: Post, options: XOptions, row: int) -> Iterator[Item]:
@@ -81,21 +79,22 @@ def _read_videos(
 ) -> Iterator[Item]:
     """Read the videos of an answer, each once however many posts hold it."""
     parts = metrics.OWNER_MEDIA if options.access == "owner" else (metrics.MEDIA_PUBLIC,)
-    described = {media.get("media_key"): media for media in map(values.mapping, values.items(includes.get("media")))}
+    media = map(values.mapping, values.items(includes.get("media")))
+    described = {x_values.media_key(one.get("media_key")): one for one in media}
     for key, holder in holders.items():
-        media = described.get(key)
-        if media is not None and is_played(media):
+        shown = described.get(key)
+        if shown is not None and is_played(shown):
             video = video_facts(key, holder, received_at)
             yield video
-            yield from book(media, parts, video.subject)
+            yield from book(shown, parts, video.subject)
 
 
 def _read_errors(body: Mapping[str, Any], delivery: Delivery) -> Iterator[Item]:
     """Read what an answer says it lacks; a post that was asked for and is not found is gone."""
-    asked = set(filter(None, delivery.request.get("ids", "").split(",")))
+    asked = pages.listed(delivery.request, "ids")
     for error in map(values.mapping, values.items(body.get("errors"))):
         slug = slug_of(error) or "an error without a type"
-        named = values.known_id(error, "resource_id", "value")
+        named = x_values.known_id(error, "resource_id", "value")
         if slug == _GONE and delivery.request.get("page") == "posts" and named is not None and named in asked:
             yield SubjectSeen(subject=SubjectRef(named), removed_at=delivery.received_at)
         yield Drop(reason=DropReason.NOT_AVAILABLE, detail=values.shown(slug))
@@ -116,7 +115,7 @@ def _data(body: Mapping[str, Any]) -> list[Any]:
 
 def _read_users(includes: Mapping[str, Any]) -> Iterator[Item]:
     for user in map(values.mapping, values.items(includes.get("users"))):
-        found = values.identifier(user)
+        found = x_values.identifier(user)
         if not isinstance(found, DropReason):
             yield _creator(found, user)
 
@@ -130,13 +129,13 @@ def _creator(found: str, user: Mapping[str, Any]) -> CreatorSeen:
 def _read_user(delivery: Delivery, _options: XOptions) -> Iterator[Item]:
     body = values.document(delivery.body)
     for user in map(values.mapping, _data(body)):
-        found = values.identifier(user)
+        found = x_values.identifier(user)
         if isinstance(found, DropReason):
             yield Drop(reason=found, detail="id")
             continue
         profile = SubjectRef(found, SubjectType.PROFILE)
         yield _creator(found, user)
-        yield SubjectSeen(subject=profile, title=title_of(user.get("username")), creator=found)
+        yield SubjectSeen(subject=profile, title=values.first_line(user.get("username")), creator=found)
         yield from book(user, (metrics.USER,), profile)
     yield from _read_errors(body, delivery)
 
@@ -149,7 +148,7 @@ def _read_analytics(delivery: Delivery, _options: XOptions) -> Iterator[Item]:
     body = values.document(delivery.body)
     subjects = _subjects(delivery.request)
     for row, item in enumerate(_data(body), start=1):
-        found = values.identifier(values.mapping(item))
+        found = x_values.identifier(values.mapping(item))
         if isinstance(found, DropReason):
             yield Drop(reason=found, row=row, detail="id")
             continue
@@ -160,7 +159,7 @@ def _read_analytics(delivery: Delivery, _options: XOptions) -> Iterator[Item]:
 
 
 def _read_bucket(bucket: Mapping[str, Any], subject: SubjectRef, row: int, received_at: datetime) -> Iterator[Item]:
-    start = values.instant(bucket.get("timestamp"), received_at)
+    start = x_values.instant(bucket.get("timestamp"), received_at)
     day = start if isinstance(start, DropReason) else _utc_day(start)
     if isinstance(day, DropReason):
         yield Drop(reason=day, row=row, detail="timestamp")
@@ -170,7 +169,7 @@ def _read_bucket(bucket: Mapping[str, Any], subject: SubjectRef, row: int, recei
 
 
 def _utc_day(start: datetime) -> date | DropReason:
-    return start.date() if start.timetz() == time(tzinfo=UTC) else DropReason.BAD_TIME
+    return start.date() if start == values.midnight(start) else DropReason.BAD_TIME
 
 
 def _subjects(request: Mapping[str, str]) -> dict[str, str]:
@@ -187,12 +186,8 @@ _READERS: Mapping[str, Callable[[Delivery, XOptions], Iterator[Item]]] = {
     "user": _read_user,
     "analytics": _read_analytics,
 }
-PAGES: Sequence[str] = tuple(_READERS)
 
 
 def read_page(delivery: Delivery, options: XOptions) -> Iterator[Item]:
     """Read a fetched page into items. Raises :class:`BadPayload` for a body or a request that cannot be read."""
-    reader = _READERS.get(delivery.request.get("page", ""))
-    if reader is None:
-        raise BadPayload("the request of the page does not say which page it is")
-    yield from reader(delivery, options)
+    yield from pages.reader_of(delivery, _READERS)(delivery, options)

@@ -23,12 +23,11 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from connectors import pages, proving, rules, values
 from connectors import youtube_hub as hub
-from connectors import youtube_values as values
 from connectors.contract import (
     Auth,
     AuthKind,
-    BadPayload,
     Budget,
     Capabilities,
     Connector,
@@ -38,7 +37,6 @@ from connectors.contract import (
     Http,
     Item,
     MetricMapping,
-    NeedsReauth,
     OAuth2,
     Outcome,
     Page,
@@ -47,24 +45,26 @@ from connectors.contract import (
     Source,
     Task,
     TokenCall,
-    TryLater,
     Usage,
     Verified,
     WebhookRequest,
     fingerprint,
 )
+from connectors.faults import Refusal
+from connectors.signatures import hub_sha1
+from connectors.webhooks import has_key
 from connectors.youtube_channel import DATA, HOSTS, READS, REPORTS, Channel, YoutubeOptions
-from connectors.youtube_faults import Refusal, examine, fault_of, require
+from connectors.youtube_faults import examine, fault_of, require
 from connectors.youtube_fetching import KINDS, SETTLE, pages_of
-from connectors.youtube_metrics import declared
+from connectors.youtube_metrics import ANSWERS
 from connectors.youtube_pushes import read_push
 from connectors.youtube_reading import read_page
+from connectors.youtube_values import PACIFIC, until_midnight
 
 _TOKENS = "https://oauth2.googleapis.com/token"
 _QUOTA = "data"
 _UNITS = 10_000
 _SEARCH_UNITS = 100.0
-_LONGEST_NAME = 100
 
 
 class Youtube(Connector):
@@ -77,12 +77,13 @@ class Youtube(Connector):
     options = YoutubeOptions
     base_url = DATA
     hosts = HOSTS
+    open_hosts = frozenset({"hub"})
     auth = Auth(
         kind=AuthKind.OAUTH2,
         credentials={
             "access_token": "of a person who owns or manages the channel; read only",
             "webhook_secret": "the hub signs the pushes with it",
-            "callback": "the public https address of the source's webhook; needed for pushes",
+            "callback": "the public https address of the source's webhook, where the service does not know its own",
         },
         scopes=(READS, REPORTS),
         oauth2=OAuth2(
@@ -97,14 +98,16 @@ class Youtube(Connector):
     )
     capabilities = Capabilities(
         webhook=True,
+        signature_headers=("x-hub-signature",),
         fetch=KINDS,
         settle=SETTLE,
+        lease=timedelta(seconds=hub.LEASE_SECONDS),
         lag=timedelta(hours=72),
-        day_zone=values.PACIFIC,
+        day_zone=PACIFIC,
         rate_limit="10,000 units per Google project and Pacific day, one for each list call; told by errors alone",
         budgets=(Budget(bucket=_QUOTA, calls=_UNITS, window=timedelta(days=1), per="app"),),
     )
-    metrics: Sequence[MetricMapping] = tuple(declared())
+    metrics: Sequence[MetricMapping] = tuple(rules.declared(ANSWERS))
 
     def cost(self, method: str, path: str) -> tuple[str, float]:
         """Reports and the hub draw on no quota of units."""
@@ -113,19 +116,16 @@ class Youtube(Connector):
         return _QUOTA, _SEARCH_UNITS if path.endswith("/search") else 1.0
 
     def usage(self, response: Response) -> Sequence[Usage]:
-        try:
-            fault = fault_of(values.document(response.body), response.status)
-        except BadPayload:
-            return ()
+        fault = fault_of(values.readable(response.body), response.status)
         if fault is None or fault.refusal is not Refusal.QUOTA:
             return ()
-        return (Usage(bucket=_QUOTA, used=1.0, reset=values.until_midnight(response.received_at)),)
+        return (Usage(bucket=_QUOTA, used=1.0, reset=until_midnight(response.received_at)),)
 
     def handshake(self, request: WebhookRequest, source: Source) -> Reply | None:
         return hub.handshake(request, source.account)
 
     def verify(self, request: WebhookRequest, source: Source, now: datetime) -> Verified:
-        hub.verify(request.headers.get("x-hub-signature"), request.body, source.secrets, now)
+        hub_sha1(request.headers.get("x-hub-signature"), request.body, source.secrets, now)
         return Verified(key=fingerprint(request.body))
 
     def reply(self, outcome: Outcome) -> Reply:
@@ -133,11 +133,7 @@ class Youtube(Connector):
         return Reply(status=204)
 
     def parse(self, delivery: Delivery, options: Any) -> Iterable[Item]:
-        if delivery.channel == "webhook":
-            return list(read_push(delivery))
-        if delivery.channel == "fetch":
-            return list(read_page(delivery))
-        raise BadPayload("YouTube is pushed or fetched, not uploaded")
+        return pages.read(delivery, self.title, read_push, read_page)
 
     def fetch(self, http: Http, task: Task, now: datetime) -> AsyncIterator[Page]:
         return pages_of(Channel(http, task.source), task, now)
@@ -159,22 +155,14 @@ class Youtube(Connector):
 async def _check_channel(channel: Channel) -> Finding:
     try:
         body = require(await channel.itself("snippet"), READS)
-    except NeedsReauth:
-        return Finding(ok=False, text="the access token is not accepted: connect the channel again")
-    except TryLater as error:
-        return Finding(ok=False, text=f"YouTube cannot be asked at the moment: {error}")
     except ConnectorError as error:
-        return Finding(ok=False, text=f"the token is accepted, the channel is not readable: {error}")
+        return proving.unreachable(error, "YouTube", "channel", "channel", tells=True)
     found = values.items(body.get("items"))
     if not found:
         return Finding(ok=False, text="there is no such channel, or the token belongs to none")
     title = values.mapping(values.mapping(found[0]).get("snippet")).get("title")
-    return Finding(ok=True, text=f"the token is accepted and the channel {_plain(title)} is readable")
-
-
-def _plain(title: Any) -> str:
-    shown = "".join(letter for letter in title if letter.isprintable()) if isinstance(title, str) else ""
-    return shown[:_LONGEST_NAME] or "without a title"
+    shown = values.printable(title) or "without a title"
+    return Finding(ok=True, text=f"the token is accepted and the channel {shown} is readable")
 
 
 async def _check_uploads(channel: Channel) -> Finding:
@@ -202,12 +190,11 @@ async def _check_reports(channel: Channel) -> Finding:
 
 
 def _check_pushes(source: Source) -> list[Finding]:
-    wanted = (
+    missing = proving.missing(
         (source.account, "the source names no channel id: its feed cannot be subscribed to"),
-        (source.credentials.get("callback"), "no webhook address is given: nothing is pushed, videos are polled"),
-        (any(secret.value for secret in source.secrets), "no webhook secret: pushes cannot be verified"),
+        (hub.callback_of(source), "no webhook address is given: nothing is pushed, videos are polled"),
+        (has_key(source.secrets), "no webhook secret: pushes cannot be verified"),
     )
-    missing = [Finding(ok=False, text=text) for has, text in wanted if not has]
     lease = (
         f"pushes can be subscribed to, for {hub.LEASE_SECONDS // 86_400} days at a time; the hub does not say if one is"
     )

@@ -7,10 +7,12 @@ from typing import Any
 
 import msgspec
 
+from connectors import pages, values
 from connectors.contract import ConnectorError, DropReason, Http, Page, Response, Source
-from connectors.youtube_faults import Fault, Refusal, examine, named_in, require
+from connectors.faults import Fault, Refusal, named_in, narrowed
+from connectors.youtube_faults import examine, require
 from connectors.youtube_metrics import LAST_RESORT
-from connectors.youtube_values import identifier, items, mapping
+from connectors.youtube_values import identifier
 
 DATA = "https://www.googleapis.com"
 HOSTS: Mapping[str, str] = {
@@ -65,8 +67,8 @@ class Channel:
     async def home(self) -> Home:
         """Return the channel's id and its list of uploads. Raises :class:`ConnectorError` where it has none."""
         body = require(await self.itself("contentDetails"), READS)
-        found = mapping(next(iter(items(body.get("items"))), None))
-        lists = mapping(mapping(found.get("contentDetails")).get("relatedPlaylists"))
+        found = values.first(body.get("items"))
+        lists = values.mapping(values.mapping(found.get("contentDetails")).get("relatedPlaylists"))
         channel, uploads = identifier(found.get("id")), identifier(lists.get("uploads"))
         if isinstance(channel, DropReason) or isinstance(uploads, DropReason):
             raise ConnectorError("there is no such channel, or the token belongs to none")
@@ -88,16 +90,12 @@ class Channel:
             asked = rest
 
     def page(self, response: Response, cursor: Mapping[str, str], *, last: bool, **request: str) -> Page:
-        """Return a page whose request says all that reading it takes; a last page leaves no cursor."""
-        said = {name: value for name, value in request.items() if value}
-        after = {} if last else {key: value for key, value in cursor.items() if value}
-        return Page(body=response.body, request=said, cursor=after, received_at=response.received_at, last=last)
+        """Return a page of this channel."""
+        return pages.page_of(response, cursor, last=last, **request)
 
 
 def _without_refused(fault: Fault, asked: tuple[str, ...]) -> tuple[str, ...]:
     """Return what is worth asking after a refusal: always fewer than before, nothing where it is not about metrics."""
     if fault.refusal is not Refusal.BAD_REQUEST:
         return ()
-    refused = named_in(fault, asked)
-    rest = tuple(name for name in asked if (name not in refused if refused else name in LAST_RESORT))
-    return rest if len(rest) < len(asked) else ()
+    return narrowed(asked, named_in(fault.told, asked), LAST_RESORT)

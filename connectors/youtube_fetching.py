@@ -7,17 +7,15 @@ any page makes the calls that an unbroken one would have made. ``search`` is nev
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
 
+from connectors import pages, values, walks
 from connectors.contract import (
-    ConnectorError,
-    DropReason,
     FetchKind,
-    NotSupported,
     Page,
     Response,
     SubjectRef,
@@ -25,24 +23,26 @@ from connectors.contract import (
     Task,
     TryLater,
 )
+from connectors.faults import Refusal
+from connectors.rules import asked
 from connectors.youtube_channel import READS, Channel, Home
-from connectors.youtube_faults import Refusal, examine, require
-from connectors.youtube_metrics import CHANNEL_DAYS, VIDEO_DAYS, asked_of
-from connectors.youtube_values import instant, is_video_id, items, mapping, pacific_date
+from connectors.youtube_faults import examine, require
+from connectors.youtube_metrics import CHANNEL_DAYS, VIDEO_DAYS
+from connectors.youtube_values import PACIFIC, instant, is_video_id
 
 SETTLE = timedelta(days=7)
 """How long the days of a report are restated."""
 _RECENT = timedelta(days=90)
 _DAYS = timedelta(days=28)  # four times as long as days are restated: what an outage missed is read later
+_BATCH = 50
 KINDS = (
-    FetchKind(name="videos", every=timedelta(hours=1), look_back=_RECENT, subjects=True),
+    FetchKind(name="videos", every=timedelta(hours=1), look_back=_RECENT, subjects=True, batch=_BATCH),
     FetchKind(name="catalogue", every=timedelta(hours=24)),
     FetchKind(name="channel", every=timedelta(hours=6)),
     FetchKind(name="channel_days", every=timedelta(hours=12), look_back=_DAYS),
     FetchKind(name="video_days", every=timedelta(hours=12), look_back=_RECENT),
 )
 
-_BATCH = 50
 _ROWS = 200
 _MOST_PAGES = 500  # a list of uploads ends at about 20,000
 _LONGEST_TOKEN = 512
@@ -59,8 +59,8 @@ class _Walk(msgspec.Struct):
     due: list[str]
     token: str = ""
     ended: bool = False
+    turns: walks.Turns = msgspec.field(default_factory=lambda: walks.Turns(_MOST_PAGES))
     restartable: bool = True
-    seen: set[str] = msgspec.field(default_factory=set)
 
     def cursor(self) -> dict[str, str]:
         """Return what a task needs to go on from here."""
@@ -73,7 +73,7 @@ _Called = tuple[Response, dict[str, str]]
 
 
 async def _over_uploads(
-    channel: Channel, task: Task, size: int, call: Callable[[Home, list[str]], Awaitable[_Called]]
+    channel: Channel, task: Task, size: int, call: Callable[[Home, Sequence[str]], Awaitable[_Called]]
 ) -> AsyncIterator[Page]:
     """Yield what ``call`` answers for every ``size`` uploads of the window of interest, newest first.
 
@@ -95,8 +95,9 @@ async def _begin(channel: Channel, cursor: Mapping[str, str]) -> _Walk:
     if "uploads" not in cursor or "channel" not in cursor:
         return _Walk(await channel.home(), [])
     home = Home(channel=cursor["channel"], uploads=cursor["uploads"])
-    due = [video for video in cursor.get("due", "").split(",") if is_video_id(video)]
-    return _Walk(home, due, cursor.get("token", ""), "ended" in cursor)
+    due = [video for video in pages.listed(cursor, "due") if is_video_id(video)]
+    token = cursor.get("token", "")
+    return _Walk(home, due, token, "ended" in cursor, walks.Turns(_MOST_PAGES, token))
 
 
 async def _read_on(channel: Channel, walk: _Walk, start: datetime | None) -> None:
@@ -111,10 +112,11 @@ async def _read_on(channel: Channel, walk: _Walk, start: datetime | None) -> Non
     # A channel that never had an upload has a list that does not exist.
     if fault is not None and fault.refusal is not Refusal.GONE:
         require(response, READS)
-    listed = [_listed(item, response.received_at) for item in items(body.get("items"))]
+    listed = [_listed(item, response.received_at) for item in values.items(body.get("items"))]
     walk.due += [video for video, at in listed if video and not _is_before(at, start) and video not in walk.due]
     past = bool(listed) and all(_is_before(at, start) for _, at in listed)
-    walk.token = "" if past else _next_token(body, walk)
+    token = body.get("nextPageToken")
+    walk.token = "" if past or token is None else walk.turns.on_to(walks.place(token, _LONGEST_TOKEN))
     walk.ended = not walk.token
 
 
@@ -122,48 +124,32 @@ def _start_anew(walk: _Walk) -> None:
     """Begin the list again after a page token that ran out, once and only where no page was handed on before."""
     if not walk.restartable:
         raise TryLater("a page of the list of uploads ran out", 1.0)
-    walk.due, walk.token, walk.restartable = [], "", False
-    walk.seen.clear()
+    walk.due, walk.token, walk.turns, walk.restartable = [], "", walks.Turns(_MOST_PAGES), False
 
 
 def _listed(item: Any, received_at: datetime) -> tuple[str, datetime | None]:
     """Return the id of a listed video and when it was published; "" for what is none, None for what is not out yet."""
-    details = mapping(mapping(item).get("contentDetails"))
+    details = values.mapping(values.mapping(item).get("contentDetails"))
     video, at = details.get("videoId"), instant(details.get("videoPublishedAt"), received_at)
     known = video if isinstance(video, str) and is_video_id(video) else ""
-    return known, None if isinstance(at, DropReason) else at
+    return known, values.known(at)
 
 
 def _is_before(at: datetime | None, start: datetime | None) -> bool:
     return at is not None and start is not None and at < start
 
 
-def _next_token(body: Mapping[str, Any], walk: _Walk) -> str:
-    """Return the token of the next page, "" on the last. Raises for a list that comes back or does not end."""
-    token = body.get("nextPageToken")
-    if token is None:
-        return ""
-    if not isinstance(token, str) or not 0 < len(token) <= _LONGEST_TOKEN:
-        raise ConnectorError("a listing goes on without saying where")
-    walk.seen.add(walk.token)
-    if token in walk.seen:
-        raise ConnectorError("a listing comes back to a page it has shown")
-    if len(walk.seen) > _MOST_PAGES:
-        raise ConnectorError(f"a listing does not end after {_MOST_PAGES} pages")
-    return token
-
-
 # ------------------------------------------------------------------------------------------------ videos
 
 
-async def _videos(channel: Channel, task: Task) -> AsyncIterator[Page]:
+async def _videos(channel: Channel, task: Task, _: datetime) -> AsyncIterator[Page]:
     """Yield the counters of the named videos, or of those uploaded in the window."""
     if task.subjects:
         async for page in _named(channel, task):
             yield page
         return
 
-    async def call(_home: Home, batch: list[str]) -> _Called:
+    async def call(_home: Home, batch: Sequence[str]) -> _Called:
         return await _counters(channel, batch)
 
     async for page in _over_uploads(channel, task, _BATCH, call):
@@ -172,22 +158,16 @@ async def _videos(channel: Channel, task: Task) -> AsyncIterator[Page]:
 
 async def _named(channel: Channel, task: Task) -> AsyncIterator[Page]:
     """Yield the named videos, fifty at a time. The cursor is the last one done."""
-    ids = list(dict.fromkeys(ref.external_id for ref in task.subjects if _is_video(ref)))
-    done = task.cursor.get("done", "")
-    first = ids.index(done) + 1 if done in ids else 0
-    for start in range(first, len(ids), _BATCH):
-        batch = ids[start : start + _BATCH]
+    for batch, last in walks.batches(walks.named(task, _is_video), task.cursor.get("done"), _BATCH):
         response, request = await _counters(channel, batch)
-        last = start + _BATCH >= len(ids)
         yield channel.page(response, {"done": batch[-1]}, last=last, kind=task.kind, **request)
 
 
 def _is_video(ref: SubjectRef) -> bool:
-    # Ids of other makers (a row of an imported file) mean nothing to YouTube, and "not there" would remove them.
     return ref.type is not SubjectType.PROFILE and is_video_id(ref.external_id)
 
 
-async def _counters(channel: Channel, batch: list[str]) -> _Called:
+async def _counters(channel: Channel, batch: Sequence[str]) -> _Called:
     ids = ",".join(batch)
     response = await channel.data("videos", part="snippet,statistics", id=ids, maxResults="50", fields=_VIDEO_FIELDS)
     require(response, READS)
@@ -197,7 +177,7 @@ async def _counters(channel: Channel, batch: list[str]) -> _Called:
 # ------------------------------------------------------------------------------------------------ the channel
 
 
-async def _channel(channel: Channel, task: Task) -> AsyncIterator[Page]:
+async def _channel(channel: Channel, task: Task, _: datetime) -> AsyncIterator[Page]:
     response = await channel.itself("snippet,statistics")
     require(response, READS)
     yield channel.page(response, {}, last=True, kind=task.kind, page="channel", channel=channel.id)
@@ -211,8 +191,8 @@ async def _channel_days(channel: Channel, task: Task, now: datetime) -> AsyncIte
     first = int(task.cursor["row"]) if task.cursor.get("row", "").isdecimal() else 1
     for index in range(first, _ROWS * _MOST_PAGES, _ROWS):
         query = {**window, "ids": f"channel=={owner}", "maxResults": str(_ROWS), "startIndex": str(index)}
-        answer = await channel.report(asked_of(CHANNEL_DAYS), **query)
-        last = len(items(answer.body.get("rows"))) < _ROWS
+        answer = await channel.report(asked(CHANNEL_DAYS), **query)
+        last = len(values.items(answer.body.get("rows"))) < _ROWS
         after = {"channel": owner, "row": str(index + _ROWS)}
         said = {"page": "channel_days", "channel": owner, "row": str(index), "refused": ",".join(answer.refused)}
         yield channel.page(answer.response, after, last=last, kind=task.kind, **window, **said)
@@ -225,9 +205,9 @@ async def _video_days(channel: Channel, task: Task, now: datetime) -> AsyncItera
     if not channel.options.reports or not window:
         return
 
-    async def call(home: Home, batch: list[str]) -> _Called:
+    async def call(home: Home, batch: Sequence[str]) -> _Called:
         query = {**window, "ids": f"channel=={home.channel}", "filters": f"video=={batch[0]}"}
-        answer = await channel.report(asked_of(VIDEO_DAYS), maxResults=str(_ROWS), **query)
+        answer = await channel.report(asked(VIDEO_DAYS), maxResults=str(_ROWS), **query)
         said = {"page": "video_days", "video": batch[0], "refused": ",".join(answer.refused)}
         return answer.response, {**window, **said}
 
@@ -237,21 +217,20 @@ async def _video_days(channel: Channel, task: Task, now: datetime) -> AsyncItera
 
 def _days_of(task: Task, now: datetime) -> dict[str, str]:
     """Return the complete Pacific days of the window, four weeks at most; nothing where there is none."""
-    end = min(task.end or now, now)
-    first = pacific_date(max(task.start or end - _DAYS, end - _DAYS))
-    last = pacific_date(end) - timedelta(days=1)
-    return {"startDate": first.isoformat(), "endDate": last.isoformat()} if first <= last else {}
+    earliest = min(task.end or now, now) - _DAYS
+    days = walks.complete_days(task, now, PACIFIC, _DAYS, earliest)
+    return {} if days is None else {"startDate": str(days[0]), "endDate": str(days[1])}
+
+
+_FETCHERS: Mapping[str, Callable[[Channel, Task, datetime], AsyncIterator[Page]]] = {
+    "videos": _videos,
+    "catalogue": _videos,
+    "channel": _channel,
+    "channel_days": _channel_days,
+    "video_days": _video_days,
+}
 
 
 def pages_of(channel: Channel, task: Task, now: datetime) -> AsyncIterator[Page]:
     """Return the pages of a task from its cursor on. Raises :class:`NotSupported` for an unknown kind."""
-    match task.kind:
-        case "videos" | "catalogue":
-            return _videos(channel, task)
-        case "channel":
-            return _channel(channel, task)
-        case "channel_days":
-            return _channel_days(channel, task, now)
-        case "video_days":
-            return _video_days(channel, task, now)
-    raise NotSupported(f"YouTube has no task of the kind {task.kind!r}")
+    return walks.fetcher_of(task, "YouTube", _FETCHERS)(channel, task, now)

@@ -1,4 +1,4 @@
-"""The WebSub hub in front of YouTube's feeds: its challenge, its signature and how a subscription is asked for.
+"""The WebSub hub in front of YouTube's feeds: its challenge, and how a subscription is asked for.
 
 A subscription is a lease of five days. The hub confirms each one, and each renewal, with a challenge to the webhook
 address, and signs with HMAC-SHA1: it knows no other scheme. W3C WebSub, https://www.w3.org/TR/websub/.
@@ -6,21 +6,17 @@ address, and signs with HMAC-SHA1: it knows no other scheme. W3C WebSub, https:/
 
 from __future__ import annotations
 
-import binascii
-import hashlib
 import hmac
-from collections.abc import Sequence
 from datetime import datetime
 from http import HTTPStatus
 from urllib.parse import urlencode
 
+from connectors import webhooks
 from connectors.contract import (
     ConnectorError,
     Http,
     NotPermitted,
     Reply,
-    Secret,
-    SignatureInvalid,
     Source,
     TryLater,
     WebhookRequest,
@@ -28,8 +24,6 @@ from connectors.contract import (
 from connectors.signatures import active
 
 LEASE_SECONDS = 432_000
-_PREFIX = "sha1="
-_LONGEST_CHALLENGE = 256
 _LONGEST_SECRET = 200  # the limit of the standard, in bytes
 _FORM = {"content-type": "application/x-www-form-urlencoded"}
 
@@ -52,29 +46,13 @@ def handshake(request: WebhookRequest, channel: str) -> Reply | None:
     if known and mode == "denied":
         return Reply(status=200)
     challenge = request.query.get("hub.challenge", "")
-    if not known or mode != "subscribe" or not _is_plain(challenge):
-        return Reply(status=404)
-    headers = {"content-type": "text/plain; charset=utf-8", "x-content-type-options": "nosniff"}
-    return Reply(status=200, body=challenge.encode(), headers=headers)
+    plain = webhooks.is_plain(challenge)
+    return webhooks.echoed(challenge) if known and mode == "subscribe" and plain else Reply(status=404)
 
 
-def _is_plain(challenge: str) -> bool:
-    fits = 0 < len(challenge) <= _LONGEST_CHALLENGE and challenge.isascii() and challenge.isprintable()
-    return fits and not set(challenge) & set("<>\"'&")
-
-
-def verify(header: str | None, body: bytes, secrets: Sequence[Secret], now: datetime) -> None:
-    """Verify ``sha1=<hex>`` over the body, keyed by the text of the secret. Raises :class:`SignatureInvalid`."""
-    text = header or ""
-    try:
-        offered = binascii.unhexlify(text.removeprefix(_PREFIX).encode("ascii")) if text.startswith(_PREFIX) else b""
-    except (UnicodeEncodeError, binascii.Error):
-        offered = b""
-    expected = [hmac.digest(key.encode(), body, hashlib.sha1) for key in active(secrets, now)]
-    # Every key is compared, so that the time taken does not tell which one was near.
-    matches = [hmac.compare_digest(one, offered) for one in expected]
-    if not any(matches):
-        raise SignatureInvalid("no signature matches an active key")
+def callback_of(source: Source) -> str:
+    """Return the address that the hub is to push to: the source's own, or one that was given; empty without either."""
+    return source.webhook_url or source.credentials.get("callback", "")
 
 
 async def subscribe(http: Http, source: Source, now: datetime) -> None:
@@ -82,7 +60,7 @@ async def subscribe(http: Http, source: Source, now: datetime) -> None:
 
     Raises :class:`ConnectorError` for what is missing and :class:`TryLater` where the hub is busy: it is at times.
     """
-    callback = source.credentials.get("callback", "")
+    callback = callback_of(source)
     keys = active(source.secrets, now)
     if not source.account or not callback or not keys:
         raise ConnectorError("a subscription takes the id of the channel, the webhook's address and its secret")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
-from connectors import youtube_values as values
+from connectors import pages, values, youtube_values
 from connectors.contract import (
     BadPayload,
     Delivery,
@@ -21,6 +21,7 @@ from connectors.contract import (
     SubjectSeen,
     SubjectType,
 )
+from connectors.webhooks import hints_once
 from connectors.youtube_atom import Element, read
 
 _ATOM = "http://www.w3.org/2005/Atom"
@@ -35,19 +36,17 @@ def read_push(delivery: Delivery) -> Iterator[Item]:
     root = read(delivery.body)
     if root.name != f"{_ATOM} feed":
         raise BadPayload("the body is no Atom feed")
-    hints: dict[str, RefreshHint] = {}
+    yield from hints_once(_read_entries(root, delivery.received_at))
+
+
+def _read_entries(root: Element, received_at: datetime) -> Iterator[Item]:
     gone = f"{_TOMBSTONES} deleted-entry"
     entries = [child for child in root.children if child.name in {f"{_ATOM} entry", gone}]
     for row, entry in enumerate(entries, start=1):
         reader = _read_tombstone if entry.name == gone else _read_entry
-        for item in reader(entry, row, delivery.received_at):
-            if isinstance(item, RefreshHint):
-                hints.setdefault(item.subject.external_id, item)
-            else:
-                yield item
+        yield from reader(entry, row, received_at)
     if not entries:
         yield Drop(reason=DropReason.MALFORMED, detail="entry")
-    yield from hints.values()
 
 
 def _read_entry(entry: Element, row: int, received_at: datetime) -> Iterator[Item]:
@@ -55,20 +54,19 @@ def _read_entry(entry: Element, row: int, received_at: datetime) -> Iterator[Ite
     if isinstance(subject, DropReason):
         yield Drop(reason=subject, row=row, detail="videoId")
         return
-    updated = values.instant(entry.first(f"{_ATOM} updated"), received_at)
-    published = values.instant(entry.first(f"{_ATOM} published"), received_at)
-    creator = values.identifier(entry.first(f"{_YT} channelId"))
+    updated = youtube_values.instant(entry.first(f"{_ATOM} updated"), received_at)
+    published = youtube_values.instant(entry.first(f"{_ATOM} published"), received_at)
+    creator = youtube_values.identifier(entry.first(f"{_YT} channelId"))
     yield SubjectSeen(
         subject=subject,
-        observed_at=None if isinstance(updated, DropReason) else updated,
-        published_at=None if isinstance(published, DropReason) else published,
+        observed_at=values.known(updated),
+        published_at=values.known(published),
         title=values.text(entry.first(f"{_ATOM} title"), _LONGEST_TITLE),
         url=f"https://www.youtube.com/watch?v={subject.external_id}",
-        creator=None if isinstance(creator, DropReason) else creator,
+        creator=values.known(creator),
     )
     for name, at in (("published", published), ("updated", updated)):
-        if isinstance(at, DropReason):
-            yield Drop(reason=at, row=row, detail=name)
+        yield from pages.unread(at, row, name)
     yield RefreshHint(subject=subject, reason="feed")
 
 
@@ -78,7 +76,7 @@ def _read_tombstone(entry: Element, row: int, received_at: datetime) -> Iterator
     if isinstance(subject, DropReason):
         yield Drop(reason=subject, row=row, detail="ref")
         return
-    when = values.instant(entry.attributes.get("when"), received_at)
+    when = youtube_values.instant(entry.attributes.get("when"), received_at)
     if isinstance(when, DropReason):
         yield Drop(reason=when, row=row, detail="when")
     else:
@@ -92,5 +90,5 @@ def _referred(reference: str | None) -> str | None:
 
 
 def _subject(video: str | None) -> SubjectRef | DropReason:
-    found = values.identifier(video)
+    found = youtube_values.identifier(video)
     return found if isinstance(found, DropReason) else SubjectRef(found, SubjectType.VIDEO)

@@ -46,6 +46,8 @@ async def _online(url: str) -> None:
             # A session of its own holds the lock, so that the migration's transactions are its own to commit.
             await holder.execute(sa.text("set lock_timeout = '120s'"))
             await holder.execute(_LOCK)
+            # The lock is the session's; an open transaction would hold up an index that is made concurrently.
+            await holder.commit()
             await connection.run_sync(_run)
             await connection.commit()
             await holder.execute(_UNLOCK)

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 import httpx
 import msgspec
@@ -19,7 +20,7 @@ from fastapi import FastAPI
 
 from connectors import contract
 from connectors.contract import Connector
-from connectors.http import PlatformHttp, new_client
+from connectors.http import Limits, PlatformHttp, new_client
 from service import context as contexts
 from service import plugins, telemetry
 from service.access.secrets import Vault
@@ -30,11 +31,19 @@ from service.db import embedded, migrate
 from service.db.engine import Database, make_engine
 from service.db.roles import assert_role
 from service.errors import Misconfigured
+from service.fetch.budget import Budgets
+from service.fetch.circuit import Circuits
+from service.fetch.logins import Logins
+from service.fetch.oauth import TokenHttp, app_of
 from service.fetch.pull import HttpFor, Puller
 from service.fetch.rounds import Rounds
 from service.fetch.schedule import Scheduler
+from service.fetch.standing import Standings
+from service.fetch.subscribing import Subscriber
+from service.fetch.tokens import Tokens
 from service.inbox.land import Lander
 from service.ledger.memberships import reassign_campaigns, record_version
+from service.pipeline.run import posting_with
 from service.pipeline.worker import Worker
 from service.registry import workspaces as tenants
 from service.settings import Settings
@@ -101,15 +110,23 @@ async def open_services(
         await _prove(database, vault)
         lander = Lander(database, context, settings)
         await lander.start()
+        known = _installed() if connectors is None else connectors
+        token_http = _token_endpoints(client, settings, context)
+        parts = (database, context, settings, vault)
+        tokens, http_for = Tokens(*parts, token_http), _outgoing(client, settings, context, Budgets(database, context))
         stack.push_async_callback(lander.stop)
         yield Services(
             settings=settings,
             context=context,
             db=database,
             vault=vault,
-            connectors=_installed() if connectors is None else connectors,
+            connectors=known,
             lander=lander,
-            http_for=_outgoing(client, settings, context),
+            http_for=http_for,
+            tokens=tokens,
+            logins=Logins(*parts, known, token_http),
+            subscriber=Subscriber(*parts, known, http_for, tokens),
+            standings=Standings(*parts, known),
             revision=newest_revision(),
             record_version=record_version,
             reassign=reassign_campaigns,
@@ -135,11 +152,21 @@ class _Nowhere:
     ) -> contract.Response:
         raise contract.NotSupported("this connector has no address to reach out to")
 
+    async def put(
+        self,
+        path: str,
+        params: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        *,
+        headers: Mapping[str, str] | None = None,
+    ) -> contract.Response:
+        raise contract.NotSupported("this connector has no address to reach out to")
+
     def at(self, host: str) -> contract.Http:
         raise contract.NotSupported("this connector has no address to reach out to")
 
 
-def _outgoing(client: httpx.AsyncClient, settings: Settings, context: Context) -> HttpFor:
+def _outgoing(client: httpx.AsyncClient, settings: Settings, context: Context, budgets: Budgets) -> HttpFor:
     """Return what gives a connector its client: the address is ours or the connector's own, never a row's."""
 
     def http_for(source: contract.Source, connector: Connector) -> contract.Http:
@@ -147,7 +174,7 @@ def _outgoing(client: httpx.AsyncClient, settings: Settings, context: Context) -
         address = given.get(connector.name) or connector.address(source.options)
         if not address:
             return _Nowhere()
-        auth = connector.auth
+        auth, app = connector.auth_for(source.options), app_of(settings, connector, source.credentials)
         try:
             return PlatformHttp(
                 client,
@@ -158,6 +185,10 @@ def _outgoing(client: httpx.AsyncClient, settings: Settings, context: Context) -
                 header=auth.header,
                 scheme=auth.scheme,
                 hosts={name: given.get(f"{connector.name}.{name}", url) for name, url in connector.hosts.items()},
+                open_hosts=connector.open_hosts,
+                limits=Limits(attempts=connector.attempts),
+                hears=connector.hears,
+                pace=budgets.of(connector, source, "" if app is None else app.client_id),
             )
         except (ValueError, httpx.InvalidURL):
             raise Misconfigured(f"TALLYBOOK_CONNECTOR_URLS: not the address of {connector.name}") from None
@@ -165,10 +196,34 @@ def _outgoing(client: httpx.AsyncClient, settings: Settings, context: Context) -
     return http_for
 
 
+def _token_endpoints(client: httpx.AsyncClient, settings: Settings, context: Context) -> TokenHttp:
+    """Return what gives the client of a token endpoint: a constant of the connector, or ``<connector>.oauth`` of ours.
+
+    A call is made once: what a second one would do to a code or a refresh token nobody knows.
+    """
+
+    def token_http(connector: Connector, url: str) -> contract.Http:
+        parts = urlsplit(url)
+        address = settings.connector_urls.get(f"{connector.name}.oauth") or f"{parts.scheme}://{parts.netloc}"
+        return PlatformHttp(
+            client, address, now=context.now, uniform=context.uniform, limits=Limits(attempts=1), secret=True
+        )
+
+    return token_http
+
+
 def rounds_of(services: Services) -> Rounds:
     """Return what plans and pulls: for the scheduler and for commands."""
     parts = (services.db, services.context)
-    puller = Puller(*parts, services.settings, services.vault, services.http_for, services.lander.landed)
+    puller = Puller(
+        *parts,
+        services.settings,
+        services.vault,
+        services.http_for,
+        services.lander.landed,
+        services.tokens,
+        Circuits(*parts),
+    )
     return Rounds(*parts, services.connectors, puller)
 
 
@@ -249,10 +304,11 @@ def _loops(services: Services, roles: frozenset[str]) -> dict[str, Loop]:
             services.settings,
             services.connectors,
             wake=services.lander.landed,
+            post=posting_with(services.vault),
         )
     if "scheduler" in roles:
         rounds = rounds_of(services)
-        loops["scheduler"] = Scheduler(services.db, services.context, services.settings, rounds)
+        loops["scheduler"] = Scheduler(services.db, services.context, services.settings, rounds, services.subscriber)
     return loops
 
 

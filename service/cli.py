@@ -43,6 +43,7 @@ COMMANDS = {
     "import": Place("importing", "app", "read a file of numbers into a workspace"),
     "fetch": Place("fetching", "app", "pull one source, or everything that is due"),
     "replay": Place("replaying", "app", "read kept deliveries again"),
+    "retain": Place("retaining", "app", "drop what is older than the settings say"),
     "verify": Place("verifying", "app", "prove the books: balances, tallies, deliveries"),
 }
 HEALTH = Place("health", "app", "ask the service of this machine whether it is alive")

@@ -47,8 +47,10 @@ class CampaignKind(enum.StrEnum):
 class Rule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """One way for a subject to count: every stated condition must hold; a campaign's rules are alternatives.
 
-    ``hashtag`` is without ``#``, compared without case. ``subjects`` lists subject ids. ``creator`` matches the posts
-    of the creator's profiles and the profiles themselves. ``in_flight`` asks for a publication inside the flight.
+    ``hashtag`` is without ``#``, compared without case, as is ``promo_code``; UTM values are compared as written.
+    ``click_id`` names the parameter of a click id (*gclid*) that a visit came with. ``subjects`` lists subject ids.
+    ``creator`` matches the posts of the creator's profiles and the profiles themselves. ``in_flight`` asks for a
+    publication inside the flight.
     """
 
     source: UUID | None = None
@@ -57,6 +59,10 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid
     hashtag: str | None = None
     creator: UUID | None = None
     utm_campaign: str | None = None
+    utm_source: str | None = None
+    utm_medium: str | None = None
+    promo_code: str | None = None
+    click_id: str | None = None
     subjects: tuple[UUID, ...] | None = None
     in_flight: bool = False
 
@@ -69,7 +75,10 @@ class Goal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CampaignVersion(msgspec.Struct, frozen=True, kw_only=True):
-    """What may change of a campaign; every change is a new version, dated by its posting. Dates are inclusive."""
+    """What may change of a campaign; every change is a new version, dated by its posting. Dates are inclusive.
+
+    ``click_days`` and ``view_days`` are how long a click or a view may lead to a conversion; None is the default.
+    """
 
     name: str
     kind: CampaignKind
@@ -77,6 +86,8 @@ class CampaignVersion(msgspec.Struct, frozen=True, kw_only=True):
     ends: date
     budget: int | None = None
     margin: int | None = None
+    click_days: int | None = None
+    view_days: int | None = None
     goals: tuple[Goal, ...] = ()
     tactics: tuple[str, ...] = ()
     rules: tuple[Rule, ...] = ()
@@ -121,6 +132,7 @@ class SourceRow(msgspec.Struct, frozen=True, kw_only=True):
     state_detail: str
     created_at: datetime
     updated_at: datetime
+    address: bytes | None = None
 
     def __repr__(self) -> str:
         """Leave sealed values and options out of every log and traceback."""

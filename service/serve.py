@@ -18,8 +18,10 @@ import uvicorn
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from service.api.direct import Direct
 from service.errors import Misconfigured
-from service.serve_protocol import Limits, protocol_with
+from service.serve_direct import direct_protocol
+from service.serve_protocol import Limits
 
 _log = structlog.get_logger(__name__)
 
@@ -107,9 +109,12 @@ async def listening(app: FastAPI, bound: socket.socket, limits: Limits) -> Async
 
 @asynccontextmanager
 async def answering(app: ASGIApp, bound: socket.socket, limits: Limits) -> AsyncIterator[Listening]:
-    """Serve an application that needs no start until the block ends; then drain."""
+    """Serve an application that needs no start until the block ends; then drain.
+
+    What it answers directly it names by an attribute ``direct``.
+    """
     draining = Draining(app)
-    server = _Server(_config(draining, limits))
+    server = _Server(_config(draining, limits, getattr(app, "direct", None)))
     found = Listening(address_of(bound), asyncio.Event())
     task = asyncio.create_task(server.serve([bound]), name="http")
     up = asyncio.create_task(server.up.wait())
@@ -126,10 +131,10 @@ async def answering(app: ASGIApp, bound: socket.socket, limits: Limits) -> Async
         up.cancel()
 
 
-def _config(app: ASGIApp, limits: Limits) -> uvicorn.Config:
+def _config(app: ASGIApp, limits: Limits, direct: Direct | None) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http=protocol_with(limits),
+        http=direct_protocol(limits, direct),
         ws="none",
         lifespan="off",
         log_config=None,

@@ -46,11 +46,6 @@ class _Phase(enum.Enum):
     BODY = enum.auto()
 
 
-def protocol_with(limits: Limits) -> type[HttpToolsProtocol]:
-    """Return a protocol class for a uvicorn configuration."""
-    return type("BoundedProtocol", (PatientProtocol,), {"limits": limits})
-
-
 class PatientProtocol(HttpToolsProtocol):
     """One connection, with deadlines."""
 

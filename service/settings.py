@@ -8,13 +8,31 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from service.errors import Misconfigured
 
 PREFIX = "TALLYBOOK_"
 _ORIGIN = re.compile(r"https?://(\[[0-9a-f:]+\]|[a-z0-9.-]+)(:[1-9][0-9]{0,4})?")
+_APP = re.compile(PREFIX + r"OAUTH_([A-Z0-9_]{1,60})_CLIENT_(ID|SECRET)(_FILE)?")
+_APP_ROWS = (
+    (
+        PREFIX + "OAUTH_<CONNECTOR>_CLIENT_ID",
+        "",
+        "id of your app at the connector's platform, to connect accounts by login",
+    ),
+    (PREFIX + "OAUTH_<CONNECTOR>_CLIENT_SECRET", "", "its secret; a public client has none"),
+)
+
+
+class OAuthApp(BaseModel):
+    """An app at a platform: people let it read their accounts."""
+
+    model_config = ConfigDict(frozen=True)
+
+    client_id: str = Field(min_length=1)
+    client_secret: SecretStr | None = None
 
 
 class Settings(BaseSettings):
@@ -49,6 +67,12 @@ class Settings(BaseSettings):
     requests_per_minute: int = Field(
         6000, ge=0, description="requests that one key may make in a minute, counted by each process; 0: no limit"
     )
+    public_url: str | None = Field(
+        None,
+        pattern=r"^https?://[A-Za-z0-9.\[\]:_-]+(/[A-Za-z0-9._~/-]*)?$",
+        description="where platforms and browsers reach this service; needed to subscribe and to connect by login",
+    )
+    oauth_apps: Annotated[dict[str, OAuthApp], NoDecode] = Field(default_factory=dict, exclude=True)
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="least severe line that is logged"
     )
@@ -59,6 +83,18 @@ class Settings(BaseSettings):
     lease_seconds: float = Field(60.0, gt=0, description="after this a claim of a dead worker is taken over")
     max_attempts: int = Field(8, ge=1, description="tries before a delivery becomes a dead letter")
     retry_seconds: float = Field(2.0, ge=0, description="first pause before a failed delivery is tried again; doubles")
+    keep_deliveries_days: int = Field(
+        0,
+        ge=0,
+        le=36500,
+        description="days that raw deliveries are kept; 0: for ever; `tallybook retain` drops the rest",
+    )
+    keep_months: int = Field(
+        0,
+        ge=0,
+        le=1200,
+        description="months of numbers kept before the present one; 0: for ever; `tallybook retain` drops the rest",
+    )
     schedule_seconds: float = Field(5.0, gt=0, description="how often the scheduler looks for due fetches")
 
 
@@ -66,22 +102,45 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     """Return the settings of ``environ`` (default: the process's). Raises :class:`Misconfigured` with the name."""
     given = os.environ if environ is None else environ
     values: dict[str, Any] = {}
-    for name in Settings.model_fields:
+    for name in _plain():
         variable = PREFIX + name.upper()
-        text = given.get(variable)
-        file = given.get(variable + "_FILE")
-        if text is not None and file is not None:
-            raise Misconfigured(f"{variable} and {variable}_FILE are both set")
-        if file is not None:
-            text = _read(variable, file)
+        text = _given(given, variable)
         if text is not None:
             values[name] = _READERS[name](variable, text) if name in _READERS else text
+    values["oauth_apps"] = _apps(given)
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         variable = PREFIX + str(first["loc"][0]).upper()
         raise Misconfigured(f"{variable}: {first['msg']}") from None
+
+
+def _plain() -> list[str]:
+    """Return the fields that are one variable each."""
+    return [name for name in Settings.model_fields if name != "oauth_apps"]
+
+
+def _given(given: Mapping[str, str], variable: str) -> str | None:
+    """Return the value of a variable or of the file that it names. Raises :class:`Misconfigured`."""
+    text, file = given.get(variable), given.get(variable + "_FILE")
+    if text is not None and file is not None:
+        raise Misconfigured(f"{variable} and {variable}_FILE are both set")
+    return text if file is None else _read(variable, file)
+
+
+def _apps(given: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """Return the apps by connector. Raises :class:`Misconfigured` for a secret without an id."""
+    found: dict[str, dict[str, str]] = {}
+    for match in filter(None, map(_APP.fullmatch, sorted(given))):
+        name, what = match[1], match[2]
+        text = _given(given, f"{PREFIX}OAUTH_{name}_CLIENT_{what}")
+        if text:
+            found.setdefault(name.lower(), {})[f"client_{what.lower()}"] = text
+    for name, app in found.items():
+        if "client_id" not in app:
+            raise Misconfigured(f"{PREFIX}OAUTH_{name.upper()}_CLIENT_ID is missing beside its secret")
+    return found
 
 
 def _read(variable: str, file: str) -> str:
@@ -111,9 +170,10 @@ _READERS: Mapping[str, Callable[[str, str], Any]] = {"connector_urls": _pairs, "
 def describe() -> list[tuple[str, str, str]]:
     """Return (variable, default, meaning) of every setting, for the configuration table."""
     rows = []
-    for name, field in Settings.model_fields.items():
+    for name in _plain():
+        field = Settings.model_fields[name]
         default = (
             "" if field.default is None or field.is_required() else str(field.get_default(call_default_factory=True))
         )
         rows.append((PREFIX + name.upper(), "" if default in {"{}", "()"} else default, field.description or ""))
-    return rows
+    return [*rows, *_APP_ROWS]

@@ -134,3 +134,36 @@ FETCH_TASKS = Counter(
 FETCH_PAGES = Counter(
     "tallybook_fetch_pages_total", "Pages fetched and kept, by connector", ("connector",), registry=REGISTRY
 )
+TOKEN_RENEWALS = Counter(
+    "tallybook_token_renewals_total",
+    "Renewals of access tokens, by connector and outcome: renewed, refused, app_refused, failed",
+    ("connector", "outcome"),
+    registry=REGISTRY,
+)
+TOKEN_SECONDS = Gauge(
+    "tallybook_token_seconds_left",
+    "Seconds until the first access token of a connector's sources ends, where its end is known",
+    ("connector",),
+    registry=REGISTRY,
+)
+NEEDS_REAUTH = Gauge(
+    "tallybook_sources_need_reauth", "Sources whose account a person must connect again", registry=REGISTRY
+)
+BUDGET_WAITS = Counter(
+    "tallybook_budget_waits_total",
+    "Calls that waited for a rate budget, by connector and outcome: waited here, or put off",
+    ("connector", "outcome"),
+    registry=REGISTRY,
+)
+CIRCUITS = Counter(
+    "tallybook_circuit_changes_total",
+    "Circuits of platform and account that opened, probed or closed, by connector",
+    ("connector", "change"),
+    registry=REGISTRY,
+)
+SUBSCRIPTIONS = Counter(
+    "tallybook_subscriptions_total",
+    "Subscriptions asked for or renewed, by connector and outcome",
+    ("connector", "outcome"),
+    registry=REGISTRY,
+)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -18,6 +19,7 @@ from service.ledger.posting import RetryExclusive, close_posting, open_posting
 from service.ledger.series import Ref
 from service.ledger.write import Said, post
 from service.pipeline.normalise import normalise
+from service.pipeline.run import veiled
 from service.records import CampaignKind, CampaignVersion, Rule, SourceRow, SourceState
 
 START = datetime(2026, 6, 1, tzinfo=UTC)
@@ -38,6 +40,10 @@ def counter(
 ) -> Observation:
     """Return a lifetime (or level) observation."""
     return Observation(subject=SubjectRef(post_id), kind=kind, metrics=metrics, observed_at=when, check=check)
+
+
+def _veil(purpose: str, text: str) -> bytes:
+    return hashlib.sha256(f"{purpose}|{text}".encode()).digest()[:16]
 
 
 class Books:
@@ -87,7 +93,15 @@ class Books:
             await connection.execute(sa.text(f"insert into sources ({names}) values ({places})"), columns)
         return row
 
-    async def campaign(self, rules: Sequence[Rule], zone: str = "UTC", currency: str = "EUR") -> UUID:
+    async def campaign(
+        self,
+        rules: Sequence[Rule],
+        zone: str = "UTC",
+        currency: str = "EUR",
+        *,
+        click_days: int | None = None,
+        view_days: int | None = None,
+    ) -> UUID:
         """Create a campaign over June 2026 with rules."""
         campaign_id = self.context.new_id()
         async with self.database.workspace(self.workspace_id) as connection:
@@ -101,17 +115,21 @@ class Books:
                     "now": self.context.now(),
                 },
             )
-        await self.rules(campaign_id, rules)
+        await self.rules(campaign_id, rules, click_days=click_days, view_days=view_days)
         return campaign_id
 
-    async def rules(self, campaign_id: UUID, rules: Sequence[Rule]) -> None:
-        """Give a campaign new rules."""
+    async def rules(
+        self, campaign_id: UUID, rules: Sequence[Rule], *, click_days: int | None = None, view_days: int | None = None
+    ) -> None:
+        """Give a campaign new rules and windows."""
         version = CampaignVersion(
             name="c",
             kind=CampaignKind.BROAD,
             starts=date(2026, 6, 1),
             ends=date(2026, 6, 30),
             rules=tuple(rules),
+            click_days=click_days,
+            view_days=view_days,
         )
         async with self.database.workspace(self.workspace_id) as connection:
             await record_version(connection, self.workspace_id, campaign_id, version, self.context)
@@ -124,7 +142,8 @@ class Books:
             reference = ref(self.deliveries)
             normal = normalise(items, reference.received_at)
             assert not normal.drops, normal.drops
-            said.append(Said(ref=reference, facts=normal.facts, readings=normal.readings, events=normal.events))
+            events = veiled(normal.events, _veil)
+            said.append(Said(ref=reference, facts=normal.facts, readings=normal.readings, events=events))
         await self._post(source, said)
 
     async def _post(self, source: SourceRow, said: Sequence[Said]) -> None:

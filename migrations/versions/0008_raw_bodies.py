@@ -3,7 +3,7 @@
 The server's own way of packing took a third of the time of keeping a page.
 
 Revision ID: 0008
-Revises: 0002
+Revises: 0007
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0008"
-down_revision = "0002"
+down_revision = "0007"
 branch_labels = None
 depends_on = None
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import hmac
 from collections.abc import Callable
 from uuid import UUID
 
@@ -26,6 +27,7 @@ VERSION = 1
 KEY_BYTES = 32
 _ID_BYTES = 4
 _NONCE_BYTES = 12
+_HASH_BYTES = 16
 _HEAD = 1 + _ID_BYTES + _NONCE_BYTES
 
 
@@ -53,6 +55,8 @@ class _Lock:
         """Keep the cipher and the id of ``key``; ``token`` draws nonces."""
         self._key = key
         self._cipher = AESGCM(key)
+        # A key of its own for hashes: what seals secrets is used for nothing else.
+        self._mac_key = hmac.digest(key, b"tallybook persons", "sha256")
         self._id = _key_id(key)
         self._workspace_id = workspace_id
         self._token = token
@@ -77,6 +81,10 @@ class _Lock:
         except InvalidTag:
             raise SealBroken("a sealed value is damaged or belongs to another row") from None
 
+    def hash(self, purpose: str, text: str) -> bytes:
+        named = f"{purpose}|{text}".encode("utf-8", "replace")
+        return hmac.digest(self._mac_key, named, "sha256")[:_HASH_BYTES]
+
 
 class WorkspaceVault:
     """Seals and opens the secrets of one workspace. Its repr shows no key."""
@@ -96,6 +104,10 @@ class WorkspaceVault:
     def seal(self, table: str, column: str, row_id: UUID, plaintext: bytes) -> bytes:
         """Return the envelope of ``plaintext`` for one column of one row."""
         return self._lock.close(table, column, row_id, plaintext)
+
+    def hash(self, purpose: str, text: str) -> bytes:
+        """Return the keyed hash of a text: the same text has the same one in this workspace, and in no other."""
+        return self._lock.hash(purpose, text)
 
     def unseal(self, table: str, column: str, row_id: UUID, sealed: bytes) -> bytes:
         """Return the plaintext of an envelope. Raises :class:`SealBroken` for any other place, key or byte."""

@@ -17,9 +17,11 @@ from fastapi.responses import StreamingResponse
 from service import ids
 from service.api import caching, exports, unchanged
 from service.api.auth import Caller
+from service.api.kpi_answers import REF, platform_notes
 from service.api.state import Services
 from service.api.unchanged import Kept
-from service.reports.campaign import PlatformNotes, Question, campaign_kpis
+from service.reports.campaign import campaign_kpis
+from service.reports.question import Question
 from service.reports.standing import Standing, standing
 
 
@@ -29,10 +31,10 @@ async def answered(
     parts: Services,
     campaign_id: UUID,
     question: Question,
-    notes: PlatformNotes,
     form: str | None,
 ) -> Response:
     """Answer a question about a campaign, or say that the answer is unchanged. Raises what the report does."""
+    notes = platform_notes(parts.connectors)
     chosen = form or exports.accepted(request.headers.get("accept"))
     home = caller.workspace_id
     async with parts.db.snapshot(home) as connection:
@@ -79,11 +81,11 @@ def _export_headers(request: Request, campaign_id: UUID, form: str, as_of: str) 
     }
 
 
-def declared(schema: str) -> dict[int | str, dict[str, Any]]:
-    """Return the responses of a route whose answers have a JSON schema and leave by :func:`answered`."""
+def declared(answer: type[msgspec.Struct]) -> dict[int | str, dict[str, Any]]:
+    """Return the responses of a route whose answers have a shape and leave by :func:`answered`."""
     header = {"schema": {"type": "string"}}
     told = {"ETag": header | {"description": "names these bytes; send it back as `If-None-Match`"}}
-    content: dict[str, Any] = {"application/json": {"schema": {"$ref": schema}}}
+    content: dict[str, Any] = {"application/json": {"schema": {"$ref": REF.format(name=answer.__name__)}}}
     content |= {media.partition(";")[0]: {"schema": {"type": "string"}} for media in list(exports.FORMS.values())[1:]}
     return {
         200: {"description": "The answer", "headers": told, "content": content},

@@ -13,6 +13,8 @@ from starlette.types import ASGIApp
 from service.api import (
     campaigns,
     capabilities,
+    connect,
+    conversions,
     creators,
     deliveries,
     keys,
@@ -31,6 +33,7 @@ from service.api import (
     workspaces,
 )
 from service.api.cors import Cors
+from service.api.direct import Direct, DirectWebhooks
 from service.api.edge import Edge
 from service.api.idempotency import Idempotency
 from service.api.limits import Budgets, Limits
@@ -46,6 +49,8 @@ PUBLIC: tuple[APIRouter, ...] = (
     tokens.router,
     strategies.router,
     campaigns.router,
+    # Before the sources: its callback stands where an id may.
+    connect.router,
     sources.router,
     uploads.router,
     creators.router,
@@ -54,6 +59,7 @@ PUBLIC: tuple[APIRouter, ...] = (
     kpis.router,
     kpi_trails.router,
     live.router,
+    conversions.router,
     capabilities.router,
 )
 _ALWAYS: tuple[APIRouter, ...] = (operations.router, problems.router)
@@ -66,6 +72,7 @@ class Api(FastAPI):
 
     def __init__(self, context: Context, settings: Settings, lifespan: Lifespan | None = None) -> None:
         """Make an application without routes."""
+        self.direct: Direct | None = None
         self._context = context
         self._settings = settings
         self._max_upload = settings.max_upload
@@ -90,6 +97,10 @@ class Api(FastAPI):
         budgets = Budgets(self._settings.requests_per_minute, self._context)
         return Cors(Limits(Unchanged(Idempotency(app), self._context), budgets), self._settings.cors_origins)
 
+    def take_webhooks_directly(self) -> None:
+        """Offer the direct way of webhooks to the server."""
+        self.direct = DirectWebhooks(self.state)
+
     def openapi(self) -> dict[str, Any]:
         """Return the document, made once."""
         if self.openapi_schema is None:
@@ -101,6 +112,8 @@ def with_routes(app: Api, routers: Iterable[APIRouter]) -> Api:
     """Add routes, and those that every process has; return the application."""
     for router in (*routers, *_ALWAYS):
         app.include_router(router, responses=problems.DECLARED)
+        if router is webhooks.router:
+            app.take_webhooks_directly()
     return app
 
 

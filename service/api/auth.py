@@ -23,6 +23,7 @@ from service.errors import Forbidden, NotFound
 
 OPEN = {
     "/v1/webhooks/{address}": "the address is the secret, the signature the proof",
+    "/v1/sources/callback": "a browser comes from a platform; the state is the secret: random, once, ten minutes",
     "/v1/schemas/{connector}": "a public format, for senders that have no key",
 }
 """Routes below ``/v1`` that ask for no key, and why."""

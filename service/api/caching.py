@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from service.kpi.catalogue import CATALOGUE
-from service.reports.campaign import PlatformNotes, Question
+from service.reports.question import PlatformNotes, Question
 from service.reports.standing import STEP, Standing
 
 FORM = 1

@@ -26,6 +26,10 @@ class RuleInput(Input):
     hashtag: Name | None = Field(None, description="with or without `#`, compared without case")
     creator: CreatorId | None = Field(None, description="made by this creator's profiles, or one of them")
     utm_campaign: Name | None = None
+    utm_source: Name | None = None
+    utm_medium: Name | None = None
+    promo_code: Name | None = Field(None, description="compared without case")
+    click_id: Slug | None = Field(None, description="a visit came with this click id: `gclid`, `fbclid`, `ttclid`")
     subjects: list[SubjectId] | None = Field(None, min_length=1, max_length=1000)
     in_flight: bool = Field(False, description="published inside the flight")  # noqa: FBT003 - pydantic's first place
 
@@ -39,6 +43,10 @@ class RuleOutput(Output):
     hashtag: str | None
     creator: CreatorId | None
     utm_campaign: str | None
+    utm_source: str | None
+    utm_medium: str | None
+    promo_code: str | None
+    click_id: str | None
     subjects: list[SubjectId] | None
     in_flight: bool
 
@@ -83,6 +91,10 @@ def _read(given: RuleInput, number: int) -> Rule:
         hashtag=_hashtag(given.hashtag, f"{at}/hashtag") if given.hashtag is not None else None,
         creator=referred("creator", given.creator, f"{at}/creator") if given.creator is not None else None,
         utm_campaign=given.utm_campaign,
+        utm_source=given.utm_source,
+        utm_medium=given.utm_medium,
+        promo_code=given.promo_code,
+        click_id=given.click_id,
         subjects=tuple(referred("subject", one, f"{at}/subjects") for one in named) if named is not None else None,
         in_flight=given.in_flight,
     )
@@ -105,6 +117,10 @@ def show_rule(rule: Rule) -> RuleOutput:
         hashtag=rule.hashtag,
         creator=ids.show("creator", rule.creator) if rule.creator is not None else None,
         utm_campaign=rule.utm_campaign,
+        utm_source=rule.utm_source,
+        utm_medium=rule.utm_medium,
+        promo_code=rule.promo_code,
+        click_id=rule.click_id,
         subjects=[ids.show("subject", one) for one in named] if named is not None else None,
         in_flight=rule.in_flight,
     )

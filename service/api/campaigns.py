@@ -52,6 +52,7 @@ from service.registry.campaigns import CampaignFilter
 router = APIRouter(prefix="/v1/campaigns", tags=["campaigns"])
 
 Share = Annotated[str, Field(pattern=r"^(0(\.[0-9]{1,6})?|1(\.0{1,6})?)$", examples=["0.35"])]
+WindowDays = Annotated[int, Field(ge=0, le=90)]
 Target = Annotated[str, Field(pattern=r"^-?[0-9]{1,12}(\.[0-9]{1,12})?$", examples=["0.025"])]
 
 
@@ -74,6 +75,8 @@ class CampaignInput(Input):
     currency: Currency | None = None
     budget: Money | None = None
     margin: Share | None = Field(None, description="share of a conversion's value that is left after costs of goods")
+    click_days: WindowDays | None = Field(None, description="days in which a click may lead to a conversion; else 7")
+    view_days: WindowDays | None = Field(None, description="days in which a view may; else 1")
     goals: list[GoalInput] = Field(default_factory=list, max_length=50)
     tactics: list[Name] = Field(default_factory=list, max_length=50)
     rules: list[RuleInput] = Field(default_factory=list, max_length=100)
@@ -88,6 +91,8 @@ class CampaignChange(Input):
     ends: Day = UNSET
     budget: Money | None = None
     margin: Share | None = None
+    click_days: WindowDays | None = None
+    view_days: WindowDays | None = None
     goals: list[GoalInput] = Field(default_factory=list, max_length=50)
     tactics: list[Name] = Field(default_factory=list, max_length=50)
     rules: list[RuleInput] = Field(default_factory=list, max_length=100)
@@ -115,6 +120,8 @@ class CampaignOutput(Output):
     currency: str
     budget: str | None
     margin: str | None
+    click_days: int | None
+    view_days: int | None
     goals: list[GoalOutput]
     tactics: list[str]
     rules: list[RuleOutput]
@@ -227,6 +234,8 @@ async def _version(connection: AsyncConnection, caller: Caller, body: CampaignIn
         ends=body.ends,
         budget=_millionths(body.budget),
         margin=_millionths(body.margin),
+        click_days=body.click_days,
+        view_days=body.view_days,
         goals=_goals(body.goals),
         tactics=tuple(body.tactics),
         rules=await read_rules(connection, caller.workspace_id, body.rules),
@@ -280,6 +289,8 @@ def _output(campaign: Campaign) -> CampaignOutput:
         currency=campaign.currency,
         budget=amount_text(now.budget, campaign.currency) if now.budget is not None else None,
         margin=_share(now.margin) if now.margin is not None else None,
+        click_days=now.click_days,
+        view_days=now.view_days,
         goals=[GoalOutput(metric=goal.metric, target=goal.target) for goal in now.goals],
         tactics=list(now.tactics),
         rules=[show_rule(rule) for rule in now.rules],

@@ -78,6 +78,9 @@ class ReplayInput(Input):
     deliveries: list[DeliveryId] | None = Field(None, min_length=1, max_length=1000)
     source: SourceId | None = None
     fate: Word[State] | None = None
+    connector_version: str | None = Field(
+        None, min_length=1, max_length=100, description="what this version of the connector read last"
+    )
     since: Instant | None = None
     until: Instant | None = None
 
@@ -135,7 +138,11 @@ async def get_delivery_body(delivery: str, caller: ReadsProvenance, parts: Parts
 
 @router.post("/replay", status_code=202)
 async def replay_deliveries(body: ReplayInput, caller: WritesDeliveries, parts: Parts) -> Replayed:
-    """Have many deliveries read again. What the same connector version reads again changes nothing in the books."""
+    """Have many deliveries read again.
+
+    What the same connector version reads again changes nothing in the books. What a newer version reads takes the
+    place of the older reading.
+    """
     if not any(value is not None for value in body.changes().values()):
         raise Invalid("name at least one condition", code="missing", allowed=tuple(ReplayInput.model_fields))
     given = body.deliveries
@@ -143,6 +150,7 @@ async def replay_deliveries(body: ReplayInput, caller: WritesDeliveries, parts: 
         delivery_ids=tuple(referred("delivery", one, "/deliveries") for one in given) if given is not None else None,
         source_id=referred("source", body.source, "/source") if body.source is not None else None,
         state=body.fate,
+        connector_version=body.connector_version,
         since=body.since,
         until=body.until,
     )

@@ -6,13 +6,16 @@ The log line holds the template of the route, never the path: a webhook address 
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
+from collections.abc import Iterable
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
 
 import msgspec
 import structlog
-from starlette.datastructures import MutableHeaders
+from prometheus_client import Counter, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service import telemetry
@@ -26,12 +29,14 @@ _UPLOAD = re.compile(r"/v1/sources/[^/]+/uploads")
 _OWN_LIMITS = "/v1/webhooks/"
 """Routes below it bound their bodies themselves, by connector."""
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-_HEADERS = {
-    "x-content-type-options": "nosniff",
-    "cache-control": "no-store",
-    "referrer-policy": "no-referrer",
-    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
-}
+_ID_HEADER = b"x-request-id"
+_HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"cache-control", b"no-store"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+)
+"""Of every answer that does not say otherwise."""
 _QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
 """Asked every few seconds by machines: logged only when they fail."""
 
@@ -58,13 +63,16 @@ class Edge:
             await self._app(scope, receive, send)
             return
         scope[REQUEST_ID] = str(self._context.new_id())
-        exchange = _Exchange(scope, receive, send, self._limit(scope["path"]))
         began = self._context.monotonic()
+        limit = self._limit(scope["path"])
+        exchange = _Exchange(scope, receive, send, limit)
         try:
-            if not await exchange.refused_at_once():
+            if limit is None:
+                await self._app(scope, receive, exchange.send)
+            elif not await exchange.refused_at_once(limit):
                 await self._app(scope, exchange.receive, exchange.send)
         finally:
-            _record(scope, exchange.status, self._context.monotonic() - began)
+            record(scope, exchange.status, self._context.monotonic() - began)
 
     def _limit(self, path: str) -> Limit | None:
         if path.startswith(_OWN_LIMITS):
@@ -81,20 +89,18 @@ class _Exchange:
         self._receive = receive
         self._send = send
         self._limit = limit
-        self._deadline = asyncio.get_running_loop().time() + (limit.seconds if limit is not None else 0)
+        self._deadline = 0.0 if limit is None else asyncio.get_running_loop().time() + limit.seconds
         self._size = 0
         self._is_complete = False
         self._refusal: tuple[str, str] | None = None
         self._is_replaced = False
 
-    async def refused_at_once(self) -> bool:
+    async def refused_at_once(self, limit: Limit) -> bool:
         """Answer a request that announces more than it may send; tell whether it did."""
-        if self._limit is None:
-            return False
         announced = dict(self._scope["headers"]).get(b"content-length", b"")
-        if not announced.isdigit() or int(announced[:20]) <= self._limit.size:
+        if not announced.isdigit() or int(announced[:20]) <= limit.size:
             return False
-        self._refuse_size(self._limit)
+        self._refuse_size(limit)
         await self._answer_refusal()
         return True
 
@@ -131,10 +137,7 @@ class _Exchange:
 
     def _start(self, message: Message) -> None:
         self.status = message["status"]
-        headers = MutableHeaders(scope=message)
-        headers["x-request-id"] = self._scope[REQUEST_ID]
-        for name, value in _HEADERS.items():
-            headers.setdefault(name, value)
+        message["headers"] = dressed(self._scope, message.get("headers", ()))
 
     async def _answer_refusal(self) -> None:
         code, detail = self._refusal or ("internal", "")
@@ -149,12 +152,21 @@ class _Exchange:
         self._is_replaced = True
 
 
-def _record(scope: Scope, status: int, seconds: float) -> None:
+def dressed(scope: Scope, headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Return the headers of an answer with those that every answer has; names are in lower case."""
+    own = [pair for pair in headers if pair[0] != _ID_HEADER]
+    chosen = {name for name, _ in own}
+    own.append((_ID_HEADER, scope[REQUEST_ID].encode("ascii")))
+    return own + [pair for pair in _HEADERS if pair[0] not in chosen]
+
+
+def record(scope: Scope, status: int, seconds: float) -> None:
+    """Count and log a request that was answered."""
     route = template(scope)
     method = scope["method"] if scope["method"] in _METHODS else "other"
-    telemetry.HTTP_REQUESTS.labels(method, route, str(status)).inc()
-    telemetry.HTTP_SECONDS.labels(route).observe(seconds)
-    if route in _QUIET and status < HTTPStatus.BAD_REQUEST:
+    _requests(method, route, status).inc()
+    _seconds(route).observe(seconds)
+    if (route in _QUIET and status < HTTPStatus.BAD_REQUEST) or not _log.is_enabled_for(logging.INFO):
         return
     _log.info(
         "request",
@@ -164,6 +176,16 @@ def _record(scope: Scope, status: int, seconds: float) -> None:
         milliseconds=round(seconds * 1000, 1),
         request_id=scope[REQUEST_ID],
     )
+
+
+@lru_cache(maxsize=1024)
+def _requests(method: str, route: str, status: int) -> Counter:
+    return telemetry.HTTP_REQUESTS.labels(method, route, str(status))
+
+
+@lru_cache(maxsize=256)
+def _seconds(route: str) -> Histogram:
+    return telemetry.HTTP_SECONDS.labels(route)
 
 
 def template(scope: Any) -> str:

@@ -1,7 +1,6 @@
 """The trails of a number: its restatements, its evidence, and what it means in words.
 
-All three ask over a range as the KPI endpoint does, and about one KPI. Their shapes are the structs of the reports;
-the OpenAPI document is made of them.
+All three ask over a range as the KPI endpoint does, and about one KPI.
 """
 
 from __future__ import annotations
@@ -13,23 +12,23 @@ from fastapi import APIRouter, Path, Response
 from fastapi import Query as RequestQuery
 from pydantic import Field
 
-from service import ids
 from service.access.keys import Scope
+from service.api import kpi_answers
 from service.api.auth import Caller, ReadsKpis, ReadsProvenance
-from service.api.kpis import RangeQuery, over_range, platform_notes
+from service.api.kpi_answers import answered, declared
+from service.api.kpi_ranges import RangeQuery, over_range
 from service.api.models import MOST, CampaignId
 from service.api.state import Parts
 from service.errors import Invalid
 from service.kpi.catalogue import resolve
-from service.reports.campaign import Question
 from service.reports.explain import ExplanationOut, campaign_explanation
 from service.reports.history import HistoryOut, campaign_history
-from service.reports.provenance import ProvenanceOut, campaign_provenance
+from service.reports.provenance import campaign_provenance
+from service.reports.provenance_answer import ProvenanceOut
+from service.reports.question import Question
 
 router = APIRouter(prefix="/v1/campaigns/{campaign}/kpis/{metric}", tags=["kpis"])
 
-_encode = msgspec.json.Encoder().encode
-_REF = "#/components/schemas/{name}"
 _MOST_POSTINGS = 2**62
 
 MetricName = Annotated[str, Path(max_length=100, description="a KPI by slug or alias", examples=["ctr"])]
@@ -37,13 +36,7 @@ MetricName = Annotated[str, Path(max_length=100, description="a KPI by slug or a
 
 def components() -> dict[str, Any]:
     """Return the JSON Schemas of the answers, by name, for the OpenAPI document."""
-    _, found = msgspec.json.schema_components([HistoryOut, ProvenanceOut, ExplanationOut], ref_template=_REF)
-    return found
-
-
-def _answers(name: str, description: str) -> dict[int | str, dict[str, Any]]:
-    content = {"application/json": {"schema": {"$ref": _REF.format(name=name)}}}
-    return {200: {"description": description, "content": content}}
+    return kpi_answers.schemas(HistoryOut, ProvenanceOut, ExplanationOut)
 
 
 class HistoryQuery(RangeQuery):
@@ -66,7 +59,7 @@ class ExplainQuery(RangeQuery):
     level: float = Field(0.95, ge=0.5, le=0.999, description="confidence level of the interval")
 
 
-@router.get("/history", response_class=Response, responses=_answers("HistoryOut", "The changes, newest last"))
+@router.get("/history", response_class=Response, responses=declared(HistoryOut, "The changes, newest last"))
 async def get_kpi_history(
     campaign: CampaignId,
     metric: MetricName,
@@ -75,23 +68,11 @@ async def get_kpi_history(
     parts: Parts,
 ) -> Response:
     """List every posting that changed a KPI over a range: the value before and after, the causes, the deliveries."""
-    campaign_id = ids.read("campaign", campaign)
     question = _question(asked, metric, caller)
-    async with parts.db.snapshot(caller.workspace_id) as connection:
-        answer = await campaign_history(
-            connection,
-            caller.workspace_id,
-            campaign_id,
-            question,
-            platform_notes(parts.connectors),
-            parts.context.now(),
-            after=asked.after,
-            limit=asked.limit,
-        )
-    return Response(_encode(answer), media_type="application/json")
+    return await answered(campaign_history, campaign, question, caller, parts, after=asked.after, limit=asked.limit)
 
 
-@router.get("/provenance", response_class=Response, responses=_answers("ProvenanceOut", "The evidence"))
+@router.get("/provenance", response_class=Response, responses=declared(ProvenanceOut, "The evidence"))
 async def get_kpi_provenance(
     campaign: CampaignId,
     metric: MetricName,
@@ -100,23 +81,11 @@ async def get_kpi_provenance(
     parts: Parts,
 ) -> Response:
     """Prove a KPI: what each subject brings in, by which entries, from which deliveries, under which mapping rule."""
-    campaign_id = ids.read("campaign", campaign)
     question = _question(asked, metric, caller)
-    async with parts.db.snapshot(caller.workspace_id) as connection:
-        answer = await campaign_provenance(
-            connection,
-            caller.workspace_id,
-            campaign_id,
-            question,
-            platform_notes(parts.connectors),
-            parts.context.now(),
-            after=asked.after,
-            limit=asked.limit,
-        )
-    return Response(_encode(answer), media_type="application/json")
+    return await answered(campaign_provenance, campaign, question, caller, parts, after=asked.after, limit=asked.limit)
 
 
-@router.get("/explain", response_class=Response, responses=_answers("ExplanationOut", "The KPI in words"))
+@router.get("/explain", response_class=Response, responses=declared(ExplanationOut, "The KPI in words"))
 async def get_kpi_explanation(
     campaign: CampaignId,
     metric: MetricName,
@@ -125,18 +94,8 @@ async def get_kpi_explanation(
     parts: Parts,
 ) -> Response:
     """Explain a KPI: the formula with its numbers, how the interval came about, and what was left out and why."""
-    campaign_id = ids.read("campaign", campaign)
     question = msgspec.structs.replace(_question(asked, metric, caller), level=asked.level)
-    async with parts.db.snapshot(caller.workspace_id) as connection:
-        answer = await campaign_explanation(
-            connection,
-            caller.workspace_id,
-            campaign_id,
-            question,
-            platform_notes(parts.connectors),
-            parts.context.now(),
-        )
-    return Response(_encode(answer), media_type="application/json")
+    return await answered(campaign_explanation, campaign, question, caller, parts)
 
 
 def _question(asked: RangeQuery, metric: str, caller: Caller) -> Question:

@@ -1,12 +1,7 @@
-"""The KPI endpoint: a question in a query string, the answer as the report gives it, to the byte.
-
-The answer's shape is declared once, by the structs of ``service.reports.answer``; the OpenAPI document is made of them.
-"""
+"""The KPI endpoint: a question in a query string, the answer as the report gives it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import date, datetime
 from typing import Annotated, Any
 
 import msgspec
@@ -14,56 +9,25 @@ from fastapi import APIRouter, Request, Response
 from fastapi import Query as RequestQuery
 from pydantic import Field
 
-from connectors.contract import Connector
 from service import ids
 from service.access.keys import Scope
-from service.api import answers, exports
+from service.api import answers, exports, kpi_answers
 from service.api.auth import ReadsKpis
-from service.api.models import CampaignId, Instant, Query, Zone
+from service.api.kpi_ranges import RangeQuery, over_range
+from service.api.models import CampaignId
 from service.api.state import Parts
 from service.errors import Invalid
 from service.kpi.buckets import Grain
-from service.kpi.catalogue import ALIASES, CATALOGUE
-from service.registry import checks
 from service.registry.checks import nearest
 from service.reports.answer import AnswerOut
-from service.reports.campaign import COMPARISONS, DIMENSIONS, PlatformNotes, Question
+from service.reports.question import COMPARISONS, DIMENSIONS, Question
 
 router = APIRouter(prefix="/v1/campaigns", tags=["kpis"])
-
-_REF = "#/components/schemas/{name}"
 
 
 def components() -> dict[str, Any]:
     """Return the JSON Schemas of the answer, by name, for the OpenAPI document."""
-    _, found = msgspec.json.schema_components([AnswerOut], ref_template=_REF)
-    return found
-
-
-class RangeQuery(Query):
-    """The range of a question, its zone and its knowledge."""
-
-    range: str | None = Field(
-        None,
-        max_length=40,
-        description="a preset: `today`, `last_7d`, `last_7d_complete`, `flight`, `lifetime`; default `flight_to_date`",
-        examples=["last_7d_complete"],
-    )
-    from_: str | None = Field(
-        None,
-        alias="from",
-        max_length=40,
-        description="first local day (inclusive), or an instant",
-        examples=["2026-03-01"],
-    )
-    to: str | None = Field(
-        None,
-        max_length=40,
-        description="last local day (inclusive), or an instant (exclusive)",
-        examples=["2026-03-31"],
-    )
-    timezone: Zone | None = Field(None, description="IANA name; default: the campaign's")
-    as_of: Instant | None = Field(None, description="answer with what was known then; `meta.as_of` pins an answer")
+    return kpi_answers.schemas(AnswerOut)
 
 
 class KpiQuery(RangeQuery):
@@ -84,12 +48,7 @@ class KpiQuery(RangeQuery):
     )
 
 
-@router.get(
-    "/{campaign}/kpis",
-    operation_id="getCampaignKpis",
-    response_class=Response,
-    responses=answers.declared(_REF.format(name="AnswerOut")),
-)
+@router.get("/{campaign}/kpis", response_class=Response, responses=answers.declared(AnswerOut))
 async def get_campaign_kpis(
     request: Request,
     campaign: CampaignId,
@@ -106,31 +65,7 @@ async def get_campaign_kpis(
         evidence=address if caller.principal.may(Scope.PROVENANCE_READ) else None,
     )
     form = _one_of(asked.form, tuple(exports.FORMS), "?format") if asked.form else None
-    return await answers.answered(request, caller, parts, campaign_id, question, platform_notes(parts.connectors), form)
-
-
-def platform_notes(connectors: Any) -> PlatformNotes:
-    """Return what the connectors declare of mapping rules and simulated platforms."""
-    named: list[Connector] = [connector for connector in connectors.values() if connector.platform]
-    return PlatformNotes(
-        mappings={
-            (connector.platform or "", line.metric): line.mapping
-            for connector in named
-            for line in connector.metrics
-            if line.mapping and line.metric
-        },
-        simulated=frozenset(connector.platform or "" for connector in named if connector.capabilities.simulated),
-    )
-
-
-def over_range(asked: RangeQuery) -> Question:
-    """Return a question that asks nothing yet, over a range. Raises :class:`Invalid`."""
-    if asked.timezone is not None:
-        checks.zone(asked.timezone, "?timezone")
-    if asked.range is not None and (asked.from_ is not None or asked.to is not None):
-        raise Invalid("give a preset or from and to, not both", pointer="?range", code="conflicting_ranges")
-    first, last = _edges(asked)
-    return Question(preset=asked.range, range_from=first, range_to=last, timezone=asked.timezone, as_of=asked.as_of)
+    return await answers.answered(request, caller, parts, campaign_id, question, form)
 
 
 def _question(asked: KpiQuery) -> Question:
@@ -159,30 +94,3 @@ def _one_of(word: str, allowed: tuple[str, ...], pointer: str) -> str:
         allowed=allowed,
         nearest=nearest(word, allowed),
     )
-
-
-def _edges(asked: RangeQuery) -> tuple[date | datetime | None, date | datetime | None]:
-    if asked.from_ is None and asked.to is None:
-        return None, None
-    if asked.from_ is None or asked.to is None:
-        raise Invalid("a range has both ends", pointer="?to" if asked.to is None else "?from", code="open_range")
-    first, last = _edge(asked.from_, "?from"), _edge(asked.to, "?to")
-    if isinstance(first, datetime) is not isinstance(last, datetime):
-        raise Invalid("both ends are days, or both are instants", pointer="?to", code="mixed_range")
-    return first, last
-
-
-def _edge(text: str, pointer: str) -> date | datetime:
-    read: Callable[[str], date | datetime] = datetime.fromisoformat if "T" in text.upper() else date.fromisoformat
-    try:
-        found = read(text.replace(" ", "+") if "T" in text.upper() else text)
-    except ValueError:
-        raise Invalid("no day or instant of the calendar", pointer=pointer, code="bad_date") from None
-    if isinstance(found, datetime) and found.tzinfo is None:
-        raise Invalid("an instant carries its offset", pointer=pointer, code="naive_instant")
-    if not 1990 <= found.year <= 2100:  # noqa: PLR2004 - the years that books can hold
-        raise Invalid("the year is outside 1990 to 2100", pointer=pointer, code="bad_date")
-    return found
-
-
-__all__ = ["ALIASES", "CATALOGUE", "RangeQuery", "components", "over_range", "platform_notes", "router", "words"]

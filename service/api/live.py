@@ -24,15 +24,18 @@ from pydantic import Field
 from service import ids
 from service.access.keys import Scope
 from service.api.auth import Caller, ReadsKpis
-from service.api.kpis import RangeQuery, over_range, platform_notes, words
+from service.api.kpi_answers import platform_notes
+from service.api.kpi_ranges import RangeQuery, over_range
+from service.api.kpis import words
 from service.api.models import CampaignId
 from service.api.state import Parts, Services
 from service.api.unchanged import LOOKS, Looks, Seen
 from service.db.faults import DATABASE_ERRORS
 from service.errors import Busy, Invalid, NotFound, TooMany
 from service.reports.answer import AnswerOut
-from service.reports.campaign import PlatformNotes, Question, campaign_kpis
+from service.reports.campaign import campaign_kpis
 from service.reports.changes import alerts, changed, restatements
+from service.reports.question import PlatformNotes, Question
 from service.reports.standing import QUARTER, after, standing
 
 router = APIRouter(prefix="/v1/campaigns", tags=["kpis"])

@@ -190,13 +190,18 @@ def install(app: FastAPI) -> None:
 
 
 async def _on_own(request: Request, error: Exception) -> Response:
+    return own(request.scope, error)
+
+
+def own(scope: Mapping[str, Any], error: Exception) -> Response:
+    """Return the answer to an error of our own."""
     code = next((_BY_ERROR[kind] for kind in type(error).__mro__ if kind in _BY_ERROR), "internal")
     if code == "internal":
         # What is wrong with the set-up is for the log, not for a caller.
-        _log.error("request.misconfigured", request_id=request.scope.get(REQUEST_ID), detail=str(error))
-        return problem(request.scope, code, "the service is not set up right")
+        _log.error("request.misconfigured", request_id=scope.get(REQUEST_ID), detail=str(error))
+        return problem(scope, code, "the service is not set up right")
     mistakes = [_mistake(error)] if isinstance(error, errors.Invalid) else None
-    return problem(request.scope, code, str(error), mistakes=mistakes, headers=_headers(error))
+    return problem(scope, code, str(error), mistakes=mistakes, headers=_headers(error))
 
 
 def _mistake(error: errors.Invalid) -> Mistake:
@@ -265,13 +270,16 @@ async def _on_disconnect(request: Request, _error: Exception) -> Response:
 
 
 async def _on_unexpected(request: Request, error: Exception) -> Response:
+    return unexpected(request.scope, error)
+
+
+def unexpected(scope: Mapping[str, Any], error: BaseException) -> Response:
+    """Return the answer to an error that nobody reckoned with, and log where it happened."""
     places = [
         f"{frame.filename.rpartition('/')[2]}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)
     ]
-    _log.error(
-        "request.failed", request_id=request.scope.get(REQUEST_ID), error=type(error).__name__, places=places[-8:]
-    )
-    return problem(request.scope, "internal", "something went wrong; the log has a line with this request id")
+    _log.error("request.failed", request_id=scope.get(REQUEST_ID), error=type(error).__name__, places=places[-8:])
+    return problem(scope, "internal", "something went wrong; the log has a line with this request id")
 
 
 # ------------------------------------------------------------------------------------------------ explained

@@ -5,7 +5,7 @@ Credentials, signing keys and addresses go in or are made; what is shown of them
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Annotated, Any
 
@@ -30,8 +30,9 @@ from service.api.models import (
     page_of,
 )
 from service.api.state import Parts, Services
+from service.fetch.standing import findings
 from service.records import SourceRow, SourceState
-from service.registry import options, rings, sources, workspaces
+from service.registry import options, rings, sources, subscriptions, terms, workspaces
 from service.registry.sources import Freshness, NewSource
 
 router = APIRouter(prefix="/v1/sources", tags=["sources"])
@@ -89,6 +90,39 @@ class SourceOutput(Output):
     freshness: FreshnessOutput
     created_at: Instant
     updated_at: Instant
+
+
+class BudgetOutput(Output):
+    """A rate limit of the platform and the part of it that is used, from 0 to 1; null where nobody knows."""
+
+    bucket: str
+    used: float | None
+
+
+class StandingOutput(Output):
+    """How a source stands towards its platform, as far as it is known without asking.
+
+    An end is null where there is none or none is known. `retry_at` is until when the platform is left alone because it
+    did not answer. `says` is all of it in plain words.
+    """
+
+    token_expires_at: Instant | None
+    token_estimated: bool = Field(description="nobody said when it ends: reckoned from the platform's usual lifetime")
+    refresh_expires_at: Instant | None
+    renews: bool = Field(description="the token is renewed without a person")
+    scopes: list[str] = Field(description="permissions that the connector asks for")
+    missing_credentials: list[str]
+    subscribed_at: Instant | None
+    subscription_ends_at: Instant | None
+    budgets: list[BudgetOutput]
+    retry_at: Instant | None
+    says: list[str]
+
+
+class SourceDetail(SourceOutput):
+    """A connected account with how it stands."""
+
+    standing: StandingOutput
 
 
 class SourceCreated(SourceOutput):
@@ -159,11 +193,36 @@ async def list_sources(caller: ReadsRegistry, parts: Parts, paging: Paged) -> So
 
 
 @router.get("/{source}")
-async def get_source(source: str, caller: ReadsRegistry, parts: Parts) -> SourceOutput:
-    """Return a source: its state and how far it is, never its secrets."""
+async def get_source(source: str, caller: ReadsRegistry, parts: Parts) -> SourceDetail:
+    """Return a source: its state, how far it is and how it stands towards its platform, never its secrets."""
     async with parts.db.workspace(caller.workspace_id) as connection:
         row = await sources.load(connection, caller.workspace_id, ids.read("source", source))
-        return await _output(parts, connection, row)
+        far = await sources.freshness(connection, row.workspace_id, [row.source_id], parts.context.now())
+    return SourceDetail(**_fields(row, far[row.source_id]), standing=await _standing(parts, row))
+
+
+@router.post("/{source}/subscribe")
+async def subscribe_source(source: str, caller: WritesRegistry, parts: Parts) -> SourceDetail:
+    """Ask the platform of a source to push to its webhook address; a lease is renewed from then on."""
+    await parts.subscriber.subscribe(caller.workspace_id, ids.read("source", source))
+    return await get_source(source, caller, parts)
+
+
+async def _standing(parts: Services, row: SourceRow) -> StandingOutput:
+    found = await parts.standings.of(row)
+    return StandingOutput(
+        token_expires_at=found.token_expires_at,
+        token_estimated=found.token_estimated,
+        refresh_expires_at=found.refresh_expires_at,
+        renews=found.renews,
+        scopes=list(found.scopes),
+        missing_credentials=list(found.missing_credentials),
+        subscribed_at=found.subscribed_at,
+        subscription_ends_at=found.subscription_ends_at,
+        budgets=[BudgetOutput(bucket=one.bucket, used=one.used) for one in found.budgets],
+        retry_at=found.retry_at,
+        says=[finding.text for finding in findings(found, parts.context.now())],
+    )
 
 
 @router.patch("/{source}")
@@ -179,6 +238,7 @@ async def update_source(source: str, body: SourceChange, caller: WritesRegistry,
         if "credentials" in changes:
             changes["credentials"] = await _sealed(parts, connection, row, body.credentials)
         changed = await sources.update(connection, row, parts.context, **changes)
+        await _begin_terms(parts, connection, changed, body.credentials)
         if body.credentials and row.state is SourceState.NEEDS_REAUTH:
             changed = await sources.resume(connection, caller.workspace_id, row.source_id, parts.context)
         return await _output(parts, connection, changed)
@@ -201,7 +261,9 @@ async def rotate_source_address(source: str, caller: WritesRegistry, parts: Part
     """Give a source a new webhook address; the old one ends at once."""
     async with parts.db.workspace(caller.workspace_id) as connection:
         row = await sources.load(connection, caller.workspace_id, ids.read("source", source), lock=True)
-        address = await sources.rotate_address(connection, caller.workspace_id, row.source_id, parts.context)
+        vault = await workspaces.open_vault(connection, caller.workspace_id, parts.vault)
+        address = await sources.rotate_address(connection, caller.workspace_id, row.source_id, parts.context, vault)
+        await subscriptions.moved(connection, caller.workspace_id, row.source_id, parts.context.now())
     return AddressRotated(webhook_path=_path(address))
 
 
@@ -232,6 +294,17 @@ async def _sealed(
     merged: dict[str, str | None] = {**rings.unseal_credentials(vault, row.source_id, row.credentials), **given}
     kept = {name: value for name, value in merged.items() if value is not None}
     return rings.seal_credentials(vault, row.source_id, kept)
+
+
+async def _begin_terms(parts: Services, connection: AsyncConnection, row: SourceRow, given: Iterable[str]) -> None:
+    """Forget when the tokens of a source end where a person brought others."""
+    names = frozenset(given)
+    if not names:
+        return
+    connector = options.connector_named(parts.connectors, row.connector)
+    auth = connector.auth_for(options.restored(connector, row.options))
+    if auth.oauth2 is not None and names & {auth.token, *options.LOGIN}:
+        await terms.forget(connection, row, auth.oauth2, parts.context.now())
 
 
 async def _output(parts: Services, connection: AsyncConnection, row: SourceRow) -> SourceOutput:

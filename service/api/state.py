@@ -15,6 +15,10 @@ from connectors.contract import Connector
 from service.access.secrets import Vault
 from service.context import Context
 from service.db.engine import Database
+from service.fetch.logins import Logins
+from service.fetch.standing import Standings
+from service.fetch.subscribing import Subscriber
+from service.fetch.tokens import Tokens
 from service.inbox.land import Lander
 from service.records import CampaignVersion
 from service.settings import Settings
@@ -28,8 +32,9 @@ Reassign = Callable[[AsyncConnection, UUID, Iterable[UUID], Context], Awaitable[
 class Services(msgspec.Struct, frozen=True, kw_only=True):
     """The parts of a running process. ``revision`` is the newest migration that the code knows.
 
-    ``http_for`` gives a connector its client towards its platform. ``record_version`` and ``reassign`` are the
-    ledger's: HTTP reaches it through what it is handed.
+    ``http_for`` gives a connector its client towards its platform, ``tokens`` keeps its tokens alive,
+    ``logins`` connects accounts, ``subscriber`` asks platforms to push, ``standings`` says how a source stands.
+    ``record_version`` and ``reassign`` are the ledger's: HTTP reaches it through what it is handed.
     """
 
     settings: Settings
@@ -39,13 +44,17 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     connectors: Mapping[str, Connector]
     lander: Lander
     http_for: Callable[[contract.Source, Connector], contract.Http]
+    tokens: Tokens
+    logins: Logins
+    subscriber: Subscriber
+    standings: Standings
     revision: str
     record_version: RecordVersion
     reassign: Reassign
 
 
-def services_of(request: Request) -> Services:
-    """Return the parts that the composition root made."""
+async def services_of(request: Request) -> Services:
+    """Return the parts that the composition root made. A coroutine: plain functions are sent to a thread."""
     made: Services = request.app.state.services
     return made
 

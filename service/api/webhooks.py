@@ -2,6 +2,9 @@
 
 The answer is the connector's, and it is given after the commit. Nothing is parsed here; what is not authentic is not
 kept. A source that is paused still listens: what a platform pushes it seldom sends again.
+
+The routes wait for what has to be waited for: an address to be looked up, a body, the commit. A push for which nothing
+else is missing goes the direct way (:mod:`service.api.direct`), through the same functions.
 """
 
 from __future__ import annotations
@@ -9,18 +12,24 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import OrderedDict
+from collections.abc import Mapping
 from http import HTTPStatus
+from typing import NamedTuple
+from urllib.parse import parse_qsl
 
 import msgspec
 from fastapi import APIRouter, FastAPI, Request, Response
+from starlette.datastructures import State
+from starlette.types import Scope
 
 from connectors import contract
-from connectors.contract import Connector, Outcome, Reply, SignatureInvalid, WebhookRequest
+from connectors.contract import Connector, Delivery, Outcome, Reply, SignatureInvalid, WebhookRequest
 from service import telemetry
 from service.api.problems import problem
 from service.api.state import Parts, Services
 from service.errors import Busy, NotFound
-from service.inbox.store import Kept
+from service.inbox.land import origin_of
+from service.inbox.store import Kept, Landed, Origin
 from service.records import SourceRow
 from service.registry import rings, sources, workspaces
 
@@ -33,6 +42,9 @@ MOST_ADDRESSES = 10_000
 _ADDRESS = re.compile(r"[A-Za-z0-9_-]{16,128}")
 _LONGEST_NUMBER = 19
 _CLOSE = {"Connection": "close"}
+BARE = frozenset({HTTPStatus.NO_CONTENT.value, HTTPStatus.NOT_MODIFIED.value})
+"""Statuses of answers without a body, and without its length."""
+PREFIX = "/v1/webhooks/"
 
 router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"])
 
@@ -41,6 +53,7 @@ class Addressed(msgspec.Struct, frozen=True, kw_only=True):
     """A source as a request meets it: its row, its secrets opened, its connector. Its repr shows no secret."""
 
     row: SourceRow
+    origin: Origin
     source: contract.Source
     connector: Connector
 
@@ -59,10 +72,11 @@ class Addresses:
         """Return the source behind an address. Raises :class:`NotFound`, or :class:`Busy` while it cannot be known."""
         if not _ADDRESS.fullmatch(address):
             raise NotFound("no such webhook address")
-        hashed, now = rings.address_hash(address), services.context.monotonic()
-        until, found = self._known.get(hashed, (now, None))
-        if found is not None and until > now:
+        now = services.context.monotonic()
+        found = self.remembered(address, now)
+        if found is not None:
             return found
+        hashed = rings.address_hash(address)
         try:
             async with asyncio.timeout(LOOK_UP_SECONDS):
                 found = await asyncio.shield(self._flight(hashed, services, address))
@@ -73,6 +87,11 @@ class Addresses:
         if len(self._known) > MOST_ADDRESSES:
             self._known.popitem(last=False)
         return found
+
+    def remembered(self, address: str, now: float) -> Addressed | None:
+        """Return the source behind an address, or None where it has to be looked up."""
+        until, found = self._known.get(rings.address_hash(address), (now, None))
+        return found if until > now else None
 
     def _flight(self, hashed: bytes, services: Services, address: str) -> asyncio.Task[Addressed]:
         """Return the look-up of an address that is under way, or a new one; it outlives whoever began it."""
@@ -98,16 +117,83 @@ async def _look_up(services: Services, address: str) -> Addressed:
         raise Busy("the connector of this source is not installed at the moment", seconds=60)
     async with services.db.workspace(row.workspace_id) as connection:
         vault = await workspaces.open_vault(connection, row.workspace_id, services.vault)
-    return Addressed(row=row, source=sources.contract_source(row, vault, connector), connector=connector)
+    source = sources.contract_source(row, vault, connector)
+    return Addressed(
+        row=row,
+        origin=origin_of(row, signatures=connector.capabilities.signature_headers),
+        source=source,
+        connector=connector,
+    )
+
+
+def addresses_of(state: State) -> Addresses:
+    """Return what an application with this state remembers."""
+    known: Addresses | None = getattr(state, "addresses", None)
+    if known is None:
+        known = state.addresses = Addresses()
+    return known
+
+
+# ------------------------------------------------------------------------------------------------ a request
+
+
+class _Route(NamedTuple):
+    """What the edge asks a route for."""
+
+    path: str
+
+
+ROUTE = _Route(PREFIX + "{address}")
+
+
+def headers_of(scope: Scope) -> dict[str, str]:
+    """Return the headers of a request by their names in lower case; the values of one name are joined."""
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in scope["headers"]:
+        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return headers
+
+
+def request_of(scope: Scope, headers: Mapping[str, str], body: bytes) -> WebhookRequest:
+    """Return a request as connectors see it."""
+    asked: bytes = scope["query_string"]
+    query = dict(parse_qsl(asked.decode("latin-1"), keep_blank_values=True)) if asked else {}
+    return WebhookRequest(method=scope["method"], headers=headers, query=query, body=body)
+
+
+def take_in(services: Services, addressed: Addressed, received: WebhookRequest) -> asyncio.Future[Landed]:
+    """Keep a request that is authentic; return what tells when it is committed.
+
+    Raises :class:`SignatureInvalid`, :class:`Busy`; the result may be a :class:`Busy` too, or an Invalid.
+    """
+    now = services.context.now()
+    verified = addressed.connector.verify(received, addressed.source, now)
+    delivery = Delivery(channel="webhook", body=received.body, received_at=now, headers=received.headers)
+    return services.lander.submit(addressed.origin, delivery, verified.key)
+
+
+def kept(connector: Connector, landed: Landed) -> Reply:
+    """Return what a platform hears of a request that was kept, now or before."""
+    return connector.reply(Outcome.STORED if landed.outcome is Kept.STORED else Outcome.DUPLICATE)
+
+
+def not_authentic(connector: Connector) -> Reply:
+    """Return what a platform hears of a request that is not authentic."""
+    telemetry.WEBHOOKS_REJECTED.labels("signature").inc()
+    return connector.reply(Outcome.BAD_SIGNATURE)
+
+
+def response(reply: Reply) -> Response:
+    """Return the answer of a connector as HTTP."""
+    body = b"" if reply.status in BARE else reply.body
+    return Response(body, status_code=reply.status, headers=dict(reply.headers))
 
 
 async def _addressed(request: Request, services: Services, address: str) -> Addressed:
     app: FastAPI = request.app
-    if not hasattr(app.state, "addresses"):
-        app.state.addresses = Addresses()
-    known: Addresses = app.state.addresses
     try:
-        return await known.find(services, address)
+        return await addresses_of(app.state).find(services, address)
     except NotFound:
         telemetry.WEBHOOKS_REJECTED.labels("address").inc()
         raise
@@ -131,10 +217,11 @@ _BODY = {"required": True, "content": {"*/*": {"schema": {"type": "string", "for
 async def confirm_webhook(address: str, request: Request, services: Parts) -> Response:
     """Answer the challenge by which a platform makes sure that a webhook address is wanted."""
     addressed = await _addressed(request, services, address)
-    reply = addressed.connector.handshake(_request(request, b""), addressed.source)
+    received = request_of(request.scope, headers_of(request.scope), b"")
+    reply = addressed.connector.handshake(received, addressed.source)
     if reply is None:
         raise NotFound("this is no subscription challenge")
-    return _response(reply)
+    return response(reply)
 
 
 @router.post(
@@ -160,25 +247,12 @@ async def receive_webhook(address: str, request: Request, services: Parts) -> Re
     if body is None:
         telemetry.WEBHOOKS_REJECTED.labels("size").inc()
         return problem(request.scope, "too-large", f"the body may have {most} bytes at most", headers=_CLOSE)
-    return _response(await _take_in(services, addressed, _request(request, body)))
-
-
-async def _take_in(services: Services, addressed: Addressed, received: WebhookRequest) -> Reply:
-    connector = addressed.connector
+    received = request_of(request.scope, headers_of(request.scope), body)
     try:
-        verified = connector.verify(received, addressed.source, services.context.now())
+        landed = await take_in(services, addressed, received)
     except SignatureInvalid:
-        telemetry.WEBHOOKS_REJECTED.labels("signature").inc()
-        return connector.reply(Outcome.BAD_SIGNATURE)
-    landed = await services.lander.land(addressed.row, key=verified.key, body=received.body, headers=received.headers)
-    return connector.reply(Outcome.STORED if landed.outcome is Kept.STORED else Outcome.DUPLICATE)
-
-
-def _request(request: Request, body: bytes) -> WebhookRequest:
-    headers: dict[str, str] = {}
-    for name, value in request.headers.items():
-        headers[name] = f"{headers[name]}, {value}" if name in headers else value
-    return WebhookRequest(method=request.method, headers=headers, query=dict(request.query_params), body=body)
+        return response(not_authentic(addressed.connector))
+    return response(kept(addressed.connector, landed))
 
 
 async def _read(request: Request, most: int) -> bytes | None:
@@ -193,8 +267,3 @@ async def _read(request: Request, most: int) -> bytes | None:
             if len(body) > most:
                 return None
     return bytes(body)
-
-
-def _response(reply: Reply) -> Response:
-    body = b"" if reply.status in {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED} else reply.body
-    return Response(body, status_code=reply.status, headers=dict(reply.headers))

@@ -1,5 +1,5 @@
 """``check``: what stands between this machine and a working service, in plain words. It changes nothing but a laptop's
-own database, which is made and migrated where there is none.
+own database, which is made and migrated where there is none, and a token that a fetch would renew as well.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from service.db.faults import DATABASE_ERRORS, is_away
 from service.db.partitions import days_left
 from service.db.roles import assert_role
 from service.errors import Misconfigured, TallybookError
+from service.fetch import standing
 from service.records import SourceRow
 from service.registry import sources, workspaces
 from service.registry.options import connector_named
@@ -72,8 +73,11 @@ async def _look_at_source(settings: Settings, workspace: str | None, named: str)
         connector = connector_named(parts.connectors, row.connector)
         state = f": {row.state_detail}" if row.state_detail else ""
         findings = [Finding(ok=row.state.value == "active", text=f"the source is {row.state.value}{state}")]
-        known = await _unsealed(parts, row)
         try:
+            # As a fetch would: a token that has ended proves nothing about the account.
+            row = await parts.tokens.fresh(row, connector)
+            findings += standing.findings(await parts.standings.of(row), parts.context.now())
+            known = await _unsealed(parts, row)
             return findings + await connector.check(parts.http_for(known, connector), known)
         except TryLater:
             raise
@@ -84,7 +88,8 @@ async def _look_at_source(settings: Settings, workspace: str | None, named: str)
 async def _unsealed(parts: Services, row: SourceRow) -> contract.Source:
     async with parts.db.workspace(row.workspace_id) as connection:
         vault = await workspaces.open_vault(connection, row.workspace_id, parts.vault)
-    return sources.contract_source(row, vault, connector_named(parts.connectors, row.connector))
+    connector = connector_named(parts.connectors, row.connector)
+    return sources.contract_source(row, vault, connector, parts.settings.public_url)
 
 
 # ------------------------------------------------------------------------------------------------ everything

@@ -14,6 +14,7 @@ from service.commands.endings import Code
 from service.errors import Busy
 from service.inbox import deliveries
 from service.inbox.deliveries import Chosen, DeliveryRow, State
+from service.pipeline.run import posting_with
 from service.pipeline.worker import DrainSummary, Worker
 
 PATIENCE = timedelta(seconds=120)
@@ -24,7 +25,9 @@ _MANY = 1000
 
 async def drain(parts: Services) -> DrainSummary:
     """Post what is ready, in this process; other workers may do the same."""
-    return await Worker(parts.db, parts.context, parts.settings, parts.connectors).drain()
+    return await Worker(
+        parts.db, parts.context, parts.settings, parts.connectors, post=posting_with(parts.vault)
+    ).drain()
 
 
 async def settle(parts: Services, workspace_id: UUID, delivery_ids: Sequence[UUID]) -> list[DeliveryRow]:

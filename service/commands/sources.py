@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from service import ids
+from service.api.connect import LoginQuery, authorize_source
 from service.api.sources import (
     SecretChange,
     SourceInput,
@@ -15,6 +16,7 @@ from service.api.sources import (
     list_sources,
     rotate_source_address,
     rotate_source_secret,
+    subscribe_source,
 )
 from service.api.state import Services
 from service.commands import output, running, words
@@ -66,6 +68,12 @@ def add(  # noqa: PLR0913 - an option is a parameter
         output.show_lines(f"webhook {made.webhook_path}" for _ in [0] if made.webhook_path)
         output.show_lines(f"secret {made.secret}" for _ in [0] if made.secret)
         output.show_lines(f"still needs the credential {name}" for name in made.missing_credentials)
+        token = known.auth.token in made.missing_credentials
+        output.show_lines(
+            f"or connect it by a login: tallybook source authorize {connector} --source {made.id}"
+            for _ in [0]
+            if token and known.auth.oauth2 is not None
+        )
         return Code.DONE
 
     running.run(work)
@@ -94,6 +102,48 @@ def _row(source: SourceOutput) -> tuple[str, ...]:
     counts = "yes" if source.counts else "no, it is a check"
     place = (source.connector, source.platform, source.account or "-")
     return source.id, source.name, *place, state, counts, str(source.freshness.waiting)
+
+
+@app.command()
+def authorize(
+    connector: Annotated[str, typer.Argument(help="one of `tallybook connectors` that has a login")],
+    *,
+    workspace: WorkspaceOption = None,
+    name: Annotated[str | None, typer.Option(help="what people call the new source")] = None,
+    account: Annotated[str, typer.Option(help="the platform's id of the account")] = "",
+    source: Annotated[str | None, typer.Option(metavar="SOURCE", help="connect the account of this one again")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the address at which a person lets Tallybook read an account; it works once, for ten minutes."""
+
+    async def work(parts: Services) -> Code:
+        home = await running.workspace_of(parts, workspace)
+        row = None if source is None else await running.source_of(parts, workspace, source)
+        known = None if row is None else ids.show("source", row.source_id)
+        asked = LoginQuery(source=known, name=name, account=account, options="{}")
+        login = await authorize_source(connector, running.caller(home.workspace_id), parts, asked)
+        _show(login, login.authorize_url, as_json=as_json)
+        return Code.DONE
+
+    running.run(work)
+
+
+@app.command()
+def subscribe(
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="src_... or its name")],
+    *,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Ask the platform of a source to push to its webhook address."""
+
+    async def work(parts: Services) -> Code:
+        row = await running.source_of(parts, workspace, source)
+        done = await subscribe_source(ids.show("source", row.source_id), running.caller(row.workspace_id), parts)
+        _show(done, "subscribed", as_json=as_json)
+        return Code.DONE
+
+    running.run(work)
 
 
 @app.command()

@@ -20,6 +20,7 @@ from service.ledger.verify import Report, verify
 from service.ledger.write import Said
 from service.pipeline import run
 from service.records import ClaimedDelivery, Workspace
+from service.registry import workspaces
 
 app = typer.Typer(rich_markup_mode=None)
 _LISTED = 20
@@ -66,10 +67,11 @@ async def prove(parts: Services, home: Workspace, tell: Tell | None = None) -> R
             tell(f"{home.name}: " + ", ".join(f"{count} {name}" for name, count in counted.items()))
 
     async with parts.db.snapshot(home.workspace_id) as connection:
-        return await verify(connection, home.workspace_id, rereading(parts), progress)
+        veil = (await workspaces.open_vault(connection, home.workspace_id, parts.vault)).hash
+        return await verify(connection, home.workspace_id, rereading(parts, veil), progress)
 
 
-def rereading(parts: Services) -> Callable[[ClaimedDelivery, str], Said | None]:
+def rereading(parts: Services, veil: run.Veil) -> Callable[[ClaimedDelivery, str], Said | None]:
     """Return what reads a delivery again; None where today's connector is another version, or missing."""
 
     def reread(delivery: ClaimedDelivery, version: str) -> Said | None:
@@ -80,7 +82,8 @@ def rereading(parts: Services) -> Callable[[ClaimedDelivery, str], Said | None]:
         if not isinstance(found, run.Read):
             return None
         ref, normal = Ref(delivery.delivery_id, delivery.received_at), found.normal
-        return Said(ref=ref, facts=normal.facts, readings=normal.readings, events=normal.events)
+        events = run.veiled(normal.events, veil)
+        return Said(ref=ref, facts=normal.facts, readings=normal.readings, events=events)
 
     return reread
 

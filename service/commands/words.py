@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,19 @@ def pairs(given: Iterable[str] | None, option: str) -> dict[str, str]:
 def instant(text: str | None) -> str | None:
     """Return an instant as the API takes it; a date stands for its midnight in UTC."""
     return f"{text}T00:00:00Z" if text is not None and _DAY.fullmatch(text) else text
+
+
+def moment(text: str | None, option: str) -> datetime | None:
+    """Return an instant; a date stands for its midnight in UTC. Raises :class:`Invalid` for what is neither."""
+    if text is None:
+        return None
+    try:
+        found = datetime.fromisoformat(str(instant(text)))
+    except ValueError:
+        raise Invalid("write YYYY-MM-DD, or an instant with its offset", pointer=option) from None
+    if found.tzinfo is None:
+        raise Invalid("an instant has an offset, as 2026-06-01T12:00:00Z", pointer=option)
+    return found.astimezone(UTC)
 
 
 def options(connector: Connector, given: Mapping[str, str]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ with the transaction. Without it every tenant table is empty and every write is 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
@@ -20,7 +20,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from service.errors import Misconfigured
 
 _SET_WORKSPACE = sa.text("select set_config('app.workspace_id', :workspace, true)")
-_SET_LANDING = sa.text("select set_config('app.landing', :workspaces, true)")
 
 _SERVER_SETTINGS = {
     "application_name": "tallybook",
@@ -93,14 +92,6 @@ class Database:
                 yield connection
 
     @asynccontextmanager
-    async def landing(self, workspace_ids: Iterable[UUID]) -> AsyncIterator[AsyncConnection]:
-        """Open a transaction that may only insert deliveries, for several workspaces."""
-        names = ",".join(sorted({str(workspace_id) for workspace_id in workspace_ids}))
-        async with self.engine.begin() as connection:
-            await connection.execute(_SET_LANDING, {"workspaces": names})
-            yield connection
-
-    @asynccontextmanager
     async def control(self) -> AsyncIterator[AsyncConnection]:
         """Open a transaction without a workspace: only the control tables show anything."""
         async with self.engine.begin() as connection:
@@ -108,10 +99,10 @@ class Database:
 
 
 async def driver(connection: AsyncConnection) -> asyncpg.Connection[Any]:
-    """Return the asyncpg connection of an open transaction, for statements that take whole columns as arrays.
+    """Return the asyncpg connection of a connection, for statements that take whole columns as arrays.
 
-    The transaction has begun: the statement that names the workspace was its first. JSON goes in as text and comes out
-    decoded, as on the whole pool.
+    A transaction has begun where a statement was executed before, as the one that names the workspace is. JSON goes in
+    as text and comes out decoded, as on the whole pool.
     """
     raw = await connection.get_raw_connection()
     inner = raw.driver_connection

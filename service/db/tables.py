@@ -74,6 +74,7 @@ workspaces = sa.Table(
     _text("currency"),
     sa.Column("data_key", BYTEA, nullable=False, comment="the workspace's data key, wrapped by the master key"),
     _at("created_at"),
+    sa.Column("kept_from", INSTANT, comment="nothing is written before it: retention takes or took it"),
     _key(),
 )
 
@@ -138,6 +139,8 @@ campaign_versions = sa.Table(
     sa.Column("ends", sa.Date, nullable=False),
     sa.Column("budget", sa.BigInteger, comment="millionths of the campaign's currency"),
     sa.Column("margin", sa.Integer, comment="millionths; null where it is not known"),
+    sa.Column("click_days", sa.SmallInteger, comment="how long a click may lead to a conversion; null: the default"),
+    sa.Column("view_days", sa.SmallInteger, comment="how long a view may; null: the default"),
     _json("goals", "[]"),
     sa.Column("tactics", ARRAY(sa.Text), nullable=False, server_default=sa.text("'{}'")),
     _json("rules", "[]"),
@@ -159,6 +162,7 @@ sources = sa.Table(
     sa.Column("credentials", BYTEA, comment="sealed JSON object of names and values"),
     sa.Column("secrets", BYTEA, comment="sealed JSON list: the ring of webhook keys"),
     sa.Column("address_hash", BYTEA, comment="SHA-256 of the webhook address"),
+    sa.Column("address", BYTEA, comment="sealed: the webhook address, to subscribe with"),
     sa.Column("counts", sa.Boolean, nullable=False, comment="false: another source is of record for this account"),
     _at("tracks_from"),
     _text("state"),
@@ -240,7 +244,11 @@ delivery_queue = sa.Table(
     sa.Column("attempt", sa.Integer, nullable=False, server_default=sa.text("0"), comment="fences the claim"),
     _at("lease_until", nullable=True),
     _text("error", empty=True),
+    sa.Column(
+        "again", sa.Boolean, nullable=False, server_default=sa.false(), comment="it was posted before: read anew"
+    ),
     _key("source_id", "delivery_id"),
+    sa.Index("ix_delivery_queue_again", "workspace_id", "source_id", postgresql_where=sa.text("again")),
     comment="what is not posted yet; a row is deleted by the transaction that finishes it",
 )
 
@@ -277,6 +285,19 @@ refresh_hints = sa.Table(
     comment="subjects to fetch soon; coalesced by subject, deleted when fetched",
 )
 
+refresh_looks = sa.Table(
+    "refresh_looks",
+    metadata,
+    _workspace(),
+    sa.Column("source_id", sa.Uuid, nullable=False),
+    _text("kind"),
+    _text("external_id"),
+    _at("asked_at", nullable=True),
+    _at("answered_at", nullable=True),
+    _key("source_id", "kind", "external_id"),
+    comment="when a kind of task last asked for a subject by name, and last with an answer",
+)
+
 fetch_tasks = sa.Table(
     "fetch_tasks",
     metadata,
@@ -296,6 +317,51 @@ fetch_tasks = sa.Table(
     comment="one row per source, kind and slot: the unique row decides which replica fetches",
 )
 
+source_tokens = sa.Table(
+    "source_tokens",
+    metadata,
+    _workspace(),
+    sa.Column("source_id", sa.Uuid, nullable=False),
+    _at("obtained_at"),
+    _at("expires_at", nullable=True),
+    _at("refresh_expires_at", nullable=True),
+    sa.Column("estimated", sa.Boolean, nullable=False, comment="nobody said when it ends: reckoned from its lifetime"),
+    sa.Column("generation", sa.Integer, nullable=False, comment="counts the tokens that were kept"),
+    _at("claimed_until", nullable=True),
+    _at("next_try", nullable=True),
+    _text("error", empty=True),
+    _key("source_id"),
+    _points_at("sources", "source_id"),
+    comment="until when the tokens of a source live, and who renews them; a claim that ran out is a lost answer",
+)
+
+connect_requests = sa.Table(
+    "connect_requests",
+    metadata,
+    _workspace(),
+    sa.Column("state_hash", BYTEA, nullable=False),
+    sa.Column("wanted", BYTEA, nullable=False, comment="sealed JSON: what to connect, and the proof key"),
+    _at("expires_at"),
+    _key("state_hash"),
+    sa.ForeignKeyConstraint(["workspace_id"], ["workspaces.workspace_id"]),
+    comment="accounts that people are connecting at a platform; each row answers one callback",
+)
+
+subscriptions = sa.Table(
+    "subscriptions",
+    metadata,
+    _workspace(),
+    sa.Column("source_id", sa.Uuid, nullable=False),
+    _at("subscribed_at", nullable=True),
+    _at("ends_at", nullable=True),
+    _at("renew_at", nullable=True),
+    _at("claimed_until", nullable=True),
+    _text("error", empty=True),
+    _key("source_id"),
+    _points_at("sources", "source_id"),
+    comment="what a platform was asked to push, and when to ask again",
+)
+
 # ------------------------------------------------------------------------------------------------ subjects
 
 subjects = sa.Table(
@@ -308,6 +374,14 @@ subjects = sa.Table(
     _text("type"),
     _batch(),
     _json("facts"),
+    sa.Column("observed_at", INSTANT, comment="the newest observed_at of its lines"),
+    sa.Column(
+        "longest",
+        sa.SmallInteger,
+        nullable=False,
+        server_default=sa.text("1"),
+        comment="days of its longest window that counts",
+    ),
     _key("subject_id"),
     sa.UniqueConstraint("workspace_id", "platform", "external_id"),
     comment="facts is a cache: name to [observed_at, value], the newest of subject_facts",
@@ -406,6 +480,20 @@ entries = sa.Table(
     sa.Column("event_key", BYTEA),
     *_metric_columns(STORED),
     _key("subject_id", "valid_from", "batch", "line"),
+    sa.Index(
+        "ix_entries_suspected",
+        "workspace_id",
+        "subject_id",
+        "valid_from",
+        postgresql_where=sa.text("(flags & 64) <> 0"),
+    ),
+    sa.Index(
+        "ix_entries_people",
+        "workspace_id",
+        "subject_id",
+        "valid_from",
+        postgresql_where=sa.text("reach is not null or followers is not null"),
+    ),
     postgresql_partition_by="RANGE (valid_from)",
 )
 
@@ -420,6 +508,34 @@ balances = sa.Table(
     *_metric_columns(STORED),
     _key("subject_id", "series_id"),
     comment="the newest value of lifetime and level series, per metric",
+)
+
+retentions = sa.Table(
+    "retentions",
+    metadata,
+    _workspace(),
+    _at("kept_from"),
+    _batch(),
+    sa.Column("since", INSTANT, nullable=False, comment="what begins here or later lost nothing"),
+    _json("observed"),
+    _key("kept_from"),
+    comment="append-only: what was carried before months of validity went; observed: newest of them per platform",
+)
+
+resets = sa.Table(
+    "resets",
+    metadata,
+    _workspace(),
+    sa.Column("subject_id", sa.Uuid, nullable=False),
+    sa.Column("series_id", sa.BigInteger, nullable=False),
+    _text("metric"),
+    _at("at"),
+    _batch(),
+    _text("verdict"),
+    sa.Column("missing", sa.BigInteger, comment="suspected: what the counter lacked when retention took its fall"),
+    _text("actor", empty=True),
+    _key("subject_id", "series_id", "metric", "at", "batch"),
+    comment="append-only: what people said of falls of counters, and falls that were open when their months went",
 )
 
 confirmations = sa.Table(
@@ -450,6 +566,91 @@ events = sa.Table(
     comment="the newest reading of each event: the balance of event series",
 )
 
+
+def _visit_columns() -> list[sa.Column[Any]]:
+    texts = ("click_name", "promo_code", "utm_campaign", "utm_source", "utm_medium", "utm_content", "platform_campaign")
+    return [
+        sa.Column("customer", BYTEA, comment="keyed hash of what names a person to the sender"),
+        sa.Column("click", BYTEA, comment="keyed hash of the click id"),
+        *(sa.Column(name, sa.Text) for name in texts),
+    ]
+
+
+def _version_columns() -> list[sa.Column[Any]]:
+    return [
+        sa.Column("event_key", BYTEA, nullable=False, comment="hash of source, kind and the sender's id"),
+        sa.Column("version", sa.Integer, nullable=False, comment="1 for the first; the greatest stands"),
+        sa.Column("sign", sa.SmallInteger, nullable=False, comment="1 stands, -1 takes the version back"),
+        _batch(),
+        sa.Column("source_id", sa.Uuid, nullable=False),
+        _text("kind"),
+        _at("at"),
+        _at("observed_at"),
+        sa.Column("subject_id", sa.Uuid, nullable=False),
+    ]
+
+
+def _delivery_columns() -> list[sa.Column[Any]]:
+    return [sa.Column("delivery_id", sa.Uuid, nullable=False), _at("received_at")]
+
+
+touchpoints = sa.Table(
+    "touchpoints",
+    metadata,
+    _workspace(),
+    *_version_columns(),
+    *_visit_columns(),
+    *_delivery_columns(),
+    _key("event_key", "version", "sign"),
+    sa.Index(None, "workspace_id", "customer", "at", postgresql_where=sa.text("customer is not null")),
+    sa.Index("ix_touchpoints_click", "workspace_id", "click", "at", postgresql_where=sa.text("click is not null")),
+    sa.Index("ix_touchpoints_subject_id", "workspace_id", "subject_id"),
+    comment="append-only: clicks and views that name somebody; persons are keyed hashes",
+)
+
+conversions = sa.Table(
+    "conversions",
+    metadata,
+    _workspace(),
+    *_version_columns(),
+    sa.Column("cause", sa.SmallInteger, nullable=False),
+    _text("basis"),
+    _text("rule"),
+    sa.Column("sale", BYTEA, comment="what an order and its refunds have in common"),
+    sa.Column("series_id", sa.BigInteger, nullable=False),
+    _text("currency", empty=True),
+    _text("goal", empty=True),
+    sa.Column("value", sa.BigInteger, comment="millionths of the currency; of a refund above zero"),
+    sa.Column("first_order", sa.Boolean),
+    sa.Column("cancelled", sa.Boolean, nullable=False, server_default=sa.false()),
+    *_visit_columns(),
+    *_delivery_columns(),
+    _key("event_key", "version", "sign"),
+    sa.Index(None, "workspace_id", "customer", "at", postgresql_where=sa.text("customer is not null")),
+    sa.Index("ix_conversions_click", "workspace_id", "click", "at", postgresql_where=sa.text("click is not null")),
+    sa.Index("ix_conversions_sale", "workspace_id", "sale", postgresql_where=sa.text("sale is not null")),
+    comment="append-only: conversions, orders and refunds, each version with the rule that credits it",
+)
+
+credits_ = sa.Table(
+    "credits",
+    metadata,
+    _workspace(),
+    sa.Column("event_key", BYTEA, nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("place", sa.SmallInteger, nullable=False),
+    _batch(),
+    sa.Column("subject_id", sa.Uuid, nullable=False),
+    _at("at"),
+    sa.Column("touch", BYTEA, comment="event_key of the touch that led here"),
+    _at("observed_at"),
+    *_delivery_columns(),
+    *_metric_columns(("orders", "refunds", "conversions", "conversion_value")),
+    _key("event_key", "version", "place"),
+    sa.Index(None, "workspace_id", "subject_id", "at"),
+    comment="append-only: what each subject gets of a version of a conversion, as its line books it",
+)
+
 _TALLY_KEY = ("day", "zone", "basis", "days", "currency", "paid")
 
 
@@ -471,7 +672,15 @@ subject_days = sa.Table(
     sa.Column("subject_id", sa.Uuid, nullable=False),
     *_tally_columns(),
     *_metric_columns(ADDITIVE),
+    sa.Column(
+        "carried",
+        sa.BigInteger,
+        nullable=False,
+        server_default=sa.text("0"),
+        comment="bit n: the day begins inside a line of the n-th stored metric",
+    ),
     _key("subject_id", *_TALLY_KEY),
+    sa.Index("ix_subject_days_windows", "workspace_id", "subject_id", "day", postgresql_where=sa.text("days > 1")),
     postgresql_partition_by="RANGE (day)",
 )
 
@@ -561,16 +770,41 @@ pending_work = sa.Table(
     comment="control: sources with deliveries to post; the lease makes one poster per source",
 )
 
+rate_budgets = sa.Table(
+    "rate_budgets",
+    metadata,
+    sa.Column("key", BYTEA, nullable=False),
+    _json("state"),
+    _at("updated_at"),
+    sa.PrimaryKeyConstraint("key"),
+    comment="control: what is drawn on a rate limit of a platform, by the hash of its app or account",
+)
+
+circuits = sa.Table(
+    "circuits",
+    metadata,
+    sa.Column("key", BYTEA, nullable=False),
+    sa.Column("failures", sa.Integer, nullable=False),
+    _at("open_until", nullable=True),
+    _at("probe_until", nullable=True),
+    _at("updated_at"),
+    sa.PrimaryKeyConstraint("key"),
+    comment="control: platforms that did not answer, by the hash of platform and account",
+)
+
 TENANT = frozenset(
     {
         workspaces, api_keys, strategies, campaigns, campaign_versions, sources, creators, creator_profiles,
-        deliveries, delivery_keys, delivery_queue, delivery_outcomes, refresh_hints, fetch_tasks,
+        deliveries, delivery_keys, delivery_queue, delivery_outcomes, refresh_hints, fetch_tasks, refresh_looks,
+        source_tokens, connect_requests, subscriptions,
         subjects, subject_facts, memberships,
+        books, postings, series, entries, balances, retentions, resets, confirmations, events,
+        subject_days, campaign_days, touchpoints, conversions, credits_,
         books, postings, series, entries, balances, confirmations, events, subject_days, campaign_days,
         campaign_postings, idempotency_keys,
     }
 )  # fmt: skip
-CONTROL = frozenset({tenants, key_routes, webhook_routes, pending_work})
+CONTROL = frozenset({tenants, key_routes, webhook_routes, pending_work, rate_budgets, circuits})
 
 LANDED = (deliveries, delivery_keys, delivery_queue)
 """Tables that a shared commit of several workspaces may insert into (the landing policy)."""

@@ -15,6 +15,9 @@ from connectors.contract import Page
 MOST_PAGES = 32
 MOST_BYTES = 8 * 1024 * 1024
 """What waits to be kept at the most, unless a single page has more."""
+_FEW = 8
+_LINGER = 0.02
+"""How long fewer pages than that wait for company, in seconds: each group is a commit."""
 
 
 class Ahead:
@@ -33,6 +36,8 @@ class Ahead:
         """Yield groups until a page is the last, or there are no more. Raises what the connector raises."""
         while True:
             await self._came.wait()
+            if len(self._waiting) < _FEW and not self._reader.done():
+                await asyncio.wait({self._reader}, timeout=_LINGER)
             self._came.clear()
             group = list(self._waiting)
             self._waiting.clear()

@@ -16,7 +16,6 @@ from uuid import UUID
 
 import msgspec
 import structlog
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from connectors import contract
 from connectors.contract import (
@@ -27,6 +26,7 @@ from connectors.contract import (
     Page,
     Task,
     TryLater,
+    Unreachable,
     fingerprint,
 )
 from service import telemetry
@@ -35,15 +35,17 @@ from service.context import Context
 from service.db.engine import Database
 from service.db.faults import DATABASE_ERRORS
 from service.errors import TallybookError
-from service.fetch import tasks
+from service.fetch import hints, tasks
 from service.fetch.ahead import Ahead
+from service.fetch.circuit import Circuits
 from service.fetch.plan import Due, TaskRow, TaskState
 from service.fetch.tasks import TaskLost
+from service.fetch.tokens import Tokens
 from service.inbox.commit import count_landed
 from service.inbox.land import land_pages
 from service.inbox.store import Kept
 from service.records import SourceRow, SourceState
-from service.registry import sources, workspaces
+from service.registry import rings, sources, workspaces
 from service.settings import Settings
 
 _log = structlog.get_logger(__name__)
@@ -103,6 +105,8 @@ class Puller:
         vault: Vault,
         http_for: HttpFor,
         landed: asyncio.Event | None = None,
+        tokens: Tokens | None = None,
+        circuits: Circuits | None = None,
     ) -> None:
         self._db = db
         self._context = context
@@ -110,6 +114,8 @@ class Puller:
         self._vault = vault
         self._http_for = http_for
         self._landed = landed or asyncio.Event()
+        self._tokens = tokens
+        self._circuits = circuits
 
     async def pull(self, source: SourceRow, connector: Connector, due: Due) -> Pulled:
         """Begin a task, or take it up, and pull it to its end. Raises the database's errors; the lease then runs out.
@@ -137,13 +143,15 @@ class Puller:
 
     async def _pull(self, run: _Run, vault: WorkspaceVault, due: Due) -> Pulled:
         try:
-            known = sources.contract_source(run.source, vault, run.connector)
+            if self._tokens is not None:
+                run.source = await self._tokens.fresh(run.source, run.connector)
+            known = sources.contract_source(run.source, vault, run.connector, self._settings.public_url)
             async with asyncio.timeout(PULL_SECONDS) as limit:
-                await self._pages(run, known, due)
+                await self._heeding(run, known, due)
         except TryLater as error:
             return await self._wait(run, error)
         except NeedsReauth as error:
-            return await self._end(run, TaskState.FAILED, str(error), needs_reauth=True)
+            return await self._refused(run, vault, error)
         except (ConnectorError, TallybookError) as error:
             return await self._end(run, TaskState.FAILED, f"{type(error).__name__}: {error}")
         except TimeoutError:
@@ -151,6 +159,41 @@ class Puller:
                 raise
             return await self._put_off(run, self._context.now(), "made room for others")
         return await self._end(run, TaskState.DONE)
+
+    async def _heeding(self, run: _Run, known: contract.Source, due: Due) -> None:
+        """Pull the pages of a platform that answers; leave one alone that does not, and remember whether it did."""
+        if self._circuits is None:
+            await self._pages(run, known, due)
+            return
+        failed_before = await self._circuits.enter(run.connector, known)
+        answered = False
+        try:
+            await self._pages(run, known, due)
+            answered = True
+        except Unreachable:
+            if not run.pages:
+                await self._circuits.failed(run.connector, known)
+            raise
+        except ConnectorError:
+            answered = True
+            raise
+        finally:
+            if failed_before and (answered or run.pages):
+                await self._circuits.closed(run.connector, known)
+
+    async def _refused(self, run: _Run, vault: WorkspaceVault, error: NeedsReauth) -> Pulled:
+        """Go on with another token where there is one: the account is lost only where there is none."""
+        auth = run.connector.auth_for(sources.contract_source(run.source, vault, run.connector).options)
+        used = rings.unseal_credentials(vault, run.source.source_id, run.source.credentials).get(auth.token, "")
+        if self._tokens is not None and used:
+            try:
+                if await self._tokens.replaced(run.source, run.connector, used) is not None:
+                    return await self._put_off(run, self._context.now(), "goes on with another token")
+            except TryLater as later:
+                return await self._wait(run, later)
+            except ConnectorError as refused:
+                return await self._end(run, TaskState.FAILED, str(refused))
+        return await self._end(run, TaskState.FAILED, str(error), needs_reauth=True)
 
     async def _pages(self, run: _Run, known: contract.Source, due: Due) -> None:
         began = run.task.started_at
@@ -234,14 +277,10 @@ class Puller:
                 await sources.set_state(
                     connection, workspace_id, run.source.source_id, state_now, self._context, _short(error)
                 )
+            await hints.looked(connection, workspace_id, run.task, answered=state is TaskState.DONE)
             if state is TaskState.DONE:
-                await self._forget_hints(run, connection)
+                await hints.answer(connection, workspace_id, run.task, run.connector.capabilities.fetch)
         return msgspec.structs.replace(self._pulled(run, state, error), is_locked_out=needs_reauth)
-
-    async def _forget_hints(self, run: _Run, connection: AsyncConnection) -> None:
-        kinds = run.connector.capabilities.fetch
-        if run.task.subjects or any(kind.subjects for kind in kinds if kind.name == run.task.kind):
-            await tasks.forget_hints(connection, run.source.workspace_id, run.task)
 
     async def _let_go(self, run: _Run) -> None:
         with suppress(TaskLost, *DATABASE_ERRORS):

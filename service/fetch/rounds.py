@@ -6,6 +6,7 @@ The kinds of one source follow each other, so that one account is not asked twic
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -19,9 +20,10 @@ from service.context import Context
 from service.db.engine import Database
 from service.db.faults import DATABASE_ERRORS
 from service.errors import Invalid
-from service.fetch import tasks
-from service.fetch.plan import Due, TaskRow, due, next_look, slot_of
+from service.fetch import hints, tasks
+from service.fetch.plan import Due, TaskRow, Wanted, due, intervals, next_look, slot_of
 from service.fetch.pull import Pulled, Puller, unexpected
+from service.fetch.refresh import Asked, Refresh
 from service.records import SourceRow, SourceState
 from service.registry import sources, workspaces
 
@@ -53,6 +55,7 @@ class Rounds:
         self._context = context
         self._connectors = connectors
         self._puller = puller
+        self._refresh = Refresh()
 
     async def plan(self, workspace_id: UUID) -> Planned:
         """Return what is due for the active sources of a workspace."""
@@ -64,11 +67,11 @@ class Rounds:
                 rows = await sources.listing(connection, workspace_id, _PAGE, after)
                 active = [row for row in rows if row.state is SourceState.ACTIVE and self._kinds(row)]
                 kept = await self._newest(connection, workspace_id, active)
-                hints = await tasks.hints(connection, workspace_id, [row.source_id for row in active])
-            now = self._context.now()
+                now = self._context.now()
+                wanted = await self._wanted(connection, workspace_id, active, kept, now)
             for row in active:
                 kinds, own = self._kinds(row), kept.get(row.source_id, [])
-                dues = due(kinds, own, hints.get(row.source_id, ()), row.source_id, now)
+                dues = due(kinds, own, wanted[row.source_id], row.source_id, now)
                 if dues:
                     found.append(DueSource(source=row, connector=self._connectors[row.connector], dues=tuple(dues)))
                 looks += filter(None, [next_look(kinds, own, row.source_id, now)])
@@ -85,13 +88,41 @@ class Rounds:
     ) -> dict[UUID, list[TaskRow]]:
         now = self._context.now()
         slots = [
-            (row.source_id, kind.name, slot_of(now, kind.every, row.source_id, kind.name))
+            (row.source_id, kind.name, slot_of(now, every, row.source_id, kind.name))
             for row in rows
             for kind in self._kinds(row)
+            for every in intervals(kind)
         ]
         found: dict[UUID, list[TaskRow]] = {}
         for task in await tasks.recent(connection, workspace_id, slots):
             found.setdefault(task.source_id, []).append(task)
+        return found
+
+    async def _wanted(
+        self,
+        connection: AsyncConnection,
+        workspace_id: UUID,
+        rows: Sequence[SourceRow],
+        kept: Mapping[UUID, Sequence[TaskRow]],
+        now: datetime,
+    ) -> dict[UUID, dict[str, Wanted]]:
+        """Return what each kind that may name subjects should name, by source."""
+        naming = [(row, kind) for row in rows for kind in self._kinds(row) if kind.subjects]
+        pending = await hints.pending(
+            connection, workspace_id, [(row.source_id, kind.name) for row, kind in naming], now
+        )
+        shared = Counter(row.connector for row in rows)
+        found: dict[UUID, dict[str, Wanted]] = {row.source_id: {} for row in rows}
+        for row, kind in naming:
+            asked = Asked(
+                row=row,
+                connector=self._connectors[row.connector],
+                kind=kind,
+                tasks=kept.get(row.source_id, ()),
+                hints=pending.get((row.source_id, kind.name), ()),
+                sources=shared[row.connector],
+            )
+            found[row.source_id][kind.name] = await self._refresh.wanted(connection, asked, now)
         return found
 
     # -------------------------------------------------------------------------------------------- pulling
@@ -135,7 +166,7 @@ class Rounds:
         own = [task for task in kept if task.kind == kind.name]
         if any(task.is_open and task.lease_until > now for task in own):
             return None
-        regular = next(iter(due([kind], own, (), source_id, now)), None)
+        regular = next(iter(due([kind], own, {}, source_id, now)), None)
         return regular or Due(kind=kind, slot=now)
 
     async def fetch_due(self) -> list[Pulled]:

@@ -20,24 +20,37 @@ from service import telemetry
 from service.context import Context
 from service.db.engine import Database
 from service.db.partitions import days_left, make_partitions
+from service.fetch.budget import forget_old
 from service.fetch.rounds import SIDE_BY_SIDE, DueSource, Rounds
+from service.fetch.subscribing import Subscriber
+from service.registry import sources, terms
 from service.settings import Settings
 
 _log = structlog.get_logger(__name__)
 
 LONGEST_QUIET = timedelta(seconds=30)
 MAINTENANCE = timedelta(hours=1)
+RENEWALS = timedelta(minutes=1)
+"""How often leases of subscriptions and ends of tokens are looked at."""
 _STOP_SECONDS = 10.0
 
 
 class Scheduler:
     """Runs rounds in the background, a bounded number of sources at a time."""
 
-    def __init__(self, db: Database, context: Context, settings: Settings, rounds: Rounds) -> None:
+    def __init__(
+        self,
+        db: Database,
+        context: Context,
+        settings: Settings,
+        rounds: Rounds,
+        subscriber: Subscriber | None = None,
+    ) -> None:
         self._db = db
         self._context = context
         self._settings = settings
         self._rounds = rounds
+        self._subscriber = subscriber
         self._quiet: dict[UUID, datetime] = {}
         self._running: dict[UUID, asyncio.Task[object]] = {}
         self._last = UUID(int=0)
@@ -49,6 +62,7 @@ class Scheduler:
         for job, every in (
             (self.tick, timedelta(seconds=self._settings.schedule_seconds)),
             (self.maintain, MAINTENANCE),
+            (self.renew, RENEWALS),
         ):
             trigger = IntervalTrigger(seconds=every.total_seconds(), timezone=UTC)
             timer.add_job(job, trigger, max_instances=1, coalesce=True, next_run_time=self._context.now())
@@ -100,9 +114,25 @@ class Scheduler:
         async with self._db.control() as connection:
             made = await make_partitions(connection, today)
             left = await days_left(connection, today)
+            await forget_old(connection, self._context.now())
         telemetry.PARTITION_DAYS.set(left)
         if made:
             _log.info("partitions.made", count=made, days_left=left)
+
+    async def renew(self) -> None:
+        """Renew the leases of subscriptions that are due; say which tokens end and how many accounts are lost."""
+        lost, ends = 0, dict[str, datetime]()
+        for workspace_id in await self._rounds.known():
+            if self._subscriber is not None:
+                await self._subscriber.renew_due(workspace_id)
+            async with self._db.workspace(workspace_id) as connection:
+                lost += await sources.lost(connection, workspace_id)
+                for connector, end in await terms.first_ends(connection, workspace_id):
+                    ends[connector] = min(end, ends.get(connector, end))
+        telemetry.NEEDS_REAUTH.set(lost)
+        telemetry.TOKEN_SECONDS.clear()
+        for connector, end in ends.items():
+            telemetry.TOKEN_SECONDS.labels(connector).set((end - self._context.now()).total_seconds())
 
     async def _let_go(self) -> None:
         tasks = list(self._running.values())

@@ -16,12 +16,12 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from connectors.contract import SubjectRef, SubjectType
+from connectors.contract import SubjectRef
 from service.db.engine import driver
-from service.db.tables import fetch_tasks, refresh_hints
+from service.db.tables import fetch_tasks
+from service.fetch.hints import refs
 from service.fetch.plan import Due, TaskRow, TaskState
 
-MOST_HINTS = 500
 _OPEN = (TaskState.RUNNING.value, TaskState.WAITING.value)
 _COLUMNS = "source_id, kind, slot, state, attempt, lease_until, started_at, pages, cursor::text as progress"
 
@@ -30,6 +30,11 @@ select t.* from unnest($2::uuid[], $3::text[], $4::timestamptz[]) as wanted (sou
 cross join lateral (
   (select {_COLUMNS} from fetch_tasks f
    where f.workspace_id = $1 and f.source_id = wanted.source_id and f.kind = wanted.kind
+   order by f.slot desc limit 1)
+  union all
+  (select {_COLUMNS} from fetch_tasks f
+   where f.workspace_id = $1 and f.source_id = wanted.source_id and f.kind = wanted.kind
+     and f.cursor->'subjects' = '[]'::jsonb
    order by f.slot desc limit 1)
   union all
   (select {_COLUMNS} from fetch_tasks f
@@ -60,54 +65,22 @@ def _read(row: Mapping[str, Any]) -> TaskRow:
         **{name: row[name] for name in plain},
         state=TaskState(row["state"]),
         cursor=progress.after,
-        subjects=_refs(progress.subjects),
+        subjects=refs(progress.subjects),
     )
-
-
-def _refs(pairs: Iterable[tuple[str, str]]) -> tuple[SubjectRef, ...]:
-    known = frozenset(SubjectType)
-    return tuple(SubjectRef(name, SubjectType(kind) if kind in known else SubjectType.OTHER) for name, kind in pairs)
 
 
 async def recent(
     connection: AsyncConnection, workspace_id: UUID, slots: Sequence[tuple[UUID, str, datetime]]
 ) -> list[TaskRow]:
-    """Return, for each (source, kind, slot), the task of that slot and the newest one; a task may come twice."""
+    """Return, for each (source, kind, slot), the task of that slot, the newest one and the newest that named nobody.
+
+    A task may come more than once.
+    """
     if not slots:
         return []
     raw = await driver(connection)
     columns = [list(column) for column in zip(*slots, strict=True)]
     return [_read(row) for row in await raw.fetch(_RECENT, workspace_id, *columns)]
-
-
-async def hints(
-    connection: AsyncConnection, workspace_id: UUID, source_ids: Sequence[UUID]
-) -> dict[UUID, list[SubjectRef]]:
-    """Return the subjects that were hinted at, by source, the oldest hints first and a bounded number of them."""
-    table = refresh_hints
-    query = (
-        sa.select(table.c.source_id, table.c.external_id, table.c.type)
-        .where(table.c.workspace_id == workspace_id, table.c.source_id.in_(source_ids))
-        .order_by(table.c.hinted_at, table.c.external_id)
-        .limit(MOST_HINTS)
-    )
-    found: dict[UUID, list[SubjectRef]] = {}
-    for row in await connection.execute(query):
-        found.setdefault(row.source_id, []).extend(_refs([(row.external_id, row.type)]))
-    return found
-
-
-async def forget_hints(connection: AsyncConnection, workspace_id: UUID, task: TaskRow) -> None:
-    """Take back the hints that a finished task has answered: those given before it began."""
-    table = refresh_hints
-    answered = [
-        table.c.workspace_id == workspace_id,
-        table.c.source_id == task.source_id,
-        table.c.hinted_at <= task.started_at,
-    ]
-    if task.subjects:
-        answered.append(table.c.external_id.in_([ref.external_id for ref in task.subjects]))
-    await connection.execute(table.delete().where(*answered))
 
 
 # ------------------------------------------------------------------------------------------------ begin

@@ -8,9 +8,9 @@ as *busy*: sent again, the delivery is then a duplicate.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, contextmanager, suppress
 from functools import partial
 
 import msgspec
@@ -18,8 +18,9 @@ import structlog
 
 from service import telemetry
 from service.context import Context
-from service.db.engine import Database, driver
+from service.db.engine import Database
 from service.db.faults import DATABASE_ERRORS, is_away, is_conflict, sqlstate
+from service.db.line import LandingLine, landing_line
 from service.errors import Busy, Invalid, TallybookError
 from service.inbox.store import Kept, Landed, Landing, store
 
@@ -33,9 +34,10 @@ _UNSTORABLE = frozenset({"22", "54", ""})
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Bounds of the shared commit. Times are seconds, ``*_bytes`` count bodies.
 
-    ``linger`` is how long the first delivery of a batch waits for company; ``connect`` after how long without a
-    connection the database counts as away, ``commit`` after how long a commit does. A body of at least ``alone_bytes``
-    has a transaction to itself, so that small ones do not wait for it; ``alone`` of these run at a time.
+    ``linger`` is how long the first delivery of a batch waits for company, ``idle`` how long a connection is kept that
+    nothing is written by; ``connect`` after how long without a connection the database counts as away, ``commit``
+    after how long a commit does. A body of at least ``alone_bytes`` has a transaction to itself, so that small ones do
+    not wait for it; ``alone`` of these run at a time.
     """
 
     batch: int = 500
@@ -43,6 +45,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     queue: int = 1000
     queue_bytes: int = 64 * 1024 * 1024
     linger: float = 0.002
+    idle: float = 1.0
     connect: float = 0.8
     commit: float = 5.0
     alone_bytes: int = 1024 * 1024
@@ -65,15 +68,24 @@ class _Waiting(msgspec.Struct, frozen=True):
             self.done.set_exception(error)
 
     def succeed(self, landed: Landed) -> None:
-        count_landed(self.landing.channel, landed)
         if not self.done.done():
             self.done.set_result(landed)
 
 
 def count_landed(channel: str, landed: Landed) -> None:
     """Count a delivery once its transaction is committed."""
-    changed = landed.outcome is Kept.STORED and landed.conflict_of is not None
-    telemetry.DELIVERIES_LANDED.labels(channel, "conflict" if changed else landed.outcome.value).inc()
+    telemetry.DELIVERIES_LANDED.labels(channel, _fate(landed)).inc()
+
+
+def _count_all(batch: Sequence[_Waiting], landed: Sequence[Landed]) -> None:
+    telemetry.LANDING_BATCH.observe(len(batch))
+    channels = (waiting.landing.origin.channel for waiting in batch)
+    for labels, number in Counter(zip(channels, map(_fate, landed), strict=True)).items():
+        telemetry.DELIVERIES_LANDED.labels(*labels).inc(number)
+
+
+def _fate(landed: Landed) -> str:
+    return "conflict" if landed.outcome is Kept.STORED and landed.conflict_of is not None else landed.outcome.value
 
 
 class SharedCommit:
@@ -112,20 +124,23 @@ class SharedCommit:
             await asyncio.wait({self._writer})
         self._fail_all()
 
-    async def write(self, landing: Landing) -> Landed:
-        """Return once the landing is committed. Raises :class:`Busy`, or :class:`Invalid` if it can never be."""
+    def submit(self, landing: Landing) -> asyncio.Future[Landed]:
+        """Return what tells when the landing is committed: its result, or :class:`Busy`, or :class:`Invalid` if never.
+
+        Raises :class:`Busy` for what is not taken at all.
+        """
         if not self._is_open or self._is_away:
             raise _refused("away", _AWAY)
-        if len(landing.body) >= self._limits.alone_bytes:
-            return await self._write_alone(landing)
-        waiting = self._waiting(landing)
         size = len(landing.body)
+        if size >= self._limits.alone_bytes:
+            return asyncio.ensure_future(self._write_alone(landing))
         if len(self._queue) >= self._limits.queue or self._queued_bytes + size > self._limits.queue_bytes:
             raise _refused("busy", "too many deliveries are waiting to be stored")
+        waiting = self._waiting(landing)
         self._queue.append(waiting)
         self._queued_bytes += size
         self._arrived.set()
-        return await waiting.done
+        return waiting.done
 
     async def _write_alone(self, landing: Landing) -> Landed:
         size = len(landing.body)
@@ -133,9 +148,9 @@ class SharedCommit:
             raise _refused("busy", "too many large deliveries are waiting to be stored")
         self._alone_bytes += size
         try:
-            async with self._alone:
+            async with self._alone, landing_line(self._db) as line:
                 waiting = self._waiting(landing)
-                await self._write([waiting], shared=False)
+                await self._write([waiting], line, shared=False)
                 return await waiting.done
         finally:
             self._alone_bytes -= size
@@ -156,18 +171,27 @@ class SharedCommit:
 
     async def _write_all(self) -> None:
         self._is_away = False
-        while True:
-            while not self._queue and self._is_open:
-                self._arrived.clear()
-                await self._arrived.wait()
-            if not self._queue:
-                return
-            if self._is_open and len(self._queue) < self._limits.batch:
-                await asyncio.sleep(self._limits.linger)
-            self._batch = self._next_batch()
-            await self._write(self._batch, shared=True)
-            self._batch = ()
-            self._is_away = False
+        while await self._waits_for_work(None):
+            async with landing_line(self._db) as line:
+                while await self._waits_for_work(self._limits.idle):
+                    await self._write_next(line)
+
+    async def _waits_for_work(self, seconds: float | None) -> bool:
+        """Return once something waits to be written; False when nothing came in time, or no more will come."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while not self._queue and self._is_open:
+                    self._arrived.clear()
+                    await self._arrived.wait()
+        return bool(self._queue)
+
+    async def _write_next(self, line: LandingLine) -> None:
+        if self._is_open and len(self._queue) < self._limits.batch:
+            await asyncio.sleep(self._limits.linger)
+        self._batch = self._next_batch()
+        await self._write(self._batch, line, shared=True)
+        self._batch = ()
+        self._is_away = False
 
     def _next_batch(self) -> list[_Waiting]:
         """Take from the queue what fits one commit, at least one; what nobody waits for any more is not written."""
@@ -184,12 +208,12 @@ class SharedCommit:
                 size += following
         return batch
 
-    async def _write(self, batch: Sequence[_Waiting], *, shared: bool) -> None:
+    async def _write(self, batch: Sequence[_Waiting], line: LandingLine, *, shared: bool) -> None:
         """Write a batch and tell everybody in it; halve it where something in it is refused."""
         if not batch:
             return
         try:
-            landed = await self._commit_again(batch, shared=shared)
+            landed = await self._commit_again(batch, line, shared=shared)
         except DATABASE_ERRORS as error:
             state = sqlstate(error)
             if is_away(error) or is_conflict(error) or state[:2] not in _UNSTORABLE:
@@ -199,35 +223,35 @@ class SharedCommit:
                 batch[0].fail(Invalid("the delivery holds what cannot be stored"), "unstorable")
             else:
                 middle = len(batch) // 2
-                await self._write(batch[:middle], shared=shared)
-                await self._write(batch[middle:], shared=shared)
+                await self._write(batch[:middle], line, shared=shared)
+                await self._write(batch[middle:], line, shared=shared)
             return
         self.landed.set()
-        telemetry.LANDING_BATCH.observe(len(batch))
+        _count_all(batch, landed)
         for waiting, result in zip(batch, landed, strict=True):
             waiting.succeed(result)
 
-    async def _commit_again(self, batch: Sequence[_Waiting], *, shared: bool) -> list[Landed]:
+    async def _commit_again(self, batch: Sequence[_Waiting], line: LandingLine, *, shared: bool) -> list[Landed]:
         for _ in range(self._limits.tries - 1):
             try:
-                return await self._commit(batch, shared=shared)
+                return await self._commit(batch, line, shared=shared)
             except DATABASE_ERRORS as error:
                 if not is_conflict(error):
                     raise
-        return await self._commit(batch, shared=shared)
+        return await self._commit(batch, line, shared=shared)
 
-    async def _commit(self, batch: Sequence[_Waiting], *, shared: bool) -> list[Landed]:
+    async def _commit(self, batch: Sequence[_Waiting], line: LandingLine, *, shared: bool) -> list[Landed]:
         """Write a batch in one transaction; everybody hears of a server that hangs, however long cleaning up takes."""
         landings = [waiting.landing for waiting in batch]
         seconds = self._limits.commit if shared else self._limits.alone_commit
         async with AsyncExitStack() as stack:
             with self._alarm(batch, self._limits.connect, shared=shared):
                 async with asyncio.timeout(self._limits.connect):
-                    transaction = self._db.landing(landing.workspace_id for landing in landings)
-                    connection = await stack.enter_async_context(transaction)
+                    workspaces = {landing.origin.workspace_id for landing in landings}
+                    connection = await stack.enter_async_context(line.transaction(workspaces))
             with self._alarm(batch, seconds, shared=shared):
                 async with asyncio.timeout(seconds):
-                    landed = await self._store(await driver(connection), landings, self._context.now())
+                    landed = await self._store(connection, landings, self._context.now())
                     await stack.aclose()
         return landed
 

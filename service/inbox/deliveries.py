@@ -6,6 +6,7 @@ Every function takes a connection inside a transaction of the workspace and neve
 from __future__ import annotations
 
 import enum
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -77,11 +78,15 @@ class DeliveryRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Chosen(msgspec.Struct, frozen=True, kw_only=True):
-    """Which deliveries: every stated condition holds. ``since`` is inclusive and ``until`` exclusive, by receipt."""
+    """Which deliveries: every stated condition holds. ``since`` is inclusive and ``until`` exclusive, by receipt.
+
+    ``connector_version`` is that of the newest reading.
+    """
 
     delivery_ids: tuple[UUID, ...] | None = None
     source_id: UUID | None = None
     state: State | None = None
+    connector_version: str | None = None
     since: datetime | None = None
     until: datetime | None = None
 
@@ -181,6 +186,16 @@ _LAST = (
     .correlate(deliveries)
     .lateral("last")
 )
+_EVER_POSTED = (
+    sa.exists()
+    .where(
+        delivery_outcomes.c.workspace_id == deliveries.c.workspace_id,
+        delivery_outcomes.c.received_at == deliveries.c.received_at,
+        delivery_outcomes.c.delivery_id == deliveries.c.delivery_id,
+        delivery_outcomes.c.outcome == State.POSTED.value,
+    )
+    .correlate(deliveries)
+)
 _TURN = "last_"
 _PLAIN = ("delivery_id", "received_at", "source_id", "channel", "connector", "request", "conflict_of")
 
@@ -210,6 +225,8 @@ def _conditions(workspace_id: UUID, chosen: Chosen) -> list[sa.ColumnElement[boo
         found.append(deliveries.c.received_at >= chosen.since)
     if chosen.until is not None:
         found.append(deliveries.c.received_at < chosen.until)
+    if chosen.connector_version is not None:
+        found.append(_LAST.c.connector_version == chosen.connector_version)
     if chosen.state is State.QUEUED:
         found.append(delivery_queue.c.delivery_id.is_not(None))
     elif chosen.state is not None:
@@ -233,11 +250,23 @@ def _read(row: sa.RowMapping) -> DeliveryRow:
 # ------------------------------------------------------------------------------------------------ replay
 
 
+async def read_before(connection: AsyncConnection, workspace_id: UUID, chosen: Chosen) -> dict[UUID, set[UUID]]:
+    """Return the chosen deliveries that have a reading in the books, by source: what a replay would replace."""
+    joined = deliveries.outerjoin(delivery_queue, _QUEUED).outerjoin(_LAST, sa.true())
+    query = sa.select(deliveries.c.source_id, deliveries.c.delivery_id).select_from(joined)
+    found: dict[UUID, set[UUID]] = defaultdict(set)
+    for source_id, delivery_id in await connection.execute(
+        query.where(*_conditions(workspace_id, chosen), _EVER_POSTED)
+    ):
+        found[source_id].add(delivery_id)
+    return found
+
+
 async def replay(connection: AsyncConnection, workspace_id: UUID, chosen: Chosen, now: datetime, actor: str) -> int:
     """Queue kept deliveries to be read again; return how many were not queued already.
 
-    A second reading by the same connector version changes nothing in the books. ``actor`` is the public id of who
-    asked, for the log.
+    A second reading by the same connector version changes nothing in the books; what a newer version reads takes the
+    place of the older reading. ``actor`` is the public id of who asked, for the log.
     """
     table = delivery_queue
     found = (
@@ -247,12 +276,13 @@ async def replay(connection: AsyncConnection, workspace_id: UUID, chosen: Chosen
             deliveries.c.delivery_id,
             deliveries.c.received_at,
             sa.literal(now, type_=table.c.ready_at.type),
+            _EVER_POSTED,
         )
         .select_from(deliveries.outerjoin(delivery_queue, _QUEUED).outerjoin(_LAST, sa.true()))
         .where(*_conditions(workspace_id, chosen))
         .order_by(deliveries.c.source_id, deliveries.c.delivery_id)
     )
-    names = ["workspace_id", "source_id", "delivery_id", "received_at", "ready_at"]
+    names = ["workspace_id", "source_id", "delivery_id", "received_at", "ready_at", "again"]
     queued = insert(table).from_select(names, found).on_conflict_do_nothing().returning(table.c.source_id)
     source_ids = list(await connection.scalars(queued))
     await hint(await driver(connection), ((workspace_id, source_id) for source_id in source_ids), now)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -19,39 +19,71 @@ from service.context import Context
 from service.db.engine import Database, driver
 from service.errors import TooLarge
 from service.inbox.commit import Limits, SharedCommit
-from service.inbox.store import Landed, Landing, key_hash, store
+from service.inbox.store import Landed, Landing, Origin, key_hash, store
 from service.records import SourceRow
 from service.settings import Settings
 
-# What a signature can be checked with again, and nothing that opens a door (Authorization, Cookie).
-_KEPT_HEADERS = ("content-type", "webhook-", "svix-", "x-hub-signature")
+SIGNATURES = (
+    *(f"{family}-{part}" for family in ("webhook", "svix") for part in ("id", "timestamp", "signature")),
+    "x-hub-signature",
+    "x-hub-signature-256",
+)
+"""Headers of signatures that many senders share, for connectors that declare none of their own."""
+_KEPT = frozenset({"content-type", *SIGNATURES})
 _LONGEST_NAME = 200
 
 
-def kept_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    """Return the headers that are kept with a delivery; a value with control characters verifies nothing."""
+def kept_headers(headers: Mapping[str, str], signatures: Collection[str] = SIGNATURES) -> dict[str, str]:
+    """Return the headers that are kept with a delivery: its type and what its signature can be checked with again."""
+    return _only(headers, {"content-type", *signatures})
+
+
+def _only(headers: Mapping[str, str], wanted: Collection[str]) -> dict[str, str]:
+    """Return wanted headers; nothing that opens a door is (Authorization, Cookie), and no control characters are."""
     return {
-        name.lower(): value
+        lower: value
         for name, value in headers.items()
-        if name.lower().startswith(_KEPT_HEADERS) and (name + value).isprintable()
+        if (lower := name.lower()) in wanted and lower.isprintable() and value.isprintable()
     }
 
 
-def _landing(source: SourceRow, delivery: Delivery, key: str, options: Mapping[str, Any], context: Context) -> Landing:
-    return Landing(
+def origin_of(
+    source: SourceRow,
+    channel: str = "webhook",
+    options: Mapping[str, Any] | None = None,
+    signatures: Collection[str] = (),
+) -> Origin:
+    """Return what the deliveries of a source by one channel have in common; ``options`` defaults to the source's.
+
+    ``signatures`` names the headers that its connector verifies with.
+    """
+    return Origin(
         workspace_id=source.workspace_id,
         source_id=source.source_id,
+        channel=channel,
+        connector=source.connector,
+        options=_text(source.options if options is None else options),
+        prefix=source.workspace_id.bytes + source.source_id.bytes,
+        headers=frozenset({"content-type", *signatures}) if signatures else _KEPT,
+    )
+
+
+def landing(origin: Origin, delivery: Delivery, key: str, context: Context) -> Landing:
+    """Return a delivery as it is kept, with an id of its own; ``key`` is its idempotency key within the source."""
+    return Landing(
+        origin=origin,
+        slot=origin.prefix + key_hash(f"{origin.channel}:{key}"),
         delivery_id=context.new_id(),
         received_at=delivery.received_at,
-        channel=delivery.channel,
-        connector=source.connector,
-        options=msgspec.json.encode(options).decode(),
-        headers=msgspec.json.encode(kept_headers(delivery.headers)).decode(),
-        request=msgspec.json.encode(delivery.request).decode(),
+        headers=_text(_only(delivery.headers, origin.headers)),
+        request=_text(delivery.request),
         body=delivery.body,
         body_hash=hashlib.sha256(delivery.body).digest(),
-        key_hash=key_hash(f"{delivery.channel}:{key}"),
     )
+
+
+def _text(value: Mapping[str, Any]) -> str:
+    return msgspec.json.encode(value).decode()
 
 
 async def land_pages(
@@ -62,11 +94,12 @@ async def land_pages(
     ``task`` names the unit of pulling (kind and slot). The same answer to the same request of one task is one delivery;
     in another slot it is a reading of its own, even where nothing changed.
     """
+    origin = origin_of(source, "fetch")
     landings = []
     for page in pages:
         key = fingerprint(*task, msgspec.json.encode(page.request, order="sorted"), page.body)
         delivery = Delivery(channel="fetch", body=page.body, received_at=page.received_at, request=page.request)
-        landings.append(_landing(source, delivery, key, source.options, context))
+        landings.append(landing(origin, delivery, key, context))
     return await store(await driver(connection), landings, context.now())
 
 
@@ -106,10 +139,17 @@ class Lander:
         ``options`` defaults to the source's. Raises :class:`service.errors.Busy` when it was not committed (or this is
         not known: sent again it is then a duplicate), :class:`service.errors.Invalid` when it cannot be kept at all.
         """
-        now = self._context.now()
-        delivery = Delivery(channel=channel, body=body, received_at=now, headers=headers or {}, request=request or {})
-        chosen = source.options if options is None else options
-        return await self._commit.write(_landing(source, delivery, key, chosen, self._context))
+        new = Delivery(
+            channel=channel, body=body, received_at=self._context.now(), headers=headers or {}, request=request or {}
+        )
+        return await self.submit(origin_of(source, channel, options), new, key)
+
+    def submit(self, origin: Origin, delivery: Delivery, key: str) -> asyncio.Future[Landed]:
+        """Take a delivery in and return what tells when it is committed, with the errors of :meth:`land`.
+
+        Raises :class:`service.errors.Busy` for what is not taken at all.
+        """
+        return self._commit.submit(landing(origin, delivery, key, self._context))
 
     async def land_upload(
         self, source: SourceRow, body: bytes, *, filename: str = "", options: Mapping[str, Any] | None = None

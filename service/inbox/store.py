@@ -2,7 +2,7 @@
 
 A delivery is known by its key within its source; the ledger of keys decides, never a look before an insert. The same
 key with another body is kept as a delivery of its own that points at the first. A distributed database routes by
-workspace: the columns of a batch are sorted by it, and by key, so that batches side by side lock in one order.
+workspace: the rows of a batch are sorted by it, and by key, so that batches side by side lock in one order.
 """
 
 from __future__ import annotations
@@ -17,11 +17,44 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-_CLAIM_KEYS = """
-insert into delivery_keys (workspace_id, source_id, key_hash, delivery_id, body_hash, received_at)
-select * from unnest($1::uuid[], $2::uuid[], $3::bytea[], $4::uuid[], $5::bytea[], $6::timestamptz[])
-on conflict do nothing
-returning workspace_id, source_id, key_hash
+# One statement keeps a batch: who gets a key gets the rest. What deliveries have in common comes once ($1 to $7) and is
+# looked up by number; nothing is joined before the keys are claimed, so they are locked in the order they are given in.
+#
+# A hint that stands is locked against deletion only (key share): a worker that is about to delete it waits, and then
+# looks again, while others lease the source or finish a posting meanwhile.
+_KEEP = """
+with given as materialized (
+  select ($1::uuid[])[origin] as workspace_id, ($2::uuid[])[origin] as source_id, ($3::text[])[origin] as channel,
+         ($4::text[])[origin] as connector, ($5::text[])[origin] as options, ($6::text[])[origin] as request,
+         ($7::uuid[])[origin] as conflict_of, key_hash, delivery_id, received_at, headers, body, body_hash
+  from unnest($8::integer[], $9::bytea[], $10::uuid[], $11::timestamptz[], $12::text[], $13::bytea[], $14::bytea[])
+    as row (origin, key_hash, delivery_id, received_at, headers, body, body_hash)
+), claimed as (
+  insert into delivery_keys (workspace_id, source_id, key_hash, delivery_id, body_hash, received_at)
+  select workspace_id, source_id, key_hash, delivery_id, body_hash, received_at from given
+  on conflict do nothing
+  returning workspace_id, source_id, delivery_id, received_at
+), kept as (
+  insert into deliveries (workspace_id, received_at, delivery_id, source_id, channel, connector, options, headers,
+                          request, body, body_hash, conflict_of)
+  select workspace_id, received_at, delivery_id, source_id, channel, connector, options::jsonb, headers::jsonb,
+         request::jsonb, body, body_hash, conflict_of
+  from given where delivery_id in (select delivery_id from claimed)
+), queued as (
+  insert into delivery_queue (workspace_id, source_id, delivery_id, received_at, ready_at)
+  select workspace_id, source_id, delivery_id, received_at, $15::timestamptz from claimed
+), named as materialized (
+  select distinct workspace_id, source_id from claimed
+), standing as materialized (
+  select p.workspace_id, p.source_id from named join pending_work p using (workspace_id, source_id)
+  where p.ready_at <= $15 order by 1, 2 for key share of p
+), hinted as (
+  insert into pending_work (workspace_id, source_id, ready_at)
+  select workspace_id, source_id, $15::timestamptz from named
+  where (workspace_id, source_id) not in (select workspace_id, source_id from standing) order by 1, 2
+  on conflict (workspace_id, source_id) do update set ready_at = least(pending_work.ready_at, excluded.ready_at)
+)
+select case when count(*) < cardinality($8::integer[]) then coalesce(array_agg(delivery_id), '{}') end from claimed
 """
 
 # One look-up per key, whatever the planner knows (offset 0): it may have met the table empty.
@@ -34,23 +67,7 @@ cross join lateral (
 ) as k
 """
 
-_INSERT_DELIVERIES = """
-insert into deliveries (workspace_id, received_at, delivery_id, source_id, channel, connector, options, headers,
-                        request, body, body_hash, conflict_of)
-select workspace_id, received_at, delivery_id, source_id, channel, connector, options::jsonb, headers::jsonb,
-       request::jsonb, body, body_hash, conflict_of
-from unnest($1::uuid[], $2::timestamptz[], $3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::text[], $8::text[],
-            $9::text[], $10::bytea[], $11::bytea[], $12::uuid[])
-  as given (workspace_id, received_at, delivery_id, source_id, channel, connector, options, headers,
-            request, body, body_hash, conflict_of)
-"""
-
-_INSERT_QUEUE = """
-insert into delivery_queue (workspace_id, source_id, delivery_id, received_at, ready_at)
-select *, $5::timestamptz from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::timestamptz[])
-"""
-
-# The row is locked even where it does not change: a worker that is about to delete it waits, and then looks again.
+# The row is locked even where it does not change, for the sake of the worker that is about to delete it.
 _HINT = """
 insert into pending_work (workspace_id, source_id, ready_at)
 select *, $3::timestamptz from unnest($1::uuid[], $2::uuid[])
@@ -59,9 +76,6 @@ on conflict (workspace_id, source_id) do update set ready_at = least(pending_wor
 
 _KEY_BYTES = 16
 _TRIES = 3
-
-Slot = tuple[UUID, UUID, bytes]
-"""Workspace, source and hash of the key: what is unique about a delivery."""
 
 
 class Kept(enum.StrEnum):
@@ -79,30 +93,39 @@ class Landed(msgspec.Struct, frozen=True, kw_only=True):
     conflict_of: UUID | None = None
 
 
-class Landing(msgspec.Struct, frozen=True, kw_only=True):
-    """A delivery about to be kept. ``options``, ``headers`` and ``request`` are JSON texts."""
+class Origin(msgspec.Struct, frozen=True, kw_only=True):
+    """What the deliveries of one source have in common; one object serves many. ``options`` is a JSON text.
+
+    ``prefix`` is how the slots of its deliveries begin; ``headers`` are those that are kept with them.
+    """
 
     workspace_id: UUID
     source_id: UUID
-    delivery_id: UUID
-    received_at: datetime
     channel: str
     connector: str
     options: str
+    prefix: bytes
+    headers: frozenset[str]
+
+    def __repr__(self) -> str:
+        """Leave the options out of every log and traceback."""
+        return f"Origin({self.source_id})"
+
+
+class Landing(msgspec.Struct, frozen=True, kw_only=True):
+    """A delivery about to be kept. ``headers`` and ``request`` are JSON texts.
+
+    ``slot`` is what is unique about it: workspace, source and hash of the key, one after the other.
+    """
+
+    origin: Origin
+    slot: bytes
+    delivery_id: UUID
+    received_at: datetime
     headers: str
     request: str
     body: bytes
     body_hash: bytes
-    key_hash: bytes
-
-    @property
-    def slot(self) -> Slot:
-        return self.workspace_id, self.source_id, self.key_hash
-
-    @property
-    def rival_slot(self) -> Slot:
-        """The slot of this body beside another body with the same key."""
-        return self.workspace_id, self.source_id, _short_hash(self.key_hash + self.body_hash)
 
     def __repr__(self) -> str:
         """Leave the body and the headers out of every log and traceback."""
@@ -112,6 +135,14 @@ class Landing(msgspec.Struct, frozen=True, kw_only=True):
 class _Owner(msgspec.Struct, frozen=True):
     delivery_id: UUID
     body_hash: bytes
+
+
+class _Claim(msgspec.Struct, frozen=True):
+    """A landing that asks for a slot: its own, or another one because its body has changed."""
+
+    landing: Landing
+    slot: bytes
+    conflict_of: UUID | None = None
 
 
 def _short_hash(value: bytes) -> bytes:
@@ -129,83 +160,103 @@ async def store(connection: asyncpg.Connection[Any], landings: Sequence[Landing]
 
     One key may come several times. Raises the driver's errors; the caller's transaction is then of no use.
     """
-    owners = await _owners(connection, _first(landings, lambda landing: landing.slot))
-    rivals = [landing for landing in landings if owners[landing.slot].body_hash != landing.body_hash]
-    rival_owners = await _owners(connection, _first(rivals, lambda landing: landing.rival_slot))
-    landed = [_landed(landing, owners[landing.slot], rival_owners) for landing in landings]
-    fresh = [pair for pair in zip(landings, landed, strict=True) if pair[1].outcome is Kept.STORED]
-    if fresh:
-        await _insert(connection, sorted(fresh, key=lambda pair: pair[0].slot), now)
-    return landed
+    owners = await _owners(connection, [_Claim(landing, landing.slot) for landing in landings], now)
+    rivals = [
+        _Claim(landing, _rival_slot(landing), owners[landing.slot].delivery_id)
+        for landing in landings
+        if owners[landing.slot].body_hash != landing.body_hash
+    ]
+    rival_owners = await _owners(connection, rivals, now) if rivals else {}
+    return [_landed(landing, owners[landing.slot], rival_owners) for landing in landings]
 
 
-def _first(landings: Iterable[Landing], slot_of: Any) -> dict[Slot, Landing]:
-    first: dict[Slot, Landing] = {}
-    for landing in landings:
-        first.setdefault(slot_of(landing), landing)
-    return first
+def _rival_slot(landing: Landing) -> bytes:
+    """Return the slot of this body beside another body with the same key."""
+    origin, own = landing.slot[:-_KEY_BYTES], landing.slot[-_KEY_BYTES:]
+    return origin + _short_hash(own + landing.body_hash)
 
 
-def _landed(landing: Landing, owner: _Owner, rival_owners: Mapping[Slot, _Owner]) -> Landed:
-    rival = rival_owners.get(landing.rival_slot) if owner.body_hash != landing.body_hash else None
-    holder = rival or owner
-    stored = holder.delivery_id == landing.delivery_id
-    return Landed(
-        delivery_id=holder.delivery_id,
-        outcome=Kept.STORED if stored else Kept.DUPLICATE,
-        conflict_of=owner.delivery_id if rival else None,
-    )
+def _landed(landing: Landing, owner: _Owner | Landing, rival_owners: Mapping[bytes, _Owner | Landing]) -> Landed:
+    if owner.delivery_id == landing.delivery_id:
+        return Landed(delivery_id=landing.delivery_id, outcome=Kept.STORED)
+    if owner.body_hash == landing.body_hash:
+        return Landed(delivery_id=owner.delivery_id, outcome=Kept.DUPLICATE)
+    holder = rival_owners[_rival_slot(landing)].delivery_id
+    outcome = Kept.STORED if holder == landing.delivery_id else Kept.DUPLICATE
+    return Landed(delivery_id=holder, outcome=outcome, conflict_of=owner.delivery_id)
 
 
-async def _owners(connection: asyncpg.Connection[Any], wanted: Mapping[Slot, Landing]) -> dict[Slot, _Owner]:
-    """Claim slots and return who holds each: the given landing, or the delivery that was there before."""
-    found: dict[Slot, _Owner] = {}
+async def _owners(
+    connection: asyncpg.Connection[Any], claims: Iterable[_Claim], now: datetime
+) -> dict[bytes, _Owner | Landing]:
+    """Claim slots, keep those who get theirs; return who holds each: a landing, or what was there before.
+
+    Of several claims to one slot the first counts.
+    """
+    wanted: dict[bytes, _Claim] = {}
+    for claim in claims:
+        wanted.setdefault(claim.slot, claim)
+    found: dict[bytes, _Owner | Landing] = {}
     for _ in range(_TRIES):
-        slots = sorted(slot for slot in wanted if slot not in found)
-        if not slots:
+        open_claims = [wanted[slot] for slot in sorted(wanted) if slot not in found]
+        refused = await _keep(connection, open_claims, now)
+        found |= {claim.slot: claim.landing for claim in open_claims if claim.landing.delivery_id not in refused}
+        if not refused:
             return found
-        columns = [list(column) for column in zip(*slots, strict=True)]
-        given = [wanted[slot] for slot in slots]
-        claimed = await connection.fetch(
-            _CLAIM_KEYS,
-            *columns,
-            [landing.delivery_id for landing in given],
-            [landing.body_hash for landing in given],
-            [landing.received_at for landing in given],
-        )
-        for slot in (tuple(row) for row in claimed):
-            found[slot] = _Owner(wanted[slot].delivery_id, wanted[slot].body_hash)
-        if len(claimed) < len(slots):
-            for row in await connection.fetch(_OWNERS, *columns):
-                slot = (row["workspace_id"], row["source_id"], row["key_hash"])
-                found[slot] = _Owner(row["delivery_id"], row["body_hash"])
+        found |= await _look_up(connection, [claim for claim in open_claims if claim.slot not in found])
+        if len(found) == len(wanted):
+            return found
     # A key that is neither free nor visible is being pruned this moment: as any conflict, it is worth another try.
     raise asyncpg.SerializationError("a delivery key is changing hands")
 
 
-async def _insert(connection: asyncpg.Connection[Any], fresh: Sequence[tuple[Landing, Landed]], now: datetime) -> None:
-    landings = [landing for landing, _ in fresh]
-    workspaces = [landing.workspace_id for landing in landings]
-    received = [landing.received_at for landing in landings]
+async def _keep(connection: asyncpg.Connection[Any], claims: Sequence[_Claim], now: datetime) -> frozenset[UUID]:
+    """Keep the landings whose slots are free, in the order of their slots; return the ids of the others."""
+    landings = [claim.landing for claim in claims]
+    shared: dict[tuple[int, str, UUID | None], int] = {}
+    numbers = [
+        shared.setdefault((id(claim.landing.origin), claim.landing.request, claim.conflict_of), len(shared) + 1)
+        for claim in claims
+    ]
     ids = [landing.delivery_id for landing in landings]
-    source_ids = [landing.source_id for landing in landings]
-    await connection.execute(
-        _INSERT_DELIVERIES,
-        workspaces,
-        received,
+    kept = await connection.fetchval(
+        _KEEP,
+        *_shared([claims[numbers.index(number)] for number in shared.values()]),
+        numbers,
+        [claim.slot[-_KEY_BYTES:] for claim in claims],
         ids,
-        source_ids,
-        [landing.channel for landing in landings],
-        [landing.connector for landing in landings],
-        [landing.options for landing in landings],
+        [landing.received_at for landing in landings],
         [landing.headers for landing in landings],
-        [landing.request for landing in landings],
         [landing.body for landing in landings],
         [landing.body_hash for landing in landings],
-        [outcome.conflict_of for _, outcome in fresh],
+        now,
     )
-    await connection.execute(_INSERT_QUEUE, workspaces, source_ids, ids, received, now)
-    await hint(connection, zip(workspaces, source_ids, strict=True), now)
+    return frozenset() if kept is None else frozenset(ids) - frozenset(kept)
+
+
+def _shared(claims: Sequence[_Claim]) -> tuple[list[Any], ...]:
+    """Return the columns of what claims may have in common, of one claim for each kind."""
+    origins = [claim.landing.origin for claim in claims]
+    return (
+        [origin.workspace_id for origin in origins],
+        [origin.source_id for origin in origins],
+        [origin.channel for origin in origins],
+        [origin.connector for origin in origins],
+        [origin.options for origin in origins],
+        [claim.landing.request for claim in claims],
+        [claim.conflict_of for claim in claims],
+    )
+
+
+async def _look_up(connection: asyncpg.Connection[Any], claims: Sequence[_Claim]) -> dict[bytes, _Owner | Landing]:
+    rows = await connection.fetch(
+        _OWNERS,
+        [claim.landing.origin.workspace_id for claim in claims],
+        [claim.landing.origin.source_id for claim in claims],
+        [claim.slot[-_KEY_BYTES:] for claim in claims],
+    )
+    slots = (row["workspace_id"].bytes + row["source_id"].bytes + row["key_hash"] for row in rows)
+    return {slot: _Owner(row["delivery_id"], row["body_hash"]) for slot, row in zip(slots, rows, strict=True)}
 
 
 async def hint(connection: asyncpg.Connection[Any], sources: Iterable[tuple[UUID, UUID]], now: datetime) -> None:

@@ -173,12 +173,29 @@ def _proportion(slug: str, title: str, numerator: str, denominator: str, note: s
     return _over(slug, title, numerator, denominator, small_sample=Method.WILSON, proportion=True, note=note)
 
 
-def _cost(slug: str, title: str, denominator: str, *, scale: int = 1, small: Method | None = Method.GARWOOD) -> Kpi:
+def _cost(
+    slug: str,
+    title: str,
+    denominator: str,
+    *,
+    scale: int = 1,
+    small: Method | None = Method.GARWOOD,
+    note: str | None = None,
+) -> Kpi:
     return _over(
-        slug, title, "cost", denominator, kind=Kind.COST_RATIO, unit=Unit.MONEY, scale=scale, small_sample=small
+        slug,
+        title,
+        "cost",
+        denominator,
+        kind=Kind.COST_RATIO,
+        unit=Unit.MONEY,
+        scale=scale,
+        small_sample=small,
+        note=note,
     )
 
 
+_CLAIMED = "what platforms claim for themselves overlaps: it is never added to what the ledger counts"
 _POST_REACH = "the base is the sum of the posts' own reach, not the reach of the campaign"
 _POST_FOLLOWERS = "the base is the sum of followers when each post was published"
 
@@ -186,6 +203,9 @@ _RATIOS = (
     _proportion("ctr", "Click-through rate", "clicks_link", "impressions"),
     _proportion("ctr_all", "Click-through rate (all clicks)", "clicks_all", "impressions"),
     _proportion("cvr_click", "Conversion rate per link click", "conversions", "clicks_link"),
+    _proportion(
+        "cvr_platform", "Conversion rate that platforms claim", "conversions_platform", "clicks_link", note=_CLAIMED
+    ),
     _proportion("cvr_session", "Conversion rate per session", "conversions", "sessions"),
     _proportion("er_impressions", "Engagement rate by impressions", "engagements", "impressions"),
     _proportion("er_views", "Engagement rate by views", "engagements", "views"),
@@ -202,10 +222,20 @@ _RATIOS = (
     _cost("cpc", "Cost per link click", "clicks_link"),
     _cost("cpm", "Cost per thousand impressions", "impressions", scale=1000, small=None),
     _cost("cpa", "Cost per conversion", "conversions"),
+    _cost("cpa_platform", "Cost per conversion that platforms claim", "conversions_platform", note=_CLAIMED),
     _cost("cpe", "Cost per engagement", "engagements"),
     _cost("cpv_3s", "Cost per video view of three seconds", "video_views_3s"),
     _over("aov", "Average order value", "conversion_value", "orders", kind=Kind.COST_RATIO, unit=Unit.MONEY),
     _over("roas", "Return on ad spend", "conversion_value", "cost", kind=Kind.RETURN, unit=Unit.RATIO),
+    _over(
+        "roas_platform",
+        "Return on ad spend that platforms claim",
+        "conversion_value_platform",
+        "cost",
+        kind=Kind.RETURN,
+        unit=Unit.RATIO,
+        note=_CLAIMED,
+    ),
     _over(
         "roi_gross",
         "Return on investment, gross",

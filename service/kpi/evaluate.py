@@ -36,17 +36,23 @@ def evaluate(
     strict, a ratio is null unless every member knows both sides. Cost ratios are money, with decimal strings.
     """
     ask = Ask(kpi=kpi, sums=sums, currency=currency, level=level, strict=coverage == "strict")
-    held = [sums.withheld[key] for key in _keys(kpi) if key in sums.withheld]
+    held = [sums.withheld[key] for key in _keys(kpi, sums.withheld)]
     if held:
         return null(ask, held[0])
     value = _KINDS[kpi.kind](ask)
-    quality = worst([sums.quality[key] for key in _keys(kpi) if key in sums.quality])
+    qualities = [sums.quality[key] for key in _keys(kpi, sums.quality)]
+    if not qualities:
+        return value
+    quality = worst(qualities)
     estimated = quality is Quality.ESTIMATED and value.value is not None
     return msgspec.structs.replace(value, quality=quality, state=State.ESTIMATED if estimated else value.state)
 
 
-def _keys(kpi: Kpi) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(key for key in (*kpi.needs, kpi.numerator, kpi.denominator) if key))
+def _keys(kpi: Kpi, known: Mapping[str, object]) -> list[str]:
+    """Return the keys that a KPI looks at and something is known of, in their order there."""
+    if not known:
+        return []
+    return [key for key in dict.fromkeys((*kpi.needs, kpi.numerator, kpi.denominator)) if key and key in known]
 
 
 _KINDS: Mapping[Kind, Callable[[Ask], Value]] = {

@@ -30,6 +30,7 @@ BOOKED = frozenset(
 """Metrics that exist only where something happened: once any member has them, an absent one means nothing booked."""
 
 _LOW_BITS = 32
+_FEW = 256
 
 
 class Column(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -83,10 +84,20 @@ def take(sums: MemberSums, which: npt.NDArray[np.intp] | BoolArray) -> MemberSum
 
 
 def exact_sum(values: IntArray) -> int:
-    """Return the sum of 64-bit integers without overflow: high and low halves are added apart."""
+    """Return the sum of 64-bit integers without overflow.
+
+    Few are added one by one, which is quicker than to begin; of many, high and low halves are added apart.
+    """
+    if len(values) <= _FEW:
+        return sum(values.tolist())
     high = int((values >> _LOW_BITS).sum())
     low = int((values & ((1 << _LOW_BITS) - 1)).sum())
     return (high << _LOW_BITS) + low
+
+
+def count(mask: BoolArray) -> int:
+    """Return how many members a mask has."""
+    return int(np.count_nonzero(mask))
 
 
 def unknown(size: int) -> Column:
@@ -133,5 +144,5 @@ def silent_parts(sums: MemberSums, key: str) -> tuple[str, ...]:
     return tuple(
         part
         for part in parts_of(key)
-        if part not in sums.shared and not (part in sums.columns and sums.columns[part].known.any())
+        if part not in sums.shared and not (part in sums.columns and count(sums.columns[part].known))
     )

@@ -8,7 +8,7 @@ from connectors.contract import METRICS, MICRO
 from connectors.contract import Unit as MetricUnit
 from service.kpi.catalogue import Kpi
 from service.kpi.measure import Coverage, Number, Reason, Value, significant, state_of_reason
-from service.kpi.members import MemberSums
+from service.kpi.members import MemberSums, count
 from service.kpi.money import amount_text
 from service.kpi.rates import Aligned
 
@@ -56,4 +56,4 @@ def coverage_of(ask: Ask, aligned: Aligned, shared: int = 0) -> Coverage:
     """Return the members that know both sides and their share of the known numerator, ``shared`` counted in."""
     everything = aligned.numerator_all + shared
     share = significant((aligned.numerator + shared) / everything) if everything > 0 else None
-    return Coverage(members_known=int(aligned.mask.sum()), members_total=len(ask.sums.members), numerator_share=share)
+    return Coverage(members_known=count(aligned.mask), members_total=len(ask.sums.members), numerator_share=share)

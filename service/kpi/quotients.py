@@ -13,7 +13,7 @@ import numpy as np
 
 from service.kpi.catalogue import Kpi
 from service.kpi.measure import Coverage, Interval, Method, Number, Reason, State, Unit, Value, significant
-from service.kpi.members import BOOKED, BoolArray, Column, FloatArray, MemberSums, read, shared_amount
+from service.kpi.members import BOOKED, BoolArray, Column, FloatArray, MemberSums, count, read, shared_amount
 from service.kpi.money import limit_text, price_text
 from service.kpi.question import Ask, coverage_of, factor, is_money, null, shown
 from service.kpi.rates import Aligned, align, by_post, per_count, wilson
@@ -60,7 +60,7 @@ def _column(sums: MemberSums, key: str) -> Column | None:
     What is booked is known for every member as soon as it is known at all: no entry means that nothing happened.
     """
     column = read(sums, key)
-    anywhere = bool(column.known.any()) or shared_amount(sums, key) is not None
+    anywhere = count(column.known) > 0 or shared_amount(sums, key) is not None
     if not anywhere:
         return None
     if key not in BOOKED:
@@ -107,7 +107,7 @@ def counted(kpi: Kpi, sums: MemberSums) -> tuple[BoolArray, BoolArray]:
 def _gap(ask: Ask, denominator: Column, sides: _Sides) -> Value | None:
     """Return the null value of a ratio without common members, or with too few for strict coverage."""
     total, known = len(ask.sums.members), sides.coverage.members_known
-    without = total - int(denominator.known.sum())
+    without = total - count(denominator.known)
     if ask.strict and known < total:
         reason = Reason.MISSING_DENOMINATOR if without else Reason.MISSING_NUMERATOR
         return null(ask, reason, detail=f"{total - known}_of_{total}_posts", coverage=sides.coverage)
@@ -119,30 +119,39 @@ def _gap(ask: Ask, denominator: Column, sides: _Sides) -> Value | None:
 def _divided(ask: Ask, sides: _Sides) -> Value:
     kpi = ask.kpi
     above, below = kpi.numerator or "", kpi.denominator or ""
-    money = is_money(above) or is_money(below)
-    facts = {
-        "numerator": shown(above, sides.numerator, ask.currency),
-        "denominator": shown(below, sides.denominator, ask.currency),
-        "currency": ask.currency if money else None,
-        "coverage": sides.coverage,
-        "note": _APART if sides.apart else kpi.note,
-    }
+    numerator, denominator = shown(above, sides.numerator, ask.currency), shown(below, sides.denominator, ask.currency)
+    currency = ask.currency if is_money(above) or is_money(below) else None
+    note = _APART if sides.apart else kpi.note
     if sides.denominator <= 0:
         reason = Reason.NEGATIVE_DENOMINATOR if sides.denominator else Reason.ZERO_DENOMINATOR
-        limit = _lower_limit(ask, sides) if reason is Reason.ZERO_DENOMINATOR else None
-        return null(ask, reason, interval=limit, **facts)
-    units = Fraction(kpi.scale * factor(below), factor(above))
-    exact = Fraction(sides.numerator, sides.denominator) * units + kpi.offset
-    exceeds = kpi.proportion and exact > 1
-    number = price_text(exact, ask.currency or "") if kpi.unit is Unit.MONEY else significant(float(exact))
-    value = Value(
-        value=number,
+        return null(
+            ask,
+            reason,
+            interval=_lower_limit(ask, sides) if reason is Reason.ZERO_DENOMINATOR else None,
+            numerator=numerator,
+            denominator=denominator,
+            currency=currency,
+            coverage=sides.coverage,
+            note=note,
+        )
+    bottom = sides.denominator * factor(above)
+    top = sides.numerator * kpi.scale * factor(below) + kpi.offset * bottom
+    exceeds = kpi.proportion and top > bottom
+    return Value(
+        # Whole numbers are divided to the nearest float; only a price is kept exact beyond that.
+        value=price_text(Fraction(top, bottom), ask.currency or "")
+        if kpi.unit is Unit.MONEY
+        else significant(top / bottom),
         unit=kpi.unit,
-        state=State.ZERO if exact == 0 else State.OK,
+        state=State.OK if top else State.ZERO,
         reason=Reason.NUMERATOR_EXCEEDS_DENOMINATOR if exceeds else None,
         interval=None if exceeds else _shown_interval(ask, _interval(ask, sides)),
+        numerator=numerator,
+        denominator=denominator,
+        currency=currency,
+        coverage=sides.coverage,
+        note=note,
     )
-    return msgspec.structs.replace(value, **facts)
 
 
 def _scaled(values: FloatArray, key: str, scale: int = 1) -> FloatArray:

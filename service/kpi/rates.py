@@ -6,6 +6,7 @@ Comparing two ratios is the business of ``compare`` and its neighbours.
 
 from __future__ import annotations
 
+import functools
 import math
 
 import msgspec
@@ -45,11 +46,13 @@ class Spread(msgspec.Struct, frozen=True, kw_only=True):
     n: int
 
 
+@functools.lru_cache(maxsize=64)
 def normal_quantile(level: float) -> float:
     """Return z for a two-sided interval at ``level``."""
     return float(special.ndtri((1 + level) / 2))
 
 
+@functools.lru_cache(maxsize=4096)
 def t_quantile(level: float, df: int) -> float:
     """Return t with ``df`` degrees of freedom for a two-sided interval at ``level``."""
     return float(special.stdtrit(df, (1 + level) / 2))
@@ -159,7 +162,7 @@ def jackknife_spread(
     if n <= 1 or denominator <= 0 or bool((rest <= 0).any()):
         return None
     without = (numerator - above) / rest
-    se = math.sqrt((n - 1) / n * float(np.square(without - without.mean()).sum()))
+    se = math.sqrt((n - 1) / n * float(np.square(without - without.sum() / n).sum()))
     return Spread(ratio=numerator / denominator, se=se, n=n)
 
 
@@ -229,6 +232,7 @@ def by_post(
     numerators: FloatArray, denominators: FloatArray, level: float, fixed: tuple[float, float] = (0.0, 0.0)
 ) -> Interval | None:
     """Return the default interval by post, or None with fewer than five members that carry information."""
-    if len(active(numerators, denominators)[0]) < FEWEST_MEMBERS:
+    spread = jackknife_spread(numerators, denominators, fixed)
+    if spread is None or spread.n < FEWEST_MEMBERS:
         return None
-    return log_jackknife(numerators, denominators, level, fixed)
+    return _on_log_scale(spread, level, Method.LOG_JACKKNIFE_T)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from service.kpi.catalogue import Kind
 from service.kpi.levels import frequency_bounds, growth, union_bounds
 from service.kpi.measure import Coverage, Reason, State, Unit, Value, significant, state_of
-from service.kpi.members import FOLLOWERS_START, Column, MemberSums, exact_sum, read, shared_amount, silent_parts
+from service.kpi.members import FOLLOWERS_START, Column, MemberSums, count, exact_sum, read, shared_amount, silent_parts
 from service.kpi.question import Ask, coverage_of, is_money, null, shown
 from service.kpi.rates import align
 
@@ -17,7 +17,7 @@ def additive(ask: Ask) -> Value:
     """Return the sum over the members that know the metric; null where none does."""
     key = ask.kpi.slug
     column, shared = read(ask.sums, key), shared_amount(ask.sums, key)
-    known = int(column.known.sum())
+    known = count(column.known)
     if not known and shared is None:
         return null(ask, Reason.NO_COST if key == "cost" else Reason.NOT_REPORTED)
     if is_money(key) and ask.currency is None:
@@ -38,7 +38,7 @@ def people(ask: Ask) -> Value:
     """A unique or a level: exact for one audience, bounds for several, which may overlap."""
     key = ask.kpi.slug
     column = read(ask.sums, key)
-    known = int(column.known.sum())
+    known = count(column.known)
     if not known:
         return null(ask, Reason.NOT_REPORTED)
     unknown = _unknown_audiences(ask.sums, column) if ask.kpi.kind is Kind.UNIQUE else 0
@@ -67,7 +67,7 @@ def net_growth(ask: Ask) -> Value:
     """Return the growth of followers from the start of the range to its end, absolute or as a fraction."""
     first, last = read(ask.sums, FOLLOWERS_START), read(ask.sums, "followers")
     aligned = align(last, first)
-    profiles = int(aligned.mask.sum())
+    profiles = count(aligned.mask)
     if not profiles:
         return _flows(ask) or null(ask, Reason.MISSING_PREVIOUS if last.known.any() else Reason.MISSING_CURRENT)
     grown = growth(aligned.denominator, aligned.numerator)
@@ -91,7 +91,7 @@ def net_growth(ask: Ask) -> Value:
 def _flows(ask: Ask) -> Value | None:
     """Growth from what profiles gained and lost, where no level at both ends is known."""
     flows = align(read(ask.sums, "followers_gained"), read(ask.sums, "followers_lost"))
-    known = int(flows.mask.sum())
+    known = count(flows.mask)
     if not known or ask.kpi.unit is Unit.FRACTION:
         return None
     net = flows.numerator - flows.denominator
@@ -104,7 +104,7 @@ def frequency(ask: Ask) -> Value:
     """Return impressions per person reached: exact for one post, bounds for several."""
     reach = read(ask.sums, "reach")
     aligned = align(read(ask.sums, "impressions"), reach)
-    known = int(aligned.mask.sum())
+    known = count(aligned.mask)
     if not known:
         return null(ask, Reason.MISSING_NUMERATOR if reach.known.any() else Reason.MISSING_DENOMINATOR)
     coverage = coverage_of(ask, aligned)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
@@ -38,7 +39,12 @@ Profiles = Mapping[UUID, frozenset[tuple[str, str]]]
 
 
 def campaigns_of(candidate: Candidate, campaigns: Iterable[Ruled], profiles: Profiles) -> set[UUID]:
-    """Return the campaigns whose rules the subject meets. An archived campaign keeps its rules."""
+    """Return the campaigns whose rules the subject meets. An archived campaign keeps its rules.
+
+    A subject that no source names any more (its deliveries were read anew and speak of others) counts nowhere.
+    """
+    if not candidate.sources:
+        return set()
     return {
         campaign.campaign_id
         for campaign in campaigns
@@ -55,10 +61,19 @@ def _meets(candidate: Candidate, rule: Rule, campaign: Ruled, profiles: Profiles
         rule.hashtag is None or rule.hashtag.lstrip("#").lower() in (facts.get("hashtags") or ()),
         rule.creator is None or _made_by(candidate, profiles.get(rule.creator, frozenset())),
         rule.utm_campaign is None or rule.utm_campaign == facts.get("utm_campaign"),
+        rule.utm_source is None or rule.utm_source == facts.get("utm_source"),
+        rule.utm_medium is None or rule.utm_medium == facts.get("utm_medium"),
+        rule.promo_code is None or _code(rule.promo_code) == _code(facts.get("promo_code")),
+        rule.click_id is None or rule.click_id == facts.get("click_id"),
         rule.subjects is None or candidate.subject_id in rule.subjects,
         not rule.in_flight or _in_flight(facts.get("published_at"), campaign),
     )
     return all(conditions) and rule != Rule()
+
+
+def _code(text: str | None) -> str | None:
+    """Return a code as shops compare it: without case."""
+    return unicodedata.normalize("NFKC", text).strip().upper() if text is not None else None
 
 
 def _made_by(candidate: Candidate, profiles: frozenset[tuple[str, str]]) -> bool:

@@ -11,6 +11,7 @@ import asyncpg
 
 from connectors.contract import Kind
 from service.ledger import statements
+from service.ledger.crossings import carry
 from service.ledger.readings import SeriesKey
 from service.ledger.rows import line_of
 from service.ledger.series import Line
@@ -39,10 +40,9 @@ async def add_subjects(connection: asyncpg.Connection[Any], workspace_id: UUID, 
     """Add rows to the days of subjects; return them as columns."""
     table = rows.table()
     if table.metrics:
-        for blank, parameters in table.parts():
-            await connection.execute(
-                statements.put_days("subject_days", table.metrics, blank=blank), workspace_id, *parameters
-            )
+        blank, parameters = table.parameters()
+        statement = statements.put_days("subject_days", table.metrics, blank=blank, carries=table.carries)
+        await connection.execute(statement, workspace_id, *parameters)
     return table
 
 
@@ -52,9 +52,9 @@ async def add_campaigns(
     """Add rows of one platform to the days of campaigns."""
     table = rows.table()
     if table.metrics:
-        for blank, parameters in table.parts():
-            statement = statements.put_days("campaign_days", table.metrics, blank=blank)
-            await connection.execute(statement, workspace_id, *parameters, platform)
+        blank, parameters = table.parameters()
+        statement = statements.put_days("campaign_days", table.metrics, blank=blank)
+        await connection.execute(statement, workspace_id, *parameters, platform)
 
 
 def net(lines: Iterable[Line]) -> list[Line]:
@@ -116,9 +116,10 @@ def subject_days(
     for (subject_id, _), (key, series_lines) in lines.items():
         if key.check or key.kind not in TALLIED:
             continue
-        owner = found.owners.place(subject_id)
+        owner, asked = found.owners.place(subject_id), sorted(zones.get(subject_id, ()))
         for line in net(series_lines):
-            for cell, sums in spread(line, sorted(zones.get(subject_id, ())), key.zone, key.currency, key.paid):
+            carry(found, owner, line, key, asked)
+            for cell, sums in spread(line, asked, key.zone, key.currency, key.paid):
                 found.add(owner, found.cell(cell), sums, blank=True)
     return found
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 FIRST_MONTH = datetime(2025, 1, 1, tzinfo=UTC)
+_EVER = datetime(1900, 1, 1, tzinfo=UTC)
 
 
 def month_start(instant: datetime) -> datetime:
@@ -20,6 +21,11 @@ def month_start(instant: datetime) -> datetime:
 def next_month(start: datetime) -> datetime:
     """Return the month after the one that begins at ``start``."""
     return datetime(start.year + start.month // 12, start.month % 12 + 1, 1, tzinfo=UTC)
+
+
+def stretch_start(instant: datetime) -> datetime:
+    """Return where the partition of ``instant`` begins: no entry that ends after ``instant`` begins before that."""
+    return month_start(instant) if instant >= FIRST_MONTH else _EVER
 
 
 def edges_between(start: datetime, end: datetime) -> list[datetime]:

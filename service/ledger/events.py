@@ -1,4 +1,7 @@
-"""Booking of events: the newest reading of each stands, at its own instant, once."""
+"""Booking of events that move metrics of their own subject: the newest reading of each stands, at its instant, once.
+
+What is credited (conversions, orders, refunds) is booked by ``service.ledger.sales``.
+"""
 
 from __future__ import annotations
 
@@ -41,6 +44,8 @@ async def book_events(work: Work, said: Sequence[Said]) -> None:
     newest: dict[bytes, tuple[_Event, Ref]] = {}
     for part in said:
         for reading in part.events:
+            if not reading.metrics:
+                continue
             subject = work.subjects[reading.subject.external_id]
             number = work.series_of(reading.key)
             event = _Event(
@@ -52,6 +57,7 @@ async def book_events(work: Work, said: Sequence[Said]) -> None:
     if not newest:
         return
     known = await _load_events(work, list(newest))
+    work.said_again |= known.keys()
     written = []
     for key, (event, ref) in newest.items():
         old = known.get(key)
@@ -62,8 +68,7 @@ async def book_events(work: Work, said: Sequence[Said]) -> None:
             continue
         if old is not None:
             await _take_back(work, key, old, event)
-        refund = "refunds" in event.metrics
-        cause = Cause.SOURCE_RESTATED if old else Cause.REFUND if refund else Cause.GROWTH
+        cause = Cause.SOURCE_RESTATED if old else Cause.GROWTH
         line = Line(event.at, event.at, 1, cause, 0, event.observed_at, ref, event.metrics, None, 0, key)
         work.sheet.add(event.subject_id, event.series_id, line)
     await _write_events(work, written)

@@ -12,9 +12,10 @@ from uuid import UUID
 
 import asyncpg
 
-from service.ledger.history import FIRSTS, IN_SPAN, Span, bounds, share_of
+from service.ledger.history.people import FIRSTS
+from service.ledger.history.spans import IN_SPAN, Span, bounds, share_of
 from service.ledger.restatements import cause_name
-from service.ledger.series import Flag
+from service.ledger.series import Cause, Flag
 
 MAX_ENTRIES = 100
 """Entries listed per subject and metric; the rest is summed."""
@@ -76,7 +77,7 @@ async def unique(
     metric: str,
     number: int,
 ) -> list[Any]:
-    """Return the entries behind ``history.uniques``: those of the window that is the span, else since publication."""
+    """Return the entries behind ``history.people.uniques``: of the window that is the span, else since publication."""
     lines = f"""
     select * from (
       select {_COLUMNS}, e.subject_id as owner, e.{metric} as delta, e.{metric} as share, e.day is not null as windowed,
@@ -157,7 +158,8 @@ async def left_out(
     """Return (reason, metric, subjects, amount in stored units) of what stands in the span and is in no sum.
 
     Reasons: ``counted_elsewhere`` (a check series), ``history_before_tracking`` (a first value whose growth was not
-    tracked), ``coarser_source`` (a window that reaches over an edge of the span).
+    tracked), ``before_what_is_kept`` (what was carried before retention took it), ``coarser_source`` (a window that
+    reaches over an edge of the span).
     """
     if not subject_ids or not metrics:
         return []
@@ -174,6 +176,7 @@ async def left_out(
         f"""
         select reason, {counts} from (
           select e.subject_id, {sums}, case when not s.counted then 'counted_elsewhere'
+            when e.cause = {Cause.CARRIED} then 'before_what_is_kept'
             when e.flags & {Flag.OPENING} <> 0 then 'history_before_tracking' else 'coarser_source' end as reason
           from {_BUCKET}
           join entries e on e.workspace_id = $1 and e.subject_id = any($2::uuid[]) {_JOINS}

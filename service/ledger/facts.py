@@ -135,11 +135,15 @@ async def keep(
     *,
     source_id: UUID,
 ) -> None:
-    """Book facts, and that this source named these subjects. Known subjects that learn something are locked first."""
+    """Book facts, and that this source named these subjects.
+
+    Where a known subject learns something all that are known are locked first, in one order: their rows are written
+    once more when their lines are, and a second order would lead two postings into each other.
+    """
     learnt = list(facts)
     _learn_all(subjects, learnt, source_id)
-    known = [subject for subject in subjects.values() if subject.touched and not subject.fresh]
-    if known:
+    known = [subject for subject in subjects.values() if not subject.fresh]
+    if any(subject.touched for subject in known):
         rows = await connection.fetch(
             statements.LOCK_SUBJECTS, posting.workspace_id, sorted(subject.subject_id for subject in known)
         )

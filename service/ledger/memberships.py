@@ -15,8 +15,9 @@ from service.context import Context
 from service.db.engine import driver
 from service.ledger import days, statements
 from service.ledger.assign import Candidate, Profiles, Ruled, campaigns_of
+from service.ledger.conversions import reattribute
 from service.ledger.facts import Subject, sources_of
-from service.ledger.posting import Posting, RetryExclusive, close_posting, open_posting
+from service.ledger.posting import EVERY, Posting, RetryExclusive, close_posting, open_posting
 from service.records import CampaignKind, CampaignVersion, Goal, Rule
 
 _CHUNK = 2000
@@ -34,6 +35,10 @@ class Joined(msgspec.Struct, frozen=True, kw_only=True):
     moved: frozenset[UUID] = frozenset()
     left: frozenset[UUID] = frozenset()
     changed: bool = False
+
+    def zones_of(self, subject_id: UUID) -> Sequence[str]:
+        """Return the zones that a subject is asked in."""
+        return sorted({self.zones[campaign] for campaign in self.campaigns.get(subject_id, ())})
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -120,6 +125,8 @@ def version_of(row: Mapping[str, Any]) -> CampaignVersion:
         ends=row["ends"],
         budget=row["budget"],
         margin=row["margin"],
+        click_days=row["click_days"],
+        view_days=row["view_days"],
         goals=msgspec.convert(row["goals"], tuple[Goal, ...]),
         tactics=tuple(row["tactics"]),
         rules=msgspec.convert(row["rules"], tuple[Rule, ...]),
@@ -190,13 +197,15 @@ async def record_version(
         version.ends,
         version.budget,
         version.margin,
+        version.click_days,
+        version.view_days,
         msgspec.json.encode(version.goals).decode(),
         list(version.tactics),
         msgspec.json.encode(version.rules).decode(),
         version.archived,
     )
-    await _reassign_all(raw, posting, campaign_id)
-    await close_posting(connection, posting, context, shaped=[campaign_id])
+    shaped = await _reassign_all(raw, posting, [campaign_id], windows=True)
+    await close_posting(connection, posting, context, shaped=shaped)
     return int(number)
 
 
@@ -206,13 +215,34 @@ async def reassign_campaigns(
     """Decide campaigns anew after what their rules look at changed (the profiles of a creator)."""
     posting = await open_posting(connection, workspace_id, context, cause="campaign", exclusive=True)
     raw = await driver(connection)
-    decided = sorted(campaign_ids)
-    for campaign_id in decided:
-        await _reassign_all(raw, posting, campaign_id)
-    await close_posting(connection, posting, context, shaped=decided)
+    shaped = await _reassign_all(raw, posting, sorted(campaign_ids))
+    await close_posting(connection, posting, context, shaped=shaped)
 
 
-async def _reassign_all(connection: asyncpg.Connection[Any], posting: Posting, campaign_id: UUID) -> None:
+async def _reassign_all(
+    connection: asyncpg.Connection[Any], posting: Posting, campaign_ids: Sequence[UUID], *, windows: bool = False
+) -> frozenset[UUID]:
+    """Decide campaigns anew, and then what touches on their subjects are credited with; ``windows`` may be new too.
+
+    Returns the campaigns that are shaped: a credit that moves may move between any of them.
+    """
+    moved: set[UUID] = set()
+    for campaign_id in campaign_ids:
+        moved |= set(await _reassign_one(connection, posting, campaign_id))
+    touched = moved
+    if windows:
+        for campaign_id in campaign_ids:
+            members = await connection.fetch(statements.MEMBERS, posting.workspace_id, campaign_id)
+            touched = touched | {row["subject_id"] for row in members}
+    credited = await reattribute(connection, posting, touched)
+    moved |= credited
+    if moved:
+        await days.rebuild(connection, posting.workspace_id, sorted(moved), campaign_ids)
+    return frozenset((EVERY,) if credited else campaign_ids)
+
+
+async def _reassign_one(connection: asyncpg.Connection[Any], posting: Posting, campaign_id: UUID) -> list[UUID]:
+    """Bring the members of a campaign up to its rules; return the subjects that joined or left."""
     workspace_id = posting.workspace_id
     rules = [rule for rule in await load_rules(connection, workspace_id) if rule.campaign_id == campaign_id]
     profiles = await load_profiles(connection, workspace_id, rules)
@@ -228,8 +258,7 @@ async def _reassign_all(connection: asyncpg.Connection[Any], posting: Posting, c
                 lines.append(Line(campaign_id, after, 1 if belongs else -1, rules[0].version))
         await _write(connection, posting, lines)
         moved += [line.subject_id for line in lines]
-    if moved:
-        await days.rebuild(connection, workspace_id, moved, [campaign_id])
+    return moved
 
 
 def _stored(row: Mapping[str, Any]) -> Candidate:

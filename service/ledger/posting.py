@@ -18,8 +18,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service.context import Context
 
 # Postings share the workspace; whoever changes which subjects count where has it alone.
-_SHARE = sa.text("select 1 from workspaces where workspace_id = :workspace for key share")
-_ALONE = sa.text("select 1 from workspaces where workspace_id = :workspace for update")
+_SHARE = sa.text("select kept_from from workspaces where workspace_id = :workspace for key share")
+_ALONE = sa.text("select kept_from from workspaces where workspace_id = :workspace for update")
 
 _NUMBER = sa.text("""
 update books set posting = posting + 1, recorded_at = greatest(:now, recorded_at + interval '1 microsecond')
@@ -44,13 +44,17 @@ class RetryExclusive(Exception):  # noqa: N818 - an instruction to the caller, n
 
 
 class Posting(msgspec.Struct, frozen=True, kw_only=True):
-    """An open posting: the key that its lines carry until it has a number."""
+    """An open posting: the key that its lines carry until it has a number.
+
+    Nothing is written before ``kept_from``: retention takes it, or has taken it.
+    """
 
     workspace_id: UUID
     posting_id: UUID
     batch: int
     cause: str
     source_id: UUID | None = None
+    kept_from: datetime | None = None
 
 
 class Posted(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,11 +74,16 @@ async def open_posting(
     exclusive: bool = False,
 ) -> Posting:
     """Open a posting in a workspace transaction; ``exclusive`` waits until no other one is open and keeps them out."""
-    await connection.execute(_ALONE if exclusive else _SHARE, {"workspace": workspace_id})
+    kept_from = await connection.scalar(_ALONE if exclusive else _SHARE, {"workspace": workspace_id})
     milliseconds = int(context.now().timestamp() * 1000)
     batch = milliseconds << 22 | int.from_bytes(context.token(3), "big") >> 2
     return Posting(
-        workspace_id=workspace_id, posting_id=context.new_id(), batch=batch, cause=cause, source_id=source_id
+        workspace_id=workspace_id,
+        posting_id=context.new_id(),
+        batch=batch,
+        cause=cause,
+        source_id=source_id,
+        kept_from=kept_from,
     )
 
 

@@ -15,7 +15,7 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from service.ledger.history import EARLIEST, IN_SPAN, Span, bounds, share_of
+from service.ledger.history.spans import EARLIEST, IN_SPAN, Span, bounds, share_of
 from service.ledger.series import Cause, Flag
 
 MAX_DELIVERIES = 100
@@ -48,12 +48,13 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Posted(msgspec.Struct, frozen=True, kw_only=True):
-    """A posting: its number, id and key, and when it was recorded."""
+    """A posting: its number, id and key, when it was recorded, and what it was for."""
 
     posting: int
     posting_id: UUID
     batch: int
     recorded_at: datetime
+    cause: str
 
 
 class Reasons(msgspec.Struct, frozen=True, kw_only=True):
@@ -186,10 +187,11 @@ async def postings(
     """Return the postings after one and up to another that may have moved the number, in order."""
     rows = await connection.fetch(
         f"""
-        select p.posting, p.posting_id, p.batch, p.recorded_at from postings p
+        select p.posting, p.posting_id, p.batch, p.recorded_at, p.cause from postings p
         where p.workspace_id = $1 and p.posting > $11 and p.posting <= $12 and p.batch in (
           select e.batch {_LINES} where {_relevant(watch.metrics, watch.people)} and p.posting > $11
           union select n.batch from memberships n where n.workspace_id = $1 and n.campaign_id = $14
+          union select r.batch from resets r where r.workspace_id = $1 and r.subject_id = any($10::uuid[])
           union select f.batch from subject_facts f
             where f.workspace_id = $1 and f.subject_id = any($2::uuid[]) and f.name = any($15::text[]))
         order by p.posting limit $13
@@ -208,6 +210,7 @@ async def postings(
             posting_id=row["posting_id"],
             batch=row["batch"],
             recorded_at=row["recorded_at"],
+            cause=row["cause"],
         )
         for row in rows
     ]

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import enum
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 from typing import NamedTuple
@@ -45,6 +45,7 @@ class Flag:
     SAMPLED = 256
     THRESHOLDED = 512
     TRUNCATED = 1024
+    RESET = 2048  # what a confirmed reset adds: its counter began anew at zero; no step of the chain
 
 
 QUALITY: Mapping[Quality, int] = {
@@ -222,10 +223,14 @@ def unwind(tail: Sequence[Step], value: int) -> tuple[list[Knot], Anchor | None]
 
 
 class Change(NamedTuple):
-    """What new points do to a chain: steps to reverse, steps to write, and the value and instant it now ends at."""
+    """What new points do to a chain: steps to reverse, steps to write, and the value and instant it now ends at.
+
+    ``kept`` are the steps of the tail that stay.
+    """
 
     removed: list[Step]
     added: list[Step]
+    kept: list[Step]
     value: int
     last: datetime
 
@@ -251,6 +256,7 @@ def rechain(
     return Change(
         [step for step in tail if step[:4] not in wanted],
         [step for step in after if step[:4] not in before],
+        [step for step in tail if step[:4] in wanted],
         knots[-1].high,
         knots[-1].at,
     )
@@ -277,11 +283,14 @@ def pieces(step: Step) -> list[Step]:
 
 
 def whole(parts: Iterable[Step]) -> list[Step]:
-    """Return the steps that cut pieces came from, in order of time."""
+    """Return the steps that cut pieces came from, in order of time.
+
+    A piece whose left neighbour was taken by retention stands for the rest of its step.
+    """
     found: list[Step] = []
     for part in sorted(parts, key=lambda step: (step.start, step.end)):
-        if part.flags & Flag.LEFT:
-            place = next(place for place in reversed(range(len(found))) if found[place].flags & Flag.RIGHT)
+        place = _opened(found) if part.flags & Flag.LEFT else None
+        if place is not None:
             left = found[place]
             joined = left.delta + part.delta
             found[place] = Step(
@@ -292,12 +301,41 @@ def whole(parts: Iterable[Step]) -> list[Step]:
     return found
 
 
-def standing(lines: Iterable[Line], metric: str) -> list[Step]:
-    """Return the steps of one metric that stand: lines less the reversals that took them back, pieces joined."""
+def _opened(found: Sequence[Step]) -> int | None:
+    return next((place for place in reversed(range(len(found))) if found[place].flags & Flag.RIGHT), None)
+
+
+def carried_from(lines: Iterable[Line], metric: str) -> datetime | None:
+    """Return the instant at which a value was carried over before a month of the ledger went, if one was."""
+    carried = (
+        line
+        for line in lines
+        if line.cause == Cause.CARRIED and line.sign > 0 and metric in line.metrics and not line.flags & Flag.RESET
+    )
+    return max((line.valid_from for line in carried), default=None)
+
+
+def standing(lines: Sequence[Line], metric: str) -> list[Step]:
+    """Return the steps of one metric that stand: lines less the reversals that took them back, pieces joined.
+
+    A carried value stands for everything before it. What confirmed resets add is not part of the chain.
+    """
+    start = carried_from(lines, metric)
+    return _standing(
+        lines, metric, lambda line: not line.flags & Flag.RESET and (not start or line.valid_from >= start)
+    )
+
+
+def standing_resets(lines: Sequence[Line], metric: str) -> list[Step]:
+    """Return what confirmed resets add to one metric: over the step to each reset, the value before it."""
+    return _standing(lines, metric, lambda line: bool(line.flags & Flag.RESET) and line.cause != Cause.CARRIED)
+
+
+def _standing(lines: Iterable[Line], metric: str, belongs: Callable[[Line], bool]) -> list[Step]:
     sums: dict[tuple[datetime, datetime, int, Ref], list[int]] = {}
     for line in lines:
         delta = line.metrics.get(metric)
-        if delta is not None:
+        if delta is not None and belongs(line):
             kept = sums.setdefault((line.valid_from, line.valid_to, line.flags, line.ref), [0, 0])
             kept[0] += line.sign
             kept[1] += delta
@@ -384,14 +422,41 @@ def correct(
             points.setdefault(metric, []).append(Point(at, value, ref))
     found = []
     for metric, new in points.items():
-        change = rechain(standing(lines, metric), balance.values.get(metric), new, published, level=level)
+        origin = published if carried_from(lines, metric) is None else None
+        change = rechain(standing(lines, metric), balance.values.get(metric), new, origin, level=level)
         found += [(metric, step, -1, int(Cause.REVERSAL)) for step in change.removed]
         cause = Cause.LATE_ARRIVAL if change.removed else Cause.GROWTH
         found += [
             (metric, step, 1, int(Cause.OPENING if step.flags & Flag.OPENING else cause)) for step in change.added
         ]
+        found += _reset_again(lines, metric, change)
         balance.values[metric] = change.value
         balance.since[metric] = change.last
+    return found
+
+
+def _reset_again(lines: Sequence[Line], metric: str, change: Change) -> list[tuple[str, Step, int, int]]:
+    """Book what confirmed resets add to a chain that changed."""
+    known = standing_resets(lines, metric)
+    if not known:
+        return []
+    after = reset_steps([*change.kept, *change.added], {step.end for step in known})
+    gone, new = {step[:4] for step in known}, {step[:4] for step in after}
+    return [(metric, step, -1, int(Cause.REVERSAL)) for step in known if step[:4] not in new] + [
+        (metric, step, 1, int(Cause.RESET_CONFIRMED)) for step in after if step[:4] not in gone
+    ]
+
+
+def reset_steps(chain: Iterable[Step], resets: Container[datetime]) -> list[Step]:
+    """Return what resets at instants add to a chain: over the step that leads to each, the value before it.
+
+    The step to a reset is booked as the fall that it is; with the value before it, it reads as growth from zero.
+    """
+    found, value = [], 0
+    for step in sorted(chain, key=lambda one: (one.end, one.flags & Flag.SAME)):
+        if step.end in resets and not step.flags & (Flag.SAME | Flag.OPENING | Flag.FIRST) and value:
+            found.append(Step(step.start, step.end, value, Flag.RESET, step.ref))
+        value += step.delta
     return found
 
 
@@ -431,26 +496,45 @@ class WindowChange(NamedTuple):
     confirmed: dict[str, datetime]
 
 
-_SAID = sum(QUALITY.values())
+SAID = sum(QUALITY.values())
+"""All bits of what platforms say against numbers."""
 
 
 def window_state(lines: Iterable[Line], confirmations: Iterable[tuple[int, datetime]]) -> WindowState:
-    """Return the state of a window from its lines and its (mask, instant) confirmations."""
+    """Return the state of a window from its lines and its (mask, instant) confirmations.
+
+    What was taken back because its delivery was read anew was never said.
+    """
     sums: dict[tuple[str, datetime, Ref, int], list[int]] = {}
     for line in lines:
         for metric, delta in line.metrics.items():
-            kept = sums.setdefault((metric, line.observed_at, line.ref, line.flags & _SAID), [0, 0])
+            kept = sums.setdefault((metric, line.observed_at, line.ref, line.flags & SAID), [0, 0, 0])
             kept[0] += line.sign
             kept[1] += delta
+            kept[2] += spoke(line)
     state = WindowState({}, {})
-    for (metric, observed_at, ref, quality), (sign, value) in sums.items():
+    for (metric, observed_at, ref, quality), (sign, value, said) in sums.items():
         if sign:
             state.stands[metric] = Stand(value, observed_at, ref, quality)
-        state.said[metric] = max(observed_at, state.said.get(metric, observed_at))
+        if said:
+            state.said[metric] = max(observed_at, state.said.get(metric, observed_at))
     for mask, at in confirmations:
         for metric in metrics_of(mask):
             state.said[metric] = max(at, state.said.get(metric, at))
     return state
+
+
+def spoke(line: Line) -> int:
+    """Return 1 for a line that says what its delivery said, -1 for one that says that it did not, else 0.
+
+    A value that a newer one took the place of was said all the same.
+    """
+    if line.sign > 0:
+        return 0 if line.cause in _UNSAYING else 1
+    return -1 if line.cause == Cause.MAPPING_CHANGED else 0
+
+
+_UNSAYING = frozenset({Cause.REVERSAL, Cause.CARRIED})
 
 
 def _beats(state: WindowState, metric: str, at: datetime, value: int | None) -> bool:

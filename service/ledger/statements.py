@@ -34,6 +34,19 @@ from unnest($2::uuid[], $3::jsonb[], $4::text[]) as given (subject_id, facts, ty
 where subjects.workspace_id = $1 and subjects.subject_id = given.subject_id
 """
 
+EXTEND_SUBJECTS = """
+update subjects set observed_at = greatest(subjects.observed_at, given.at),
+  longest = greatest(subjects.longest, given.days)
+from (
+  select s.subject_id, g.at, g.days
+  from unnest($2::uuid[], $3::timestamptz[], $4::smallint[]) as g (subject_id, at, days)
+  join subjects s on s.workspace_id = $1 and s.subject_id = g.subject_id
+    and (s.observed_at is null or s.observed_at < g.at or s.longest < g.days)
+  order by s.subject_id for no key update of s
+) given
+where subjects.workspace_id = $1 and subjects.subject_id = given.subject_id
+"""
+
 INSERT_FACTS = """
 insert into subject_facts (workspace_id, subject_id, name, batch, observed_at, value)
 select $1, subject_id, name, $2, observed_at, value
@@ -140,7 +153,7 @@ on conflict (workspace_id, event_key) do update set subject_id = excluded.subjec
 
 RULES = """
 select distinct on (v.campaign_id) v.campaign_id, c.zone, v.version, v.name, v.kind, v.starts, v.ends, v.budget,
-  v.margin, v.goals, v.tactics, v.rules, v.archived
+  v.margin, v.click_days, v.view_days, v.goals, v.tactics, v.rules, v.archived
 from campaign_versions v join campaigns c using (workspace_id, campaign_id)
 where v.workspace_id = $1
 order by v.campaign_id, v.version desc
@@ -152,7 +165,7 @@ where workspace_id = $1 and creator_id = any($2::uuid[])
 """
 
 SUBJECTS_AFTER = """
-select subject_id, platform, external_id, type, facts from subjects
+select subject_id, platform, external_id, type, facts, observed_at, longest from subjects
 where workspace_id = $1 and subject_id > $2 order by subject_id limit $3
 """
 
@@ -163,8 +176,8 @@ group by subject_id having sum(sign) > 0
 
 INSERT_VERSION = """
 insert into campaign_versions (workspace_id, campaign_id, version, batch, name, kind, starts, ends, budget, margin,
-  goals, tactics, rules, archived)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+  click_days, view_days, goals, tactics, rules, archived)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
 """
 
 INSERT_MEMBERSHIPS = """
@@ -319,21 +332,24 @@ _CELL_TYPES |= {"paid": "smallint"}
 
 
 @lru_cache(maxsize=256)
-def put_days(table: str, metrics: tuple[str, ...], *, blank: bool) -> str:
-    """Return the null-aware addition to ``subject_days`` or ``campaign_days``: $1 workspace, then ``Table.parts``, and
-    for campaigns the platform. ``blank``: no row is there yet, and one that is refuses the statement.
+def put_days(table: str, metrics: tuple[str, ...], *, blank: bool, carries: bool = False) -> str:
+    """Return the null-aware addition to ``subject_days`` or ``campaign_days``: $1 workspace, then the parameters of
+    ``Table.parameters``, and for campaigns the platform. ``blank``: no row is there yet, and one that is refuses the
+    statement. ``carries``: the last column has the bits of days that begin inside a line.
     """
     cell, first = tuple(_CELL_TYPES), 5 + len(_CELL_TYPES)
-    platform = f"${first + len(metrics)}"
+    given = (*metrics, "carried") if carries else metrics
+    platform = f"${first + len(given)}"
     owner, extra = ("subject_id", "") if table == "subject_days" else ("campaign_id", "platform, ")
-    sums = ", ".join(f"{name} = coalesce(t.{name} + excluded.{name}, t.{name}, excluded.{name})" for name in metrics)
+    sums = [f"{name} = coalesce(t.{name} + excluded.{name}, t.{name}, excluded.{name})" for name in metrics]
+    sums += ["carried = t.carried | excluded.carried"] if carries else []
     key = f"workspace_id, {owner}, {extra}{', '.join(cell)}"
     return f"""
-    insert into {table} as t ({key}, {", ".join(metrics)})
-    select $1, ($2::uuid[])[g.owner], {f"{platform}::text, " if extra else ""}{_of("k", cell)}, {_of("g", metrics)}
-    from unnest($3::text::integer[], $4::text::integer[], {_arrays([METRIC] * len(metrics), first)})
-      as g (owner, cell, {", ".join(metrics)})
-    join unnest({_arrays(tuple(_CELL_TYPES.values()), 5)}) with ordinality as k ({", ".join(cell)}, cell)
-      on k.cell = g.cell
-    {"" if blank else f"on conflict ({key}) do update set {sums}"}
+    insert into {table} as t ({key}, {", ".join(given)})
+    select $1, ($2::uuid[])[g.owner], {f"{platform}::text, " if extra else ""}{_of("k", cell)}, {_of("g", given)}
+    from unnest($3::text::integer[], $4::text::integer[], {_arrays([METRIC] * len(given), first)})
+       as g (owner, cell, {", ".join(given)})
+     join unnest({_arrays(tuple(_CELL_TYPES.values()), 5)}) with ordinality as k ({", ".join(cell)}, cell)
+       on k.cell = g.cell
+     {"" if blank else f"on conflict ({key}) do update set {', '.join(sums)}"}
     """

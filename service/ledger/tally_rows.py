@@ -23,12 +23,15 @@ _ROOM = 1 << 62
 
 
 class TallyRows:
-    """Sums by owner and cell. ``filled`` holds the rows that the table may already have."""
+    """Sums by owner and cell. ``filled`` holds the rows that the table may already have, ``carried`` the bits of those
+    whose day begins inside a line.
+    """
 
     def __init__(self, owners: Roster) -> None:
         self.owners = owners
         self.cells: list[Cell] = []
         self.filled: set[int] = set()
+        self.carried: dict[int, int] = {}
         self._places: dict[Cell, int] = {}
         self._rows: dict[int, Mapping[str, int]] = {}
         self._own: set[int] = set()
@@ -59,10 +62,15 @@ class TallyRows:
         self._rows[key] = sums
         self._own.add(key)
 
-    def items(self) -> Iterator[tuple[UUID, Cell, Sums]]:
-        """Yield owner, cell and sums of every row."""
+    def carry(self, owner: int, cell: int, bits: int) -> None:
+        """Let a row carry bits; it has sums as well."""
+        key = owner << _SHIFT | cell
+        self.carried[key] = self.carried.get(key, 0) | bits
+
+    def items(self) -> Iterator[tuple[UUID, Cell, Sums, int]]:
+        """Yield owner, cell, sums and carried bits of every row."""
         for key, sums in self._rows.items():
-            yield self.owners.ids[key >> _SHIFT], self.cells[key & _MASK], sums
+            yield self.owners.ids[key >> _SHIFT], self.cells[key & _MASK], sums, self.carried.get(key, 0)
 
     def table(self) -> Table:
         """Return the rows as columns, in the order of their key."""
@@ -89,31 +97,24 @@ class Table:
         columns: Mapping[str, Sequence[int | None]],
     ) -> None:
         self.metrics = tuple(columns)
+        self.carries = bool(source.carried)
         self._source = source
         self._keys = keys
         self._columns = columns
 
-    def parts(self) -> Iterator[tuple[bool, list[Any]]]:
-        """Yield the parameters of ``statements.put_days`` after the workspace, by whether the rows are all new."""
-        filled = self._source.filled
-        if not filled:
-            yield True, self._parameters(None)
-            return
-        places: tuple[list[int], list[int]] = ([], [])
-        for place, key in enumerate(self._keys):
-            places[key in filled].append(place)
-        for known, part in enumerate(places):
-            if part:
-                yield not known, self._parameters(part)
+    def parameters(self) -> tuple[bool, list[Any]]:
+        """Return whether all rows are new, and the parameters of ``statements.put_days`` after the workspace.
 
-    def _parameters(self, places: Sequence[int] | None) -> list[Any]:
-        keys = self._keys if places is None else picked(self._keys, places)
-        columns = [one if places is None else picked(one, places) for one in self._columns.values()]
-        cells = self._source.cells
+        One statement for all, in the order of the key: rows that two postings touch are waited for in one order.
+        """
+        keys, cells = self._keys, self._source.cells
         found: list[Any] = [self._source.owners.ids]
         found += [array_text([(key >> _SHIFT) + 1 for key in keys]), array_text([(key & _MASK) + 1 for key in keys])]
         found += [[cell[part] for cell in cells] for part in range(len(Cell._fields))]
-        return found + [array_text(column) for column in columns]
+        found += [array_text(column) for column in self._columns.values()]
+        carried = self._source.carried
+        more = [array_text([carried.get(key, 0) for key in keys])] if carried else []
+        return not self._source.filled, [*found, *more]
 
     def summed(self, group_of: Sequence[int | None]) -> Iterator[tuple[int, Cell, Sums]]:
         """Yield (group, cell, sums) over the owners of each group (None: in no group), by owner's place."""

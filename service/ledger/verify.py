@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 import asyncpg
-import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from connectors.contract import ADDITIVE, STORED, Kind
@@ -22,50 +21,33 @@ from service.db.engine import driver
 from service.ledger import days, statements
 from service.ledger.assign import Candidate, campaigns_of
 from service.ledger.facts import sources_of
+from service.ledger.horizon import is_kept, is_whole
 from service.ledger.memberships import load_profiles, load_rules
-from service.ledger.readings import Readings, SeriesKey, event_key, series_id
+from service.ledger.readings import Readings, SeriesKey, series_id
+from service.ledger.report import Difference, Report
 from service.ledger.rows import balance_of
-from service.ledger.series import Flag, Line, Step, standing, unwind, window_state
+from service.ledger.series import (
+    Cause,
+    Flag,
+    Line,
+    Step,
+    reset_steps,
+    standing,
+    standing_resets,
+    unwind,
+    window_state,
+)
+from service.ledger.tallies import Cell
+from service.ledger.verdicts import resets_in, verdicts
+from service.ledger.verify_sales import check_conversions, check_told, sold
 from service.ledger.write import Said
 from service.records import ClaimedDelivery
 
 CHUNK = 500
-MAX_LISTED = 1000
 
 Reread = Callable[[ClaimedDelivery, str], Said | None]
 """Read a delivery again, given the connector version that posted it; None when today's version is another."""
 Lines = Mapping[tuple[UUID, int], tuple[SeriesKey, Sequence[Line]]]
-
-
-class Difference(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that is not as the ledger says: what was checked, of what, what it must be and what it is."""
-
-    check: str
-    about: str
-    expected: str
-    found: str
-
-
-class Report(msgspec.Struct, kw_only=True):
-    """The result of a proof. ``evidence`` is the share of entries whose raw delivery is kept (null without entries)."""
-
-    differences: list[Difference] = []
-    checked: dict[str, int] = msgspec.field(default_factory=dict)
-    total_differences: int = 0
-    replay_would_change: int = 0
-    evidence: float | None = None
-
-    def differs(self, check: str, about: object, expected: object, found: object) -> None:
-        """Add a difference; beyond a thousand they are only counted."""
-        self.total_differences += 1
-        if len(self.differences) < MAX_LISTED:
-            self.differences.append(
-                Difference(check=check, about=str(about), expected=str(expected)[:300], found=str(found)[:300])
-            )
-
-    def count(self, check: str, number: int = 1) -> None:
-        """Count things checked."""
-        self.checked[check] = self.checked.get(check, 0) + number
 
 
 async def verify(
@@ -74,21 +56,25 @@ async def verify(
     """Prove the books of a workspace inside one read-only snapshot; ``progress`` hears (check, things checked)."""
     raw = await driver(connection)
     report = Report()
+    edge = await raw.fetchval("select kept_from from workspaces where workspace_id = $1", workspace_id)
     tell = progress or (lambda _check, _count: None)
     async for rows in _subject_chunks(raw, workspace_id):
         ids = [row["subject_id"] for row in rows]
         lines = await days.lines_of(raw, workspace_id, ids)
-        await _check_days(raw, workspace_id, ids, lines, report)
+        await _check_days(raw, workspace_id, ids, lines, edge, report)
+        _check_extents(rows, lines, edge, report)
         await _check_balances(raw, workspace_id, ids, lines, report)
-        await _check_events(raw, workspace_id, ids, lines, report)
+        await _check_resets(raw, workspace_id, ids, lines, edge, report)
+        await _check_events(raw, workspace_id, ids, lines, edge, report)
         await _check_members(raw, workspace_id, rows, report)
         await _check_facts(raw, workspace_id, rows, report)
         report.count("subjects", len(ids))
         tell("subjects", len(ids))
     await _check_campaigns(raw, workspace_id, report)
+    await check_conversions(raw, workspace_id, report)
     await _check_postings(raw, workspace_id, report)
     async for part in _delivery_chunks(raw, workspace_id):
-        await _check_deliveries(raw, workspace_id, part, reread, report)
+        await _check_deliveries(raw, workspace_id, part, reread, edge, report)
         tell("deliveries", len(part))
     kept, total = await raw.fetchrow(_EVIDENCE, workspace_id)
     report.evidence = kept / total if total else None
@@ -105,7 +91,7 @@ async def _subject_chunks(raw: asyncpg.Connection[Any], workspace_id: UUID) -> A
 # ------------------------------------------------------------------------------------------------ caches
 
 _DAYS = f"""
-select subject_id, day, zone, basis, days, currency, paid, {", ".join(ADDITIVE)} from subject_days
+select subject_id, day, zone, basis, days, currency, paid, {", ".join(ADDITIVE)}, carried from subject_days
 where workspace_id = $1 and subject_id = any($2::uuid[])
 """
 _BALANCES = f"""
@@ -122,24 +108,51 @@ from subject_facts f join postings p using (workspace_id, batch)
 where f.workspace_id = $1 and f.subject_id = any($2::uuid[])
 order by f.subject_id, f.name, p.posting desc
 """
-_EVIDENCE = """
+_EVIDENCE = f"""
 select count(*) filter (where exists (select from deliveries d where d.workspace_id = $1
   and d.received_at = e.received_at and d.delivery_id = e.delivery_id)), count(*)
-from entries e where e.workspace_id = $1
+from entries e where e.workspace_id = $1 and e.cause <> {Cause.CARRIED}
 """
 
 
 async def _check_days(
-    raw: asyncpg.Connection[Any], workspace_id: UUID, ids: Sequence[UUID], lines: Lines, report: Report
+    raw: asyncpg.Connection[Any],
+    workspace_id: UUID,
+    ids: Sequence[UUID],
+    lines: Lines,
+    edge: datetime | None,
+    report: Report,
 ) -> None:
     zones, _ = await days.zones_of(raw, workspace_id, ids)
     wanted = {
-        (subject, *cell): tuple(map(sums.get, ADDITIVE))
-        for subject, cell, sums in days.subject_days(lines, zones).items()
+        (subject, *cell): (*map(sums.get, ADDITIVE), carried)
+        for subject, cell, sums, carried in days.subject_days(lines, zones).items()
+        if is_whole(cell, edge)
     }
-    found = {tuple(row)[:7]: tuple(row)[7:] for row in await raw.fetch(_DAYS, workspace_id, ids)}
+    found = {
+        tuple(row)[:7]: tuple(row)[7:]
+        for row in await raw.fetch(_DAYS, workspace_id, ids)
+        if is_whole(Cell(*tuple(row)[1:7]), edge)
+    }
     _compare("subject_days", wanted, found, report)
     report.count("subject_days", len(found))
+
+
+def _check_extents(rows: Iterable[Any], lines: Lines, edge: datetime | None, report: Report) -> None:
+    """Hold the newest reading and the longest window of subjects to their lines; both only grow, whatever is taken."""
+    wanted: dict[UUID, tuple[Any, int]] = {}
+    for (subject, _), (key, series_lines) in lines.items():
+        at, longest = wanted.get(subject, (series_lines[0].observed_at, 1))
+        counted = not key.check and key.kind in days.TALLIED
+        wanted[subject] = (
+            max(at, *(line.observed_at for line in series_lines)),
+            max(longest, *(line.days for line in series_lines)) if counted else longest,
+        )
+    for row in rows:
+        found, least = (row["observed_at"], row["longest"]), wanted.get(row["subject_id"], (None, 1))
+        reaches = edge is not None and found[1] >= least[1] and (least[0] is None or found[0] >= least[0])
+        if found != least and not reaches:
+            report.differs("extents", row["subject_id"], wanted.get(row["subject_id"]), found)
 
 
 async def _check_balances(
@@ -168,18 +181,47 @@ async def _check_balances(
     report.count("balances", len(found))
 
 
+async def _check_resets(
+    raw: asyncpg.Connection[Any],
+    workspace_id: UUID,
+    ids: Sequence[UUID],
+    lines: Lines,
+    edge: datetime | None,
+    report: Report,
+) -> None:
+    """Hold what confirmed resets add to the verdicts and to the chains."""
+    for key, said in (await verdicts(raw, workspace_id, ids)).items():
+        _, series_lines = lines.get(key, (None, ()))
+        for metric, resets in resets_in(said).items():
+            later = {at for at in resets if is_after(at, edge)}
+            wanted = {step[:4] for step in reset_steps(standing(series_lines, metric), later)}
+            found = {step[:4] for step in standing_resets(series_lines, metric) if is_after(step.start, edge)}
+            if {step for step in wanted if is_after(step[0], edge)} != found:
+                report.differs("resets", (*key, metric), sorted(wanted), sorted(found))
+            report.count("resets", len(later))
+
+
 async def _check_events(
-    raw: asyncpg.Connection[Any], workspace_id: UUID, ids: Sequence[UUID], lines: Lines, report: Report
+    raw: asyncpg.Connection[Any],
+    workspace_id: UUID,
+    ids: Sequence[UUID],
+    lines: Lines,
+    edge: datetime | None,
+    report: Report,
 ) -> None:
     wanted = {
         line.event_key: (subject, series, line.valid_from, dict(line.metrics))
         for (subject, series), (key, series_lines) in lines.items()
         if key.kind is Kind.EVENT
         for line in days.net(series_lines)
+        if line.event_key is not None and is_after(line.valid_from, edge)
     }
+    for key in await sold(raw, workspace_id, ids, lines, edge, report):
+        wanted.pop(key, None)
     found = {
         row["event_key"]: (row["subject_id"], row["series_id"], row["at"], row["metrics"])
         for row in await raw.fetch(_EVENTS, workspace_id, ids)
+        if is_after(row["at"], edge)
     }
     _compare("events", wanted, found, report)
     report.count("events", len(found))
@@ -211,7 +253,8 @@ async def _check_facts(raw: asyncpg.Connection[Any], workspace_id: UUID, rows: I
     wanted: dict[UUID, dict[str, Any]] = defaultdict(dict)
     ids = [row["subject_id"] for row in rows]
     for fact in await raw.fetch(_NEWEST_FACTS, workspace_id, ids):
-        wanted[fact["subject_id"]][fact["name"]] = fact["value"]
+        if fact["value"] is not None:  # without a value nobody says it any more
+            wanted[fact["subject_id"]][fact["name"]] = fact["value"]
     for row in rows:
         found = {name: value for name, (_, value) in row["facts"].items()}
         if wanted[row["subject_id"]] != found:
@@ -277,7 +320,12 @@ async def _delivery_chunks(raw: asyncpg.Connection[Any], workspace_id: UUID) -> 
 
 
 async def _check_deliveries(
-    raw: asyncpg.Connection[Any], workspace_id: UUID, rows: Sequence[Any], reread: Reread, report: Report
+    raw: asyncpg.Connection[Any],
+    workspace_id: UUID,
+    rows: Sequence[Any],
+    reread: Reread,
+    edge: datetime | None,
+    report: Report,
 ) -> None:
     by_source: dict[tuple[UUID, str], list[Said]] = defaultdict(list)
     for row in rows:
@@ -285,10 +333,27 @@ async def _check_deliveries(
         if said is None:
             report.replay_would_change += 1
         else:
-            by_source[row["source_id"], row["platform"]].append(said)
+            by_source[row["source_id"], row["platform"]].append(_kept(said, edge))
     for (source_id, platform), parts in by_source.items():
-        await _check_points(raw, workspace_id, source_id, platform, parts, report)
+        await _check_points(raw, workspace_id, source_id, platform, parts, edge, report)
     report.count("deliveries", len(rows))
+
+
+_EVER = datetime.max.replace(tzinfo=UTC)
+
+
+def is_after(at: datetime, edge: datetime | None) -> bool:
+    """Tell whether an instant lies after the edge of the books."""
+    return edge is None or at >= edge
+
+
+def _kept(said: Said, edge: datetime | None) -> Said:
+    """Return what a delivery says of the time after the edge of the books: retention took the rest."""
+    if edge is None:
+        return said
+    readings = [reading for reading in said.readings if is_kept(reading, edge)]
+    events = [event for event in said.events if is_kept(event, edge)]
+    return Said(ref=said.ref, facts=said.facts, readings=readings, events=events)
 
 
 def _delivery_of(row: Any) -> ClaimedDelivery:
@@ -310,6 +375,7 @@ async def _check_points(
     source_id: UUID,
     platform: str,
     parts: Sequence[Said],
+    edge: datetime | None,
     report: Report,
 ) -> None:
     names = sorted({ref.external_id for part in parts for block in part.readings for ref in block.subjects})
@@ -327,13 +393,7 @@ async def _check_points(
                     if subject is None or not book.knows(subject, number, block, metrics):
                         report.differs("points", (one.ref.delivery_id, ref.external_id), metrics, "not booked")
                     report.count("points")
-    keys = [event_key(source_id.bytes, event.name) for part in parts for event in part.events]
-    if keys:
-        said = {row["event_key"]: row["observed_at"] for row in await raw.fetch(statements.EVENTS, workspace_id, keys)}
-        for event, key in zip((event for part in parts for event in part.events), keys, strict=True):
-            if key not in said or said[key] < event.observed_at:
-                report.differs("points", event.name, event.observed_at, said.get(key))
-        report.count("points", len(keys))
+    await check_told(raw, workspace_id, source_id, parts, edge, report)
 
 
 class _Book:
@@ -390,3 +450,6 @@ _CONFIRMATIONS = """
 select subject_id, series_id, valid_from, valid_to, mask, confirmed_at from confirmations
 where workspace_id = $1 and subject_id = any($2::uuid[])
 """
+
+
+__all__ = ["Difference", "Report", "Reread", "verify"]

@@ -40,7 +40,12 @@ class Home(msgspec.Struct, frozen=True):
 
 
 class Work:
-    """One posting in the making: its subjects, the series it writes to, its lines and balances."""
+    """One posting in the making: its subjects, the series it writes to, its lines and balances.
+
+    Credits may go to subjects that the source does not know: their ``platforms``, ``campaigns`` and the ``zones`` of
+    these stand here. ``said_again`` are events that were known before. ``noted``: something without a line was
+    written.
+    """
 
     def __init__(
         self, connection: asyncpg.Connection[Any], posting: Posting, source: SourceRow, *, exclusive: bool
@@ -54,6 +59,11 @@ class Work:
         self.sheet = Sheet(Roster())
         self.balances: dict[SeriesOf, Balance] = {}
         self.rebuild: set[UUID] = set()
+        self.platforms: dict[UUID, str] = {}
+        self.campaigns: dict[UUID, list[UUID]] = {}
+        self.zones: dict[UUID, str] = {}
+        self.said_again: set[bytes] = set()
+        self.noted = False
         self._numbers: dict[SeriesKey, int] = {}
 
     @property

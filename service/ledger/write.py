@@ -16,13 +16,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from connectors.contract import ADDITIVE, Kind, SubjectRef
 from service.context import Context
 from service.db.engine import driver
-from service.ledger import days, memberships, statements
+from service.ledger import crossings, days, extents, memberships, statements
 from service.ledger import facts as subject_facts
 from service.ledger.counters import book_counters
 from service.ledger.events import book_events
 from service.ledger.memberships import Joined
 from service.ledger.posting import EVERY, Posting
 from service.ledger.rows import balance_columns
+from service.ledger.sales import book_sales
 from service.ledger.series import Line
 from service.ledger.sheet import Roster, Shape
 from service.ledger.tallies import Cell, additive, spread
@@ -66,12 +67,21 @@ async def post(
     await book_counters(work, said)
     await book_windows(work, said)
     await book_events(work, said)
+    await book_sales(work, said, joined.moved)
+    for subject_id in crossings.bared(work.sheet, work.tallied, joined.zones_of):
+        work.needs_rebuild(subject_id)
+    await extents.extend(work.connection, work.workspace_id, work.sheet, work.tallied)
     await _insert_series(work)
     await _write_lines(work)
-    await _write_tallies(work, joined.campaigns, joined.zones)
+    await _write_tallies(work, {**joined.campaigns, **work.campaigns}, {**joined.zones, **work.zones})
     if work.rebuild:
         await days.rebuild(work.connection, posting.workspace_id, sorted(work.rebuild), joined.left)
-    changed = bool(len(work.sheet)) or joined.changed or any(subject.changed for subject in work.subjects.values())
+    changed = (
+        work.noted
+        or bool(len(work.sheet))
+        or joined.changed
+        or any(subject.changed for subject in work.subjects.values())
+    )
     return Written(entries=work.sheet.entries(), changed=changed, shaped=_shaped(work, joined))
 
 
@@ -85,7 +95,8 @@ def _shaped(work: Work, joined: Joined) -> frozenset[UUID]:
     ids = work.sheet.roster.ids
     named = {ids[place] for place in set(work.sheet.subjects)} | joined.moved
     named |= {subject.subject_id for subject in work.subjects.values() if subject.changed}
-    return joined.left.union(*(joined.campaigns.get(one, ()) for one in named))
+    campaigns = {**joined.campaigns, **work.campaigns}
+    return joined.left.union(*(campaigns.get(one, ()) for one in named))
 
 
 def _refs(said: Sequence[Said]) -> Iterator[SubjectRef]:
@@ -134,37 +145,41 @@ async def _write_lines(work: Work) -> None:
 
 async def _write_tallies(work: Work, campaigns: Mapping[UUID, Sequence[UUID]], zones: Mapping[UUID, str]) -> None:
     """Add the lines of counted series to the days of their subjects and campaigns."""
-    crowds = _Crowds(work.sheet.roster, campaigns, zones)
+    crowds = _Crowds(work, campaigns, zones)
     table = await days.add_subjects(work.connection, work.workspace_id, _subject_rows(work, crowds))
-    await days.add_campaigns(work.connection, work.workspace_id, work.source.platform, crowds.rows(table))
+    for platform in crowds.platforms:
+        await days.add_campaigns(work.connection, work.workspace_id, platform, crowds.rows(table, platform))
 
 
 class _Crowds:
-    """The sets of campaigns that subjects count in: few of them, and each is summed once."""
+    """The sets of campaigns that subjects of a platform count in: few of them, and each is summed once."""
 
-    def __init__(self, roster: Roster, campaigns: Mapping[UUID, Sequence[UUID]], zones: Mapping[UUID, str]) -> None:
+    def __init__(self, work: Work, campaigns: Mapping[UUID, Sequence[UUID]], zones: Mapping[UUID, str]) -> None:
         self._zones = zones
-        self._crowds: list[tuple[UUID, ...]] = []
-        numbers: dict[tuple[UUID, ...], int] = {}
+        self._crowds: list[tuple[str, tuple[UUID, ...]]] = []
+        numbers: dict[tuple[str, tuple[UUID, ...]], int] = {}
         self._of: list[int | None] = []
-        for subject_id in roster.ids:
-            crowd = tuple(campaigns.get(subject_id, ()))
-            if crowd and crowd not in numbers:
+        home, abroad = work.source.platform, work.platforms
+        for subject_id in work.sheet.roster.ids:
+            crowd = (abroad.get(subject_id, home), tuple(campaigns.get(subject_id, ())))
+            if crowd[1] and crowd not in numbers:
                 numbers[crowd] = len(self._crowds)
                 self._crowds.append(crowd)
             self._of.append(numbers.get(crowd))
-        self._asked = [sorted({zones[campaign] for campaign in crowd}) for crowd in self._crowds]
+        self.platforms = sorted({platform for platform, _ in self._crowds})
+        self._asked = [sorted({zones[campaign] for campaign in crowd}) for _, crowd in self._crowds]
 
     def zones_of(self, place: int) -> Sequence[str]:
         """Return the zones that the subject at a place is asked in."""
         crowd = self._of[place]
         return () if crowd is None else self._asked[crowd]
 
-    def rows(self, table: Table) -> TallyRows:
-        """Return the days of campaigns from those of subjects."""
+    def rows(self, table: Table, platform: str) -> TallyRows:
+        """Return the days of campaigns from those of subjects of a platform."""
         found = TallyRows(Roster())
         for number, cell, sums in table.summed(self._of):
-            for campaign in self._crowds[number]:
+            of, crowd = self._crowds[number]
+            for campaign in crowd if of == platform else ():
                 if cell.basis == 1 or cell.zone == self._zones[campaign]:
                     found.add(found.owners.place(campaign), found.cell(cell), sums)
         return found
@@ -203,6 +218,8 @@ def _spread(
     rows: TallyRows, place: int, shape: Shape, metrics: Mapping[str, int], home: Home, zones: Sequence[str]
 ) -> None:
     line = Line(*shape[1:8], metrics, *shape[8:])
+    if shape.sign > 0:
+        crossings.carry(rows, place, line, home.key, zones)
     for cell, sums in spread(line, zones, home.key.zone, home.key.currency, home.key.paid):
         rows.add(place, rows.cell(cell), sums)
 

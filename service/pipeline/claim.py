@@ -25,7 +25,7 @@ _LEASE = sa.text("""
 with chosen as (
   select workspace_id, source_id from pending_work
   where ready_at <= :now and (lease_until is null or lease_until <= :now)
-  order by ready_at limit 1 for update skip locked
+  order by ready_at limit 1 for no key update skip locked
 )
 update pending_work p set lease_until = :until, term = greatest(p.term + 1, :microseconds)
 from chosen where p.workspace_id = chosen.workspace_id and p.source_id = chosen.source_id
@@ -53,12 +53,12 @@ select min(ready_at) from delivery_queue where workspace_id = :workspace and sou
 # In the order of the key, which is about that of receipt: an index gives it, and the books do not depend on it.
 _LOCK = """
 select delivery_id, received_at, attempt from delivery_queue
-where workspace_id = $1 and source_id = $2 and ready_at <= $3
+where workspace_id = $1 and source_id = $2 and ready_at <= $3 and not again
 order by delivery_id limit $4 for update skip locked
 """
 _LOCK_ONLY = """
 select delivery_id, received_at, attempt from delivery_queue
-where workspace_id = $1 and source_id = $2 and ready_at <= $3 and delivery_id = any($5::uuid[])
+where workspace_id = $1 and source_id = $2 and ready_at <= $3 and not again and delivery_id = any($5::uuid[])
 order by delivery_id limit $4 for update skip locked
 """
 # One look-up per row by its whole key, whatever the planner knows (offset 0): what is replayed lies far apart.

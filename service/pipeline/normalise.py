@@ -1,12 +1,15 @@
 """From items of a connector to what the ledger takes: facts, readings, events. Pure.
 
 Here every item is held to the same rules whatever connector it came from; what breaks one is a drop with its reason.
-An event on no named subject stands on a subject made of what it says of its origin (a UTM campaign, a promo code), or
-on *unattributed*.
+An event on no named subject stands on a subject made of what it says of its origin (a promo code, the parameters of a
+visit), or on *unattributed*, unless the ledger finds touches that led to it.
 """
 
 from __future__ import annotations
 
+import hashlib
+import re
+import unicodedata
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -19,7 +22,6 @@ import msgspec
 from connectors.contract import (
     INT64_MAX,
     METRICS,
-    MICRO,
     MONEY,
     STORED,
     Conversion,
@@ -38,7 +40,7 @@ from connectors.contract import (
     Window,
     Withdrawal,
 )
-from service.ledger.readings import EventReading, Fact, Readings, SeriesKey
+from service.ledger.readings import EventReading, Fact, Names, Readings, Sale, SeriesKey, Visit
 from service.ledger.series import QUALITY
 
 AHEAD = timedelta(minutes=5)
@@ -220,7 +222,7 @@ def _withdrawal(normal: Normal, item: Withdrawal, received_at: datetime, latest:
         raise _Refused(DropReason.MALFORMED, "only the known metrics of a window can be withdrawn")
     zone, currency = _window(item.window, latest), _currency(item.currency)
     subject, at = _subject(item.subject), _instant(item.observed_at, received_at, latest)
-    for named, own in _series_of(currency, ""):
+    for named, own in _series_of(currency, item.goal):
         taken = [key for key in item.metrics if not own or key in own]
         if taken:
             key = _series_key(item.kind, item.scope, zone, named, _paid(item.paid), check=False)
@@ -308,62 +310,113 @@ def _creator(normal: Normal, item: CreatorSeen, received_at: datetime, latest: d
     normal.profiles.append(item.external_id)
 
 
-def _origin(subject: SubjectRef | None, utm_campaign: str | None, promo_code: str | None, normal: Normal) -> SubjectRef:
-    """Return the subject an event stands on; a made one carries the fact it was made of."""
+_VISIT = ("utm_campaign", "utm_source", "utm_medium", "platform_campaign")
+_BASES = ("utm_campaign", "platform_campaign", "utm_source", "utm_medium", "click_id")
+
+
+def _visit(item: Touchpoint | Conversion) -> Visit:
+    """Return what an event says of where it came from, without what names a person."""
+    code = _text(item.promo_code)
+    named = _CLICK_NAME.match(item.click_id or "")
+    return Visit(
+        click_name=named.group(1) if named else None,
+        # Codes are typed by people: shops compare them without case.
+        promo_code=unicodedata.normalize("NFKC", code).upper() if code else None,
+        utm_campaign=_text(item.utm_campaign),
+        utm_source=_text(item.utm_source),
+        utm_medium=_text(item.utm_medium),
+        utm_content=_text(item.utm_content),
+        platform_campaign=_text(item.platform_campaign),
+    )
+
+
+_CLICK_NAME = re.compile(r"([A-Za-z_]{2,20}):.")
+
+
+def _text(value: str | None) -> str | None:
+    return (_clean(value).strip() or None) if value else None
+
+
+def _origin(subject: SubjectRef | None, visit: Visit, normal: Normal) -> tuple[SubjectRef, str]:
+    """Return the subject an event stands on when nothing else is credited, and what it was made of.
+
+    A made subject carries as facts what it was made of. A code is more than a visit: it was typed on purpose.
+    """
     if subject is not None:
-        return _subject(subject)
-    for name, value in (("utm_campaign", utm_campaign), ("promo_code", promo_code)):
-        if value:
-            made = _subject(SubjectRef(f"{name}:{value}", SubjectType.LINK))
-            normal.facts.append(Fact(subject=made, name=name, value=_clean(value), observed_at=EARLIEST))
-            return made
-    return UNATTRIBUTED
+        return _subject(subject), "subject"
+    if visit.promo_code:
+        return _made({"promo_code": visit.promo_code}, normal), "promo_code"
+    parts = {name: getattr(visit, name) for name in _VISIT} | {"click_id": visit.click_name}
+    said = {name: value for name, value in parts.items() if value}
+    if not said:
+        return UNATTRIBUTED, "none"
+    return _made(said, normal), next(name for name in _BASES if name in said)
+
+
+def _made(parts: Mapping[str, str], normal: Normal) -> SubjectRef:
+    """Return a subject made of what an event says, with its facts. Its id is hashed where it would be too long."""
+    text = ";".join(f"{name}:{value}" for name, value in parts.items())
+    if len(text) > MAX_ID:
+        text = f"{next(iter(parts))}:sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+    made = SubjectRef(text, SubjectType.LINK)
+    for name, value in parts.items():
+        normal.facts.append(Fact(subject=made, name=name, value=value, observed_at=EARLIEST))
+    return made
+
+
+def _names(item: Touchpoint | Conversion) -> Names | None:
+    """Return what names a person; None for an event that names nobody."""
+    if not item.customer and not item.click_id:
+        return None
+    return Names(customer=item.customer or None, click_id=item.click_id or None)
 
 
 def _event(
-    normal: Normal, name: str, subject: SubjectRef, key: SeriesKey, item: Touchpoint | Conversion, **when: Any
+    normal: Normal, name: str, item: Touchpoint | Conversion, received_at: datetime, latest: datetime, **more: Any
 ) -> None:
-    at = _instant(item.at, when["received_at"], when["latest"])
-    observed_at = _instant(item.observed_at, when["received_at"], when["latest"]) if item.observed_at else at
+    at = _instant(item.at, received_at, latest)
+    observed_at = _instant(item.observed_at, received_at, latest) if item.observed_at else at
     if not item.id or len(item.id) > MAX_ID:
         raise _Refused(DropReason.MISSING_ID, "an event has no usable id")
-    normal.events.append(
-        EventReading(name=name, subject=subject, key=key, at=at, observed_at=observed_at, metrics=when["metrics"])
-    )
+    normal.events.append(EventReading(name=name, at=at, observed_at=observed_at, names=_names(item), **more))
 
 
 def _touch(normal: Normal, item: Touchpoint, received_at: datetime, latest: datetime) -> None:
-    if item.kind != "click":
-        raise _Refused(DropReason.NOT_MAPPED, "a touch that is no click moves no metric")
-    subject = _origin(item.subject, item.utm_campaign, None, normal)
-    _event(
-        normal,
-        f"click:{item.id}",
-        subject,
-        SeriesKey(kind=Kind.EVENT),
-        item,
-        metrics={"clicks_link": 1},
-        received_at=received_at,
-        latest=latest,
-    )
+    if item.kind != "click" and (item.kind != "view" or _names(item) is None):
+        raise _Refused(DropReason.NOT_MAPPED, "a touch that is no click and names nobody")
+    visit = _visit(item)
+    subject, _ = _origin(item.subject, visit, normal)
+    more = {"subject": subject, "key": SeriesKey(kind=Kind.EVENT), "touch": item.kind, "visit": visit}
+    metrics = {"clicks_link": 1} if item.kind == "click" else {}
+    _event(normal, f"{item.kind}:{item.id}", item, received_at, latest, metrics=metrics, **more)
 
 
 def _conversion(normal: Normal, item: Conversion, received_at: datetime, latest: datetime) -> None:
     if item.test:
         raise _Refused(DropReason.TEST_EVENT, "a test event")
-    metrics = {"refund": {"refunds": 1}, "order": {"orders": 1, "conversions": MICRO}}.get(
-        item.kind, {"conversions": MICRO}
-    )
-    metrics = dict(metrics)
+    if item.kind not in _SALES:
+        raise _Refused(DropReason.UNKNOWN_TYPE, "a conversion, an order or a refund")
+    currency = _currency(item.currency)
     if item.value is not None:
-        metrics["conversion_value"] = -abs(item.value) if item.kind == "refund" else item.value
-    _metrics(metrics, item.currency)
-    _fits(metrics)
-    subject = _origin(item.subject, item.utm_campaign, item.promo_code, normal)
-    key = SeriesKey(kind=Kind.EVENT, currency=_currency(item.currency), goal=item.goal)
-    _event(
-        normal, f"{item.kind}:{item.id}", subject, key, item, metrics=metrics, received_at=received_at, latest=latest
+        _metrics({"conversion_value": item.value}, currency)
+        _fits({"conversion_value": item.value})
+    visit = _visit(item)
+    subject, basis = _origin(item.subject, visit, normal)
+    sale = Sale(
+        kind=item.kind,
+        id=item.id,
+        basis=basis,
+        value=abs(item.value) if item.value is not None and item.kind == "refund" else item.value,
+        refund_of=item.refund_of if item.kind == "refund" else None,
+        first_order=item.first_order,
+        cancelled=item.cancelled,
     )
+    key = SeriesKey(kind=Kind.EVENT, currency=currency, goal=item.goal)
+    more = {"subject": subject, "key": key, "sale": sale, "visit": visit, "metrics": {}}
+    _event(normal, f"{item.kind}:{item.id}", item, received_at, latest, **more)
+
+
+_SALES = frozenset({"conversion", "order", "refund"})
 
 
 def _hint(normal: Normal, item: RefreshHint, _received_at: datetime, _latest: datetime) -> None:

@@ -6,8 +6,9 @@ anything else that goes wrong is raised and undoes the whole batch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -16,14 +17,20 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from connectors.contract import BadPayload, Connector, Delivery, Drop
+from service.access.secrets import Vault
 from service.context import Context
+from service.errors import Misconfigured
 from service.ledger.posting import Posted, close_posting, open_posting
+from service.ledger.readings import EventReading, Names
 from service.ledger.series import Ref
 from service.ledger.write import Said, post
+from service.pipeline import edge
 from service.pipeline.normalise import Normal, normalise
 from service.records import ClaimedDelivery, Fate, Outcome, SourceRow
-from service.registry import profiles
+from service.registry import profiles, workspaces
 
+Veil = Callable[[str, str], bytes]
+"""Gives the keyed hash of (purpose, text)."""
 MAX_DROPS = 1000
 """Drops listed one by one; beyond it they are counted by reason in one last line."""
 
@@ -75,9 +82,11 @@ async def post_deliveries(
     context: Context,
     *,
     exclusive: bool = False,
+    vault: Vault | None = None,
 ) -> list[Outcome]:
     """Read deliveries of one source and post them together; return one outcome per delivery.
 
+    ``vault`` is needed where events name persons.
     Raises ``RetryExclusive`` when the same call must be repeated, in a new transaction, with ``exclusive=True``.
     """
     results = [read(delivery, connector_of(delivery.connector)) for delivery in deliveries]
@@ -88,8 +97,11 @@ async def post_deliveries(
         posting = await open_posting(
             connection, workspace_id, context, cause="deliveries", source_id=source.source_id, exclusive=exclusive
         )
-        await profiles.ensure(connection, workspace_id, source.platform, _profiles(reads), context)
-        written = await post(connection, posting, source, [_said(part) for part in reads], context, exclusive=exclusive)
+        source = await edge.hold(connection, posting, source, [part.normal for part in reads])
+        await profiles.ensure(connection, workspace_id, source.platform, profiles_of(reads), context)
+        veil = await _veil(connection, workspace_id, reads, vault)
+        said = [_said(part, veil) for part in reads]
+        written = await post(connection, posting, source, said, context, exclusive=exclusive)
         entries = written.entries
         await _hint(connection, workspace_id, source, reads, context.now())
         if written.changed:
@@ -98,18 +110,49 @@ async def post_deliveries(
                 connection, posting, context, deliveries=len(reads), entries=total, shaped=written.shaped
             )
     return [
-        result if isinstance(result, Outcome) else _outcome(result, entries, posted.number if posted else None)
+        result if isinstance(result, Outcome) else outcome_of(result, entries, posted.number if posted else None)
         for result in results
     ]
 
 
-def _said(part: Read) -> Said:
+def posting_with(vault: Vault) -> Callable[..., Coroutine[Any, Any, list[Outcome]]]:
+    """Return :func:`post_deliveries` of an instance: its vault has the keys that persons are hashed with."""
+    return partial(post_deliveries, vault=vault)
+
+
+def _said(part: Read, veil: Veil | None) -> Said:
     normal = part.normal
     ref = Ref(part.delivery.delivery_id, part.delivery.received_at)
-    return Said(ref=ref, facts=normal.facts, readings=normal.readings, events=normal.events)
+    events = normal.events if veil is None else veiled(normal.events, veil)
+    return Said(ref=ref, facts=normal.facts, readings=normal.readings, events=events)
 
 
-def _profiles(reads: Sequence[Read]) -> dict[str, str]:
+async def _veil(
+    connection: AsyncConnection, workspace_id: UUID, reads: Sequence[Read], vault: Vault | None
+) -> Veil | None:
+    """Return what hashes persons; None where nobody is named, which needs no key."""
+    if not any(event.names is not None for part in reads for event in part.normal.events):
+        return None
+    if vault is None:
+        raise Misconfigured("events name persons, and there is no vault to hash them with")
+    return (await workspaces.open_vault(connection, workspace_id, vault)).hash
+
+
+def veiled(events: Iterable[EventReading], veil: Veil) -> list[EventReading]:
+    """Return events that name persons by their hashes alone."""
+    return [event if event.names is None else _veiled(event, event.names, veil) for event in events]
+
+
+def _veiled(event: EventReading, names: Names, veil: Veil) -> EventReading:
+    visit = msgspec.structs.replace(
+        event.visit,
+        customer=veil("customer", names.customer) if names.customer else None,
+        click=veil("click", names.click_id) if names.click_id else None,
+    )
+    return msgspec.structs.replace(event, visit=visit, names=None)
+
+
+def profiles_of(reads: Sequence[Read]) -> dict[str, str]:
     """Return the profiles that deliveries name, with the best name said of each."""
     names = {name: "" for part in reads for name in part.normal.profiles}
     for part in reads:
@@ -129,7 +172,8 @@ async def _hint(
         await connection.execute(_HINT, values | lists)
 
 
-def _outcome(part: Read, entries: Mapping[UUID, int], posting: int | None) -> Outcome:
+def outcome_of(part: Read, entries: Mapping[UUID, int], posting: int | None) -> Outcome:
+    """Return what became of a delivery that was read, given its entries and the posting that holds them."""
     return Outcome(
         delivery_id=part.delivery.delivery_id,
         received_at=part.delivery.received_at,

@@ -25,9 +25,10 @@ from service.db.engine import Database
 from service.db.faults import DATABASE_ERRORS, is_passing, sqlstate
 from service.errors import Misconfigured
 from service.ledger.posting import RetryExclusive
-from service.pipeline import claim
+from service.pipeline import claim, reread
 from service.pipeline.claim import Lease, LeaseLost
-from service.pipeline.run import post_deliveries
+from service.pipeline.pile import Task
+from service.pipeline.run import Read, post_deliveries, read
 from service.records import ClaimedDelivery, Fate, Outcome, SourceRow
 from service.registry import sources, workspaces
 from service.settings import Settings
@@ -198,6 +199,7 @@ class Worker:
         """Post batches of a leased source until nothing is ready, or it is another source's turn."""
         beat = asyncio.create_task(self._beat(lease))
         try:
+            await self._reread(lease)
             for _ in range(BATCHES):
                 if not await self._post_batch(lease):
                     return
@@ -224,6 +226,42 @@ class Worker:
             with suppress(*DATABASE_ERRORS):
                 if not await claim.extend(self._db, lease, until):
                     return
+
+    async def _reread(self, lease: Lease) -> None:
+        """Replace the older readings of what is queued to be read again."""
+        while (task := await self._reread_task(lease)) is not None:
+            try:
+                async for outcomes in reread.replace_readings(self._db, lease, task):
+                    self._count(outcomes)
+            except _Poisoned as poisoned:
+                await self._split(lease, poisoned)
+            except (LeaseLost, Misconfigured):
+                raise
+            except Exception as error:
+                if is_passing(error):
+                    raise
+                await self._put_off(lease, error)
+
+    async def _put_off(self, lease: Lease, error: Exception) -> None:
+        """Let a replacement wait that failed for no delivery's sake: its source goes on with what is new."""
+        reason, now = " ".join(filter(None, (type(error).__name__, sqlstate(error)))), self._context.now()
+        ready_at = now + timedelta(seconds=self._backoff(self._settings.max_attempts))
+        async with self._db.workspace(lease.workspace_id) as connection:
+            self._count(await reread.put_off(connection, lease, reason, now, ready_at, self._settings.max_attempts))
+        _log.error("worker.replay_failed", source=str(lease.source_id), error=reason)
+
+    async def _reread_task(self, lease: Lease) -> Task | None:
+        async with self._db.workspace(lease.workspace_id) as connection:
+            if not await reread.is_due(connection, lease, self._connector, self._context.now()):
+                return None
+            source = await self._load(connection, lease.workspace_id, lease.source_id)
+        return Task(source=source, connector_of=self._connector, context=self._context, read=self._read)
+
+    def _read(self, delivery: ClaimedDelivery, connector: Connector) -> Read | Outcome:
+        try:
+            return read(delivery, connector)
+        except Exception as error:
+            raise _Poisoned([delivery], error) from error
 
     async def _post_batch(self, lease: Lease, only: Sequence[UUID] | None = None) -> bool:
         """Post one batch, splitting it where it fails; False when nothing was ready, and then the lease has ended."""

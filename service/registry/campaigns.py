@@ -140,6 +140,8 @@ def _read(row: sa.Row[Any]) -> Campaign:
         ends=row.ends,
         budget=row.budget,
         margin=row.margin,
+        click_days=row.click_days,
+        view_days=row.view_days,
         goals=msgspec.convert(row.goals, tuple[Goal, ...]),
         tactics=tuple(row.tactics),
         rules=msgspec.convert(row.rules, tuple[Rule, ...]),

@@ -17,6 +17,8 @@ RING = frozenset({"webhook_secret", "app_secret"})
 """Credentials of these names are keys that senders sign with: they go to the ring, where they can be rotated."""
 GENERATED = "webhook_secret"
 """The one that is made when a connector asks for it and none is given."""
+LOGIN = ("refresh_token", "client_id", "client_secret")
+"""Credentials that every connector with a login takes: what renews its token, and the app if it is not in settings."""
 
 _DEEPEST = 32
 _PLATFORM = re.compile(r"[a-z0-9_]{1,40}")
@@ -101,7 +103,7 @@ def sort_credentials(
     connector: Connector, given: Mapping[str, str], at: str = "/credentials"
 ) -> tuple[dict[str, str], str | None]:
     """Return (credentials, key for the ring) out of what was given. Raises :class:`Invalid` for an unknown name."""
-    declared = connector.auth.credentials
+    declared = known_credentials(connector)
     for name in given:
         if name not in declared:
             near = checks.nearest(name, declared)
@@ -114,6 +116,12 @@ def sort_credentials(
             )
     ring = [value for name, value in given.items() if name in RING]
     return {name: value for name, value in given.items() if name not in RING}, ring[0] if ring else None
+
+
+def known_credentials(connector: Connector) -> tuple[str, ...]:
+    """Return the names of what a source of a connector may be given."""
+    declared = tuple(connector.auth.credentials)
+    return declared if connector.auth.oauth2 is None else tuple(dict.fromkeys((*declared, *LOGIN)))
 
 
 def refuse_ring(given: Iterable[str]) -> None:

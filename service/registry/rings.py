@@ -67,3 +67,13 @@ def unseal_credentials(vault: WorkspaceVault, source_id: UUID, sealed: bytes | N
     if sealed is None:
         return {}
     return msgspec.json.decode(vault.unseal("sources", "credentials", source_id, sealed), type=dict[str, str])
+
+
+def seal_address(vault: WorkspaceVault, source_id: UUID, address: str) -> bytes:
+    """Return a webhook address as ``sources.address`` holds it."""
+    return vault.seal("sources", "address", source_id, address.encode())
+
+
+def unseal_address(vault: WorkspaceVault, source_id: UUID, sealed: bytes) -> str:
+    """Return the webhook address of a source. Raises :class:`service.access.secrets.SealBroken`."""
+    return vault.unseal("sources", "address", source_id, sealed).decode()

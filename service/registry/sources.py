@@ -100,10 +100,11 @@ async def create(
         updated_at=now,
     )
     await connection.execute(sources.insert().values(_values(row)))
-    address = await rotate_address(connection, workspace_id, source_id, context)
+    address = await rotate_address(connection, workspace_id, source_id, context, vault)
     missing = tuple(name for name in connector.auth.credentials if name not in wanted.credentials)
     left = tuple(name for name in missing if not (generated and name == wanted_options.GENERATED))
-    return Created(row=row, address=address, secret=generated, missing=left)
+    kept = await load(connection, workspace_id, source_id)
+    return Created(row=kept, address=address, secret=generated, missing=left)
 
 
 async def _rival(
@@ -162,8 +163,10 @@ async def by_address(db: Database, address: str) -> SourceRow | None:
     return None if row is None else _read(row)
 
 
-def contract_source(row: SourceRow, vault: WorkspaceVault, connector: Connector) -> contract.Source:
-    """Return a source as its connector may know it, unsealed.
+def contract_source(
+    row: SourceRow, vault: WorkspaceVault, connector: Connector, public_url: str | None = None
+) -> contract.Source:
+    """Return a source as its connector may know it, unsealed; ``public_url`` is where this service is reached.
 
     Raises :class:`service.access.secrets.SealBroken`, or Misconfigured when the options no longer fit the connector.
     """
@@ -174,7 +177,14 @@ def contract_source(row: SourceRow, vault: WorkspaceVault, connector: Connector)
         options=wanted_options.restored(connector, row.options),
         credentials=rings.unseal_credentials(vault, row.source_id, row.credentials),
         secrets=rings.unseal_ring(vault, row.source_id, row.secrets),
+        webhook_url=_webhook_url(row, vault, public_url) if connector.capabilities.webhook else "",
     )
+
+
+def _webhook_url(row: SourceRow, vault: WorkspaceVault, public_url: str | None) -> str:
+    if public_url is None or row.address is None:
+        return ""
+    return f"{public_url.rstrip('/')}/v1/webhooks/{rings.unseal_address(vault, row.source_id, row.address)}"
 
 
 async def freshness(
@@ -211,6 +221,12 @@ async def _per_source(
     return {row.source_id: row.value for row in await connection.execute(query)}
 
 
+async def lost(connection: AsyncConnection, workspace_id: UUID) -> int:
+    """Return how many sources of a workspace a person must connect again."""
+    is_lost = (sources.c.workspace_id == workspace_id, sources.c.state == SourceState.NEEDS_REAUTH.value)
+    return int(await connection.scalar(sa.select(sa.func.count()).where(*is_lost)) or 0)
+
+
 async def missing(connection: AsyncConnection, workspace_id: UUID, wanted: Iterable[UUID]) -> set[UUID]:
     """Return the ids among ``wanted`` that name no source of the workspace."""
     given = set(wanted)
@@ -240,14 +256,24 @@ async def rotate_secret(
     return await _write(connection, msgspec.structs.replace(row, secrets=sealed, updated_at=context.now()))
 
 
-async def rotate_address(connection: AsyncConnection, workspace_id: UUID, source_id: UUID, context: Context) -> str:
-    """Give a source a new webhook address and return it, this once; the old one ends with the transaction."""
+async def rotate_address(
+    connection: AsyncConnection,
+    workspace_id: UUID,
+    source_id: UUID,
+    context: Context,
+    vault: WorkspaceVault | None = None,
+) -> str:
+    """Give a source a new webhook address and return it, this once; the old one ends with the transaction.
+
+    With a vault it is kept sealed as well, so that the platform can be asked to push to it.
+    """
     address = rings.new_address(context)
+    sealed = None if vault is None else rings.seal_address(vault, source_id, address)
     hashed = rings.address_hash(address)
     own = sa.and_(webhook_routes.c.workspace_id == workspace_id, webhook_routes.c.source_id == source_id)
     await connection.execute(webhook_routes.delete().where(own))
     change = sources.update().where(_same(workspace_id, source_id))
-    await connection.execute(change.values(address_hash=hashed, updated_at=context.now()))
+    await connection.execute(change.values(address_hash=hashed, address=sealed, updated_at=context.now()))
     route = {"address_hash": hashed, "workspace_id": workspace_id, "source_id": source_id}
     await connection.execute(webhook_routes.insert().values(route))
     return address

@@ -10,8 +10,8 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.reports.answer import AnswerOut, MetricOut, WarningOut
-from service.reports.campaign import PlatformNotes, Question
 from service.reports.history import campaign_history
+from service.reports.question import PlatformNotes, Question
 
 _FIRST_TIME = frozenset({"growth", "opening", "facts", "membership"})
 """Causes of a change that takes nothing back, where no member left."""

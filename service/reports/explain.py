@@ -19,18 +19,13 @@ from service.kpi.members import BOOKED, read
 from service.kpi.question import is_money, shown
 from service.ledger import evidence
 from service.reports.answer import MetaOut, MetricOut, metric_out
-from service.reports.campaign import (
-    Asked,
-    PlatformNotes,
-    Question,
-    Sums,
-    meta_of,
-    sums_of,
-    total_span,
-    understand,
-    values_of,
-)
-from service.reports.provenance import InputOut, inputs_of
+from service.reports.meta import meta_of
+from service.reports.provenance import inputs_of
+from service.reports.provenance_answer import InputOut
+from service.reports.question import Asked, PlatformNotes, Question, understand
+from service.reports.rows import values_of
+from service.reports.stretches import TOTAL, total_span
+from service.reports.sums import Sums, total_of
 
 _METHODS: Mapping[Method, str] = {
     Method.WILSON: "Wilson score interval of a proportion; n counts trials",
@@ -47,6 +42,7 @@ _CLUSTERED = "; events of one post are taken as independent, which makes it too 
 _DETAILS: Mapping[str, str] = {
     "counted_elsewhere": "reported a second time: reconciled with what counts, never added to it",
     "history_before_tracking": "first values whose growth was not tracked: only the range lifetime holds them",
+    "before_what_is_kept": "what was before retention: only the range lifetime holds it",
     "coarser_source": "windows of whole days that reach over an edge of the range",
     "not_reported": "members that report nothing of it inside the range",
     "missing_numerator": "members that report what is below the line and not what is above it",
@@ -112,8 +108,8 @@ async def campaign_explanation(
     raw = await driver(connection)
     asked = await understand(raw, workspace_id, campaign_id, question, now)
     (kpi,) = asked.kpis
-    sums = await sums_of(raw, asked, asked.period, [total_span(asked.period)])
-    value = values_of(asked, sums, -1, None)[kpi.slug]
+    sums = await total_of(raw, asked)
+    value = values_of(asked, sums, TOTAL)[kpi.slug]
     return ExplanationOut(
         metric=kpi.slug,
         title=kpi.title,
@@ -170,7 +166,7 @@ def _coverage(coverage: Coverage | None) -> CoverageOut | None:
 
 def _silent(asked: Asked, sums: Sums) -> list[OmissionOut]:
     """Return the members that the number does not speak of, because they do not report a side of it."""
-    kpi, part = asked.kpis[0], sums.by_bucket[-1]
+    kpi, part = asked.kpis[0], sums.by_bucket[TOTAL]
     if kpi.numerator is None or not part.members:
         return []
     above = read(part, kpi.numerator).known
@@ -201,7 +197,7 @@ async def _booked(raw: asyncpg.Connection[Any], asked: Asked, sums: Sums) -> lis
         asked.columns,
         asked.knowledge.posting,
     )
-    withheld = sums.by_bucket[-1].withheld
+    withheld = sums.by_bucket[TOTAL].withheld
     found = []
     for reason, metric, members, amount in rows:
         hidden = withheld.get(metric) is Reason.NOT_PERMITTED or (is_money(metric) and sums.currency is None)

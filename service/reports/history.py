@@ -17,20 +17,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import ids
 from service.db.engine import driver
-from service.ledger import restatements
+from service.ledger import kept, restatements
 from service.ledger.restatements import Reasons
 from service.reports.answer import MetaOut, MetricOut, PageOut, metric_out
-from service.reports.campaign import (
-    PlatformNotes,
-    Question,
-    instant,
-    meta_of,
-    sums_of,
-    total_span,
-    understand,
-    values_of,
-)
-from service.reports.replay import Change, PointOut, Replay
+from service.reports.meta import meta_of
+from service.reports.points import PointOut
+from service.reports.question import PlatformNotes, Question, instant, understand
+from service.reports.replay import Change, Replay
+from service.reports.rows import values_of
+from service.reports.stretches import TOTAL
+from service.reports.sums import total_of
 
 SCANNED = 500
 """Postings looked at for one page; a page may hold fewer changes than asked for and still not be the last."""
@@ -39,7 +35,8 @@ SCANNED = 500
 class ChangeOut(msgspec.Struct, frozen=True, kw_only=True):
     """One posting that changed a KPI.
 
-    ``causes`` are those of its entries, and ``membership``, ``facts``, ``suspected_reset``, ``reset_recovered``.
+    ``causes`` are those of its entries, and ``membership``, ``facts``, ``suspected_reset``, ``reset_recovered``,
+    ``reset_settled``.
     ``deliveries`` are the first hundred of ``deliveries_total``; ``joined`` and ``left`` count subjects.
     """
 
@@ -84,14 +81,14 @@ async def campaign_history(
     raw = await driver(connection)
     asked = await understand(raw, workspace_id, campaign_id, question, now)
     (kpi,) = asked.kpis
-    total = total_span(asked.period)
-    sums = await sums_of(raw, asked, asked.period, [total])
+    kept.refuse_history(asked.kept, asked.period.start, after, people=asked.asks_people)
+    sums = await total_of(raw, asked)
     replay = await Replay.begin(raw, asked, campaign_id, after)
     changes, page = await _page(raw, replay, limit)
     return HistoryOut(
         metric=kpi.slug,
         definition=kpi.definition,
-        value=metric_out(values_of(asked, sums, total.number, None)[kpi.slug]),
+        value=metric_out(values_of(asked, sums, TOTAL)[kpi.slug]),
         data=tuple(changes),
         meta=meta_of(asked, sums, notes, len(changes)),
         page=page,

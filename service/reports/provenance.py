@@ -7,13 +7,12 @@ contribution to it. The bytes of a delivery are not here: its link says where th
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 import asyncpg
-import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from connectors.contract import METRICS
@@ -23,121 +22,19 @@ from service.errors import Invalid
 from service.kpi.measure import Reason
 from service.kpi.members import FOLLOWERS_AT_PUBLISH, FOLLOWERS_START, exact_sum
 from service.kpi.question import is_money, shown
-from service.kpi.sides import Side, sides
+from service.kpi.sides import sides
 from service.ledger import evidence, restatements
-from service.ledger.history import EARLIEST, Member
-from service.reports.answer import MetaOut, MetricOut, PageOut, metric_out
-from service.reports.campaign import (
-    Asked,
-    PlatformNotes,
-    Question,
-    Sums,
-    instant,
-    meta_of,
-    sums_of,
-    total_span,
-    understand,
-    values_of,
-)
+from service.ledger.history.spans import EARLIEST
+from service.reports.answer import PageOut, metric_out
+from service.reports.meta import meta_of
+from service.reports.provenance_answer import InputOut, Part, ProvenanceOut, contribution_out, delivery_out
+from service.reports.question import Asked, PlatformNotes, Question, understand
+from service.reports.rows import values_of
+from service.reports.stretches import TOTAL, total_span
+from service.reports.sums import Sums, total_of
 
 _EVER = datetime(9000, 1, 1, tzinfo=UTC)
 _FOLLOWERS = "followers"
-Amount = int | float | str
-
-
-class InputOut(msgspec.Struct, frozen=True, kw_only=True):
-    """One stored metric of the formula: its role, its total over the members that count, and how many they are.
-
-    ``total`` is null with the ``reason`` where it may not be shown or is in several currencies.
-    """
-
-    role: str
-    metric: str
-    total: int | float | str | None
-    reason: str | None
-    members: int
-
-
-class EntryOut(msgspec.Struct, frozen=True, kw_only=True):
-    """One entry of the ledger: ``delta`` over its interval, of which ``share`` lies inside the range.
-
-    ``sign`` is -1 where an earlier entry is taken back. ``day`` and ``days`` are a window of the source's own days.
-    """
-
-    posting: str
-    number: int
-    cause: str
-    sign: int
-    valid_from: str
-    valid_to: str
-    day: str | None
-    days: int
-    observed_at: str
-    delta: int | float | str
-    share: int | float | str
-    currency: str | None
-    delivery: str
-
-
-class ContributionOut(msgspec.Struct, frozen=True, kw_only=True):
-    """What one subject brings into one side of the formula, with the first hundred of its entries.
-
-    ``rest`` is the share of the entries that are not listed: a shorter range lists them. ``fact`` names the stated
-    fact where no entry stands behind the number.
-    """
-
-    role: str
-    metric: str
-    subject: str
-    platform: str
-    external_id: str
-    type: str
-    contribution: int | float | str | None
-    mapping: str | None
-    fact: str | None
-    entries: tuple[EntryOut, ...]
-    entries_total: int
-    rest: int | float | str
-
-
-class EvidenceOut(msgspec.Struct, frozen=True, kw_only=True):
-    """A delivery behind entries. ``kept`` is false where retention took its bytes, and with them hash and ``body``."""
-
-    id: str
-    received_at: str
-    source: str
-    connector: str | None
-    connector_version: str | None
-    body_sha256: str | None
-    kept: bool
-    body: str | None
-
-
-class ProvenanceOut(msgspec.Struct, frozen=True, kw_only=True):
-    """A KPI with what it is made of: contributions by role and metric, the biggest first, and their deliveries."""
-
-    metric: str
-    definition: str
-    formula: str
-    value: MetricOut
-    inputs: tuple[InputOut, ...]
-    data: tuple[ContributionOut, ...]
-    deliveries: tuple[EvidenceOut, ...]
-    meta: MetaOut
-    page: PageOut
-
-
-class _Part(msgspec.Struct, frozen=True, kw_only=True):
-    """One contribution, in stored units."""
-
-    place: int
-    side: Side
-    member: Member
-    amount: int
-
-    @property
-    def order(self) -> tuple[int, int, str]:
-        return self.place, -abs(self.amount), self.member.subject_id.hex
 
 
 async def campaign_provenance(
@@ -158,22 +55,27 @@ async def campaign_provenance(
     raw = await driver(connection)
     asked = await understand(raw, workspace_id, campaign_id, question, now)
     (kpi,) = asked.kpis
-    sums = await sums_of(raw, asked, asked.period, [total_span(asked.period)])
+    sums = await total_of(raw, asked)
     parts = _parts(asked, sums)
     behind = _key(after) if after is not None else None
     waiting = [part for part in parts if behind is None or part.order > behind]
     page, more = waiting[:limit], len(waiting) > limit
     entries = await _entries(raw, asked, page)
-    named = {row["delivery_id"]: (row["received_at"], row["source_id"]) for rows in entries.values() for row in rows}
+    named = {
+        row["delivery_id"]: (row["received_at"], row["source_id"])
+        for rows in entries.values()
+        for row in rows
+        if row["delivery_id"].int  # a carried sum is of many, which retention took
+    }
     deliveries = await evidence.deliveries(raw, workspace_id, named, asked.knowledge.posting)
     return ProvenanceOut(
         metric=kpi.slug,
         definition=kpi.definition,
         formula=kpi.formula,
-        value=metric_out(values_of(asked, sums, -1, None)[kpi.slug]),
+        value=metric_out(values_of(asked, sums, TOTAL)[kpi.slug]),
         inputs=inputs_of(asked, sums),
-        data=tuple(_contribution(part, entries.get(part.order, ()), sums.currency, notes) for part in page),
-        deliveries=tuple(_delivery(row) for row in deliveries),
+        data=tuple(contribution_out(part, entries.get(part.order, ()), sums.currency, notes) for part in page),
+        deliveries=tuple(delivery_out(row) for row in deliveries),
         meta=meta_of(asked, sums, notes, len(page)),
         page=PageOut(next=_token(page[-1]) if more else None, has_more=more),
     )
@@ -182,7 +84,7 @@ async def campaign_provenance(
 def inputs_of(asked: Asked, sums: Sums) -> tuple[InputOut, ...]:
     """Return the stored metrics of the formula with their totals."""
     found = []
-    for side in sides(asked.kpis[0], sums.by_bucket[-1]):
+    for side in sides(asked.kpis[0], sums.by_bucket[TOTAL]):
         reason = _hidden(side.metric, sums)
         total = exact_sum(side.amounts.values[side.amounts.known])
         found.append(
@@ -199,23 +101,23 @@ def inputs_of(asked: Asked, sums: Sums) -> tuple[InputOut, ...]:
 
 def _hidden(metric: str, sums: Sums) -> Reason | None:
     """Return why the amounts of a metric cannot be shown. A suspected reset withholds the value, not its evidence."""
-    if sums.by_bucket[-1].withheld.get(metric) is Reason.NOT_PERMITTED:
+    if sums.by_bucket[TOTAL].withheld.get(metric) is Reason.NOT_PERMITTED:
         return Reason.NOT_PERMITTED
     return Reason.MIXED_CURRENCY if is_money(metric) and sums.currency is None else None
 
 
-def _parts(asked: Asked, sums: Sums) -> list[_Part]:
+def _parts(asked: Asked, sums: Sums) -> list[Part]:
     """Return every contribution, the biggest of each side first; none of what the caller may not see."""
     found = [
-        _Part(place=place, side=side, member=asked.members[at], amount=int(side.amounts.values[at]))
-        for place, side in enumerate(sides(asked.kpis[0], sums.by_bucket[-1]))
+        Part(place=place, side=side, member=asked.members[at], amount=int(side.amounts.values[at]))
+        for place, side in enumerate(sides(asked.kpis[0], sums.by_bucket[TOTAL]))
         if _hidden(side.metric, sums) is not Reason.NOT_PERMITTED
         for at in side.amounts.known.nonzero()[0].tolist()
     ]
     return sorted(found, key=lambda part: part.order)
 
 
-def _token(part: _Part) -> str:
+def _token(part: Part) -> str:
     return f"{part.place}.{abs(part.amount)}.{ids.show('subject', part.member.subject_id)}"
 
 
@@ -234,10 +136,10 @@ def _key(token: str) -> tuple[int, int, str]:
 
 
 async def _entries(
-    raw: asyncpg.Connection[Any], asked: Asked, page: Sequence[_Part]
+    raw: asyncpg.Connection[Any], asked: Asked, page: Sequence[Part]
 ) -> dict[tuple[int, int, str], list[Any]]:
     """Return the entries of contributions, by their order."""
-    by_place: dict[int, list[_Part]] = defaultdict(list)
+    by_place: dict[int, list[Part]] = defaultdict(list)
     for part in page:
         by_place[part.place].append(part)
     found: dict[tuple[int, int, str], list[Any]] = defaultdict(list)
@@ -248,7 +150,7 @@ async def _entries(
     return found
 
 
-async def _lines(raw: asyncpg.Connection[Any], asked: Asked, parts: Sequence[_Part]) -> list[Any]:
+async def _lines(raw: asyncpg.Connection[Any], asked: Asked, parts: Sequence[Part]) -> list[Any]:
     """Return the entries of the contributions to one side, as its metric is read."""
     metric, span, number = parts[0].side.metric, total_span(asked.period), asked.knowledge.posting
     subjects = [part.member.subject_id for part in parts]
@@ -265,73 +167,16 @@ async def _lines(raw: asyncpg.Connection[Any], asked: Asked, parts: Sequence[_Pa
 
 
 async def _at_publication(
-    raw: asyncpg.Connection[Any], asked: Asked, parts: Iterable[_Part]
+    raw: asyncpg.Connection[Any], asked: Asked, parts: Iterable[Part]
 ) -> list[tuple[UUID, UUID, datetime, datetime]]:
     """Return (post, its profile, its publication, end of time) of posts whose followers are read from a profile."""
-    posts = [part.member for part in parts if FOLLOWERS_AT_PUBLISH not in part.member.facts]
-    names = sorted({(post.platform, str(post.facts["creator"])) for post in posts if "creator" in post.facts})
+    posts = [part.member for part in parts if part.member.followers_at_publish is None]
+    names = sorted({(post.platform, post.creator) for post in posts if post.creator is not None})
     profiles = await restatements.subjects_named(raw, asked.workspace_id, names)
     found = []
     for post in posts:
-        profile = profiles.get((post.platform, str(post.facts.get("creator"))))
+        profile = profiles.get((post.platform, post.creator or ""))
         published_at = post.published_at
         if profile is not None and published_at is not None:
             found.append((post.subject_id, profile, published_at, _EVER))
     return found
-
-
-# ------------------------------------------------------------------------------------------------ showing
-
-
-def _contribution(part: _Part, rows: Sequence[Any], currency: str | None, notes: PlatformNotes) -> ContributionOut:
-    member, metric = part.member, part.side.metric
-    stated = metric == FOLLOWERS_AT_PUBLISH and FOLLOWERS_AT_PUBLISH in member.facts
-    rest = rows[0]["whole"] - sum(row["share"] for row in rows) if rows else 0
-    mixed = is_money(metric) and currency is None
-    return ContributionOut(
-        role=part.side.role,
-        metric=metric,
-        subject=ids.show("subject", member.subject_id),
-        platform=member.platform,
-        external_id=member.external_id,
-        type=member.type,
-        contribution=None if mixed else shown(metric, part.amount, currency),
-        mapping=notes.mappings.get((member.platform, metric)),
-        fact=FOLLOWERS_AT_PUBLISH if stated else None,
-        entries=tuple(_entry(metric, row) for row in rows),
-        entries_total=rows[0]["total"] if rows else 0,
-        rest=shown(metric, rest, currency),
-    )
-
-
-def _entry(metric: str, row: Mapping[str, Any]) -> EntryOut:
-    currency = row["currency"] or None
-    return EntryOut(
-        posting=ids.show("posting", row["posting_id"]),
-        number=row["posting"],
-        cause=evidence.cause_name(row["cause"]),
-        sign=row["sign"],
-        valid_from=instant(row["valid_from"]),
-        valid_to=instant(row["valid_to"]),
-        day=row["day"].isoformat() if row["day"] else None,
-        days=row["days"],
-        observed_at=instant(row["observed_at"]),
-        delta=shown(metric, row["delta"], currency),
-        share=shown(metric, row["share"], currency),
-        currency=currency if is_money(metric) else None,
-        delivery=ids.show("delivery", row["delivery_id"]),
-    )
-
-
-def _delivery(row: Mapping[str, Any]) -> EvidenceOut:
-    name, kept = ids.show("delivery", row["delivery_id"]), row["body_hash"] is not None
-    return EvidenceOut(
-        id=name,
-        received_at=instant(row["received_at"]),
-        source=ids.show("source", row["source_id"]),
-        connector=row["connector"],
-        connector_version=row["connector_version"],
-        body_sha256=row["body_hash"].hex() if kept else None,
-        kept=kept,
-        body=f"/v1/deliveries/{name}/body" if kept else None,
-    )

@@ -7,7 +7,7 @@ them. What is answered of it is in ``history``.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -15,47 +15,18 @@ import asyncpg
 import msgspec
 import numpy as np
 
-from connectors.contract import METRICS, STORED, Unit
+from connectors.contract import METRICS, Unit
 from service.kpi.evaluate import evaluate
-from service.kpi.measure import Reason, Value, reason_text
-from service.kpi.members import FOLLOWERS_AT_PUBLISH, FOLLOWERS_START, BoolArray, Column, IntArray, MemberSums
-from service.ledger import history, restatements
-from service.ledger.history import Member
+from service.kpi.measure import Reason
+from service.kpi.members import FOLLOWERS_AT_PUBLISH, BoolArray, Column, IntArray, MemberSums
+from service.ledger import restatements
+from service.ledger.history.campaigns import Member
+from service.ledger.history.falls import open_falls
 from service.ledger.restatements import Posted, Watch
-from service.reports.answer import BoundsOut
-from service.reports.campaign import COSTS, Asked, fill_people, total_span
-
-_FACTS: Mapping[str, tuple[str, ...]] = {
-    "reach": ("published_at",),
-    "followers": ("type",),
-    FOLLOWERS_AT_PUBLISH: ("published_at", "creator", FOLLOWERS_AT_PUBLISH),
-}
-"""The facts that decide how a level or a unique of a subject is read."""
-
-
-class PointOut(msgspec.Struct, frozen=True, kw_only=True):
-    """A KPI as it stood at a posting."""
-
-    value: int | float | str | None
-    state: str
-    reason: str | None
-    numerator: int | float | str | None
-    denominator: int | float | str | None
-    bounds: BoundsOut | None
-    currency: str | None
-
-
-def point_out(value: Value) -> PointOut:
-    """Return a value without what only speaks about it."""
-    return PointOut(
-        value=value.value,
-        state=str(value.state),
-        reason=reason_text(value.reason, value.detail),
-        numerator=value.numerator,
-        denominator=value.denominator,
-        bounds=None if value.bounds is None else BoundsOut(lower=value.bounds.lower, upper=value.bounds.upper),
-        currency=value.currency,
-    )
+from service.reports.people import people_of
+from service.reports.points import FACTS, PointOut, people_ids, people_keys, point_out, read_keys
+from service.reports.question import COSTS, Asked
+from service.reports.stretches import total_span
 
 
 class Change(msgspec.Struct, kw_only=True):
@@ -82,7 +53,7 @@ class Replay:
         self.rows: dict[UUID, Any] = {}
         self.facts: dict[UUID, dict[str, Any]] = defaultdict(dict)
         size = len(self.place)
-        keys = (*asked.columns, *_extra(asked))
+        keys = (*asked.columns, *read_keys(asked))
         self.values: dict[str, IntArray] = {key: np.zeros(size, dtype=np.int64) for key in keys}
         self.known: dict[str, BoolArray] = {key: np.zeros(size, dtype=np.bool_) for key in keys}
         self.member = np.zeros(size, dtype=np.bool_)
@@ -99,7 +70,7 @@ class Replay:
         lines = await restatements.membership_lines(raw, asked.workspace_id, campaign_id, newest)
         rows = {line["subject_id"]: line for line in lines}
         subject_ids = sorted(rows, key=lambda one: (rows[one]["platform"], rows[one]["external_id"]))
-        names = tuple(sorted({name for key in _extra(asked) for name in _FACTS.get(key, ())}))
+        names = tuple(sorted({name for key in read_keys(asked) for name in FACTS.get(key, ())}))
         facts = await restatements.fact_lines(raw, asked.workspace_id, subject_ids, names, newest)
         span = total_span(asked.period)
         watch = Watch(
@@ -108,8 +79,8 @@ class Replay:
             subject_ids=subject_ids,
             span=span,
             metrics=asked.columns,
-            people=_people(asked),
-            people_ids=await _people_ids(raw, asked, rows, facts),
+            people=people_keys(asked),
+            people_ids=await people_ids(raw, asked, rows, facts),
             doubtful=await restatements.doubtful(raw, asked.workspace_id, subject_ids, span, newest),
             facts=names,
         )
@@ -149,7 +120,8 @@ class Replay:
         extra = ["membership"] if members else []
         extra += ["facts"] if any(self._counts(one) for one in told - shifted) else []
         extra += ["suspected_reset"] if self.suspected - before else []
-        extra += ["reset_recovered"] if before - self.suspected else []
+        settled = "reset_settled" if posted.cause == "reset" else "reset_recovered"
+        extra += [settled] if before - self.suspected else []
         moved = {row["subject_id"] for row in movements} | touched | set(self.watch.doubtful)
         return Change(
             posted=posted,
@@ -173,7 +145,10 @@ class Replay:
     def _learn(self, lines: Iterable[Any]) -> set[UUID]:
         told = set()
         for line in lines:
-            self.facts[line["subject_id"]][line["name"]] = line["value"]
+            facts = self.facts[line["subject_id"]]
+            facts[line["name"]] = line["value"]
+            if line["value"] is None:  # nobody says it any more
+                del facts[line["name"]]
             told.add(line["subject_id"])
         return told
 
@@ -194,7 +169,7 @@ class Replay:
     def _dependents(self, touched: set[UUID]) -> set[UUID]:
         """Return the subjects whose people may read otherwise: the touched, and the posts of touched profiles."""
         names = {(self.rows[one]["platform"], self.rows[one]["external_id"]) for one in touched if one in self.rows}
-        if FOLLOWERS_AT_PUBLISH not in _extra(self.asked):
+        if FOLLOWERS_AT_PUBLISH not in read_keys(self.asked):
             return touched
         strangers = any(one not in self.rows for one in touched)
         posts = {
@@ -206,40 +181,31 @@ class Replay:
 
     async def _read_people(self, touched: Iterable[UUID]) -> None:
         """Read reach, levels and followers at publication of subjects as they stand at the posting."""
-        keys = _extra(self.asked)
+        keys = read_keys(self.asked)
         some = [one for one in self.watch.subject_ids if one in set(touched)] if keys else []
         if not some:
             return
         members = tuple(self._member(one) for one in some)
         knowledge = msgspec.structs.replace(self.asked.knowledge, number=self.number)
         asked = msgspec.structs.replace(self.asked, members=members, knowledge=knowledge)
-        table: dict[str, list[int | None]] = {}
-        place = {one: at for at, one in enumerate(some)}
-        await fill_people(self.raw, asked, [self.watch.span], {self.watch.span.number: table}, place)
+        table = (await people_of(self.raw, asked, [self.watch.span]))[self.watch.span.number]
         for key in keys:
             for one, value in zip(some, table[key], strict=True):
                 at = self.place[one]
                 self.values[key][at], self.known[key][at] = value or 0, value is not None
 
     def _member(self, subject_id: UUID) -> Member:
-        row, facts = self.rows[subject_id], self.facts.get(subject_id, {})
-        return Member(
-            subject_id=subject_id,
-            platform=row["platform"],
-            external_id=row["external_id"],
-            type=str(facts.get("type", row["type"])),
-            facts=facts,
+        row = self.rows[subject_id]
+        member = Member(
+            subject_id=subject_id, platform=row["platform"], external_id=row["external_id"], type=row["type"]
         )
+        return member.knowing(self.facts.get(subject_id, {}))
 
     async def _doubt(self) -> None:
         members = [one for one in self.watch.doubtful if self.member[self.place[one]]]
-        span, columns = self.watch.span, [key for key in STORED if key in self.asked.columns]
-        self.suspected = (
-            await history.open_falls(
-                self.raw, self.asked.workspace_id, members, columns, span.start, span.end, self.number
-            )
-            if members
-            else frozenset()
+        ranges = [(self.watch.span.start, self.watch.span.end)]
+        (self.suspected,) = await open_falls(
+            self.raw, self.asked.workspace_id, members, self.asked.columns, ranges, self.number
         )
 
     def point(self) -> PointOut:
@@ -268,39 +234,6 @@ class Replay:
             if any(self.cells[subject_id, f"{currency}/{key}"][0] > 0 for key in money)
         }
         return next(iter(found), self.asked.currency) if len(found) < 2 else None  # noqa: PLR2004 - one or none
-
-
-def _needed(asked: Asked) -> set[str]:
-    return {key for kpi in asked.kpis for key in (*kpi.needs, kpi.numerator, kpi.denominator) if key}
-
-
-def _people(asked: Asked) -> tuple[str, ...]:
-    """Return the levels and uniques whose lines matter."""
-    needed = _needed(asked)
-    followers = "followers" in needed or FOLLOWERS_AT_PUBLISH in needed
-    return (("reach",) if "reach" in needed else ()) + (("followers",) if followers else ())
-
-
-def _extra(asked: Asked) -> tuple[str, ...]:
-    """Return the columns that are read, not summed."""
-    needed = _needed(asked)
-    found = [key for key in ("reach", "followers", FOLLOWERS_AT_PUBLISH) if key in needed]
-    return (*found, FOLLOWERS_START) if "followers" in needed else tuple(found)
-
-
-async def _people_ids(
-    raw: asyncpg.Connection[Any], asked: Asked, rows: Mapping[UUID, Any], facts: Sequence[Any]
-) -> list[UUID]:
-    """Return the subjects whose levels and uniques matter: those that ever counted, and the profiles behind them."""
-    if not _people(asked):
-        return []
-    found = set(rows)
-    if FOLLOWERS_AT_PUBLISH in _needed(asked):
-        creators = {
-            (rows[line["subject_id"]]["platform"], line["value"]) for line in facts if line["name"] == "creator"
-        }
-        found |= set((await restatements.subjects_named(raw, asked.workspace_id, sorted(creators))).values())
-    return sorted(found)
 
 
 def _by_posting(rows: Iterable[Any], after: int) -> dict[int, list[Any]]:

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service.db.engine import driver
 from service.errors import Gone, NotFound
 from service.kpi.periods import Flight, Period
-from service.reports.campaign import Question, period_of
+from service.reports.question import Question, period_of
 
 STEP = timedelta(seconds=15)
 """How often an answer over a running range may change by the clock alone."""

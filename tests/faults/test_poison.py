@@ -21,7 +21,8 @@ from connectors.standard_webhooks import StandardWebhooks
 from service.db.engine import Database
 from service.inbox import deliveries
 from service.inbox.deliveries import Chosen, State
-from service.reports.campaign import PlatformNotes, Question, campaign_kpis
+from service.reports.campaign import campaign_kpis
+from service.reports.question import PlatformNotes, Question
 from tests.faults.office import START, Office, at, body, click, item, likes
 from tests.integration.inbox.world import SETTINGS, count, rows
 

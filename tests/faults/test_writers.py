@@ -19,7 +19,8 @@ from service.kpi.buckets import Grain
 from service.pipeline.run import post_deliveries
 from service.pipeline.worker import Worker
 from service.records import ClaimedDelivery, Outcome, SourceRow
-from service.reports.campaign import PlatformNotes, Question, campaign_kpis
+from service.reports.campaign import campaign_kpis
+from service.reports.question import PlatformNotes, Question
 from tests.faults.office import LEASE, START, Office, at, body, click, item, likes, views
 from tests.integration.inbox.world import SETTINGS, make_source, rows
 

@@ -139,7 +139,12 @@ async def test_partitions_are_granted_to_nobody(database: Database) -> None:
 
 async def test_functions_of_the_owner_have_a_fixed_search_path(database: Database) -> None:
     found = await rows(database, FUNCTIONS)
-    assert {row.name for row in found if row.definer} == {"tallybook_make_partitions", "tallybook_last_partition"}
+    assert {row.name for row in found if row.definer} == {
+        "tallybook_make_partitions",
+        "tallybook_last_partition",
+        "tallybook_old_partitions",
+        "tallybook_drop_partitions",
+    }
     for row in found:
         if row.definer:
             assert "search_path=public, pg_temp" in row.config
@@ -160,6 +165,11 @@ async def test_books_are_append_only_for_the_service(database: Database) -> None
         "entries",
         "subject_facts",
         "memberships",
+        "touchpoints",
+        "conversions",
+        "credits",
+        "retentions",
+        "resets",
     ):
         assert rights[name] == {"SELECT", "INSERT"}, name
     assert rights["alembic_version"] == {"SELECT"}

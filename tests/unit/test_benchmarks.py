@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from benchmarks import figures, load, pages, peers, plan
+from benchmarks import figures, load, pages, peers, plan, refresh
 from benchmarks.figures import GOALS, Figure, percentile, ratios, verdict
 from benchmarks.office import Hook
 from benchmarks.pages import Shape
@@ -123,3 +123,38 @@ def test_the_lock_of_the_peers_pins_them_with_hashes_and_names_no_host() -> None
     assert "-r /" not in lock
     pins = [line for line in lock.splitlines() if line[:1].isalnum()]
     assert all(line.endswith("\\") for line in pins)
+
+
+def test_the_refresh_plan_is_compared_at_the_same_calls_and_knows_no_more_than_was_looked_at() -> None:
+    start, hour = datetime(2026, 7, 1, tzinfo=UTC), timedelta(hours=1)
+
+    def track(name: str, rate: int) -> refresh.Track:
+        return refresh.Track(
+            name=name,
+            born=start - hour,
+            found_at=start,
+            gone_at=start + 1000 * hour,
+            listed=True,
+            truth=lambda at: rate * int((at - start) / hour),
+        )
+
+    scene = refresh.Scene(
+        tracks=[track("loud", 1000), *(track(f"quiet {number}", 1) for number in range(9))],
+        start=start,
+        step=hour,
+        steps=100,
+        calls=lambda _present: 1,
+    )
+    found = refresh.compare(scene)
+    assert found.calls <= 100
+    assert found.plan < found.uniform / 2
+    assert found.least <= min(found.plan, found.uniform, found.bands)
+    # Uniform polling sees the loud one every tenth hour: it lacks 0 to 9 thousand, 4.5 on average.
+    assert found.uniform == pytest.approx(4500 * 100, rel=0.1)
+
+
+def test_the_scenes_are_the_whole_data() -> None:
+    charts = refresh.trending(0.1)
+    assert (len(charts.tracks), charts.steps) == (1736, 40)
+    assert sum(one.truth(one.found_at) for one in charts.tracks) > 0
+    assert len(refresh.simulated(1, 1).tracks) == 72

@@ -151,7 +151,7 @@ def test_the_login_is_data() -> None:
     assert auth.oauth2 is not None
     assert auth.oauth2.exchange is not None
     assert (auth.oauth2.exchange.grant, auth.oauth2.exchange.sends) == ("fb_exchange_token", "fb_exchange_token")
-    assert (auth.oauth2.refresh, auth.oauth2.lifetime) == (None, timedelta(days=60))
+    assert (auth.oauth2.refresh, auth.oauth2.lifetime) == (auth.oauth2.exchange, timedelta(days=60))
     assert set(SCOPES) < set(auth.scopes)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
+import msgspec
 import pytest
 
 from connectors.contract import (
@@ -123,12 +124,25 @@ def platform() -> FakeGa4:
     return FakeGa4(days={date(2026, 8, n): visits for n in range(11, 21)}, page_size=3)
 
 
+def restated() -> FakeGa4:
+    """Return the same property a cycle later: of an old day more events are known, and one link has none."""
+    fake = platform()
+    fake.now += KIND.every
+    fake.days[date(2026, 8, 12)] = {
+        Utm("spring", "instagram", "paid_social", "1"): Visits(12, "3", "149.90"),
+        Utm("spring", "tiktok", "social"): Visits(4, "0", "0"),
+        Utm(): Visits(400, "9", "1000"),
+    }
+    return fake
+
+
 def pull(wanted: Task, name: str) -> Pull:
     return Pull(name=name, task=wanted, http=lambda: client(platform()), now=NOW)
 
 
+(KIND,) = CONNECTOR.capabilities.fetch
 PULLS = [
-    pull(task(), "link_days"),
+    msgspec.structs.replace(pull(task(), ""), changed=lambda: client(restated())),
     pull(task(14, source=source(Ga4Options(today=True, mediums=("social",)))), "link_days with today"),
 ]
 

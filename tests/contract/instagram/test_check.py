@@ -209,16 +209,16 @@ def test_everything_that_is_asked_for_is_booked() -> None:
 
 
 def login_of(name: str) -> OAuth2:
-    login = CONNECTOR.auth_of(msgspec.convert({"login": name}, InstagramOptions)).oauth2
+    login = CONNECTOR.auth_for(msgspec.convert({"login": name}, InstagramOptions)).oauth2
     assert login is not None
     return login
 
 
 def test_both_logins_are_data() -> None:
-    assert CONNECTOR.auth == CONNECTOR.auth_of(InstagramOptions())
+    assert CONNECTOR.auth == CONNECTOR.auth_for(InstagramOptions())
     assert (CONNECTOR.auth.kind, CONNECTOR.auth.token) == (AuthKind.OAUTH2, "access_token")
     for name, scopes in SCOPES.items():
-        assert CONNECTOR.auth_of(msgspec.convert({"login": name}, InstagramOptions)).scopes == scopes
+        assert CONNECTOR.auth_for(msgspec.convert({"login": name}, InstagramOptions)).scopes == scopes
     facebook, instagram = login_of("facebook"), login_of("instagram")
     assert (facebook.authorize_url, facebook.code.method) == ("https://www.facebook.com/v25.0/dialog/oauth", "query")
     assert (instagram.code.url, instagram.code.method) == ("https://api.instagram.com/oauth/access_token", "form")
@@ -243,8 +243,8 @@ def test_first_tokens_are_traded_for_long_lived_ones() -> None:
     )
 
 
-def test_only_the_instagram_login_renews_its_token_and_not_on_its_first_day() -> None:
-    assert login_of("facebook").refresh is None
+def test_the_instagram_login_renews_its_token_and_not_on_its_first_day() -> None:
+    assert login_of("facebook").refresh == login_of("facebook").exchange
     login = login_of("instagram")
     assert login.refresh is not None
     assert (login.refresh.url, login.refresh.grant) == (

@@ -16,12 +16,13 @@ from connectors import graph_values as values
 from connectors.contract import ConnectorError, DropReason, NeedsReauth, NotPermitted, Response, TryLater, day_window
 from connectors.contract import Usage as BudgetUsage
 from connectors.graph import Refusal
+from connectors.values import document
 from tests.contract.instagram.desk import NOW, RECORDINGS
 from tests.fakes.graph import envelope
 
 
 def fault(body: bytes, status: int = 400) -> graph.Fault:
-    found = graph.fault_of(values.document(body), status)
+    found = graph.fault_of(document(body), status)
     assert found is not None
     return found
 
@@ -245,11 +246,6 @@ def test_a_place_after_that_is_too_long_is_an_error() -> None:
 
 
 # ------------------------------------------------------------------------------------------------ values
-
-
-@given(st.one_of(st.text(), st.integers(), st.none()))
-def test_any_link_has_marks_or_none(url: object) -> None:
-    assert all(mark and mark.isprintable() for mark in values.link_marks(url).values())
 
 
 @given(st.dates(date(1990, 1, 2), date(2060, 1, 1)))

@@ -10,7 +10,7 @@ import pytest
 from connectors.contract import BadPayload, Item, Kind, SubjectSeen, Withdrawal
 from connectors.linkedin import CONNECTOR
 from connectors.linkedin_metrics import VIDEO, VIDEO_SET
-from connectors.linkedin_reading import PAGES
+from connectors.linkedin_reading import READERS
 from tests.contract.linkedin.desk import NOW, drops, observations, parsed
 from tests.fakes.linkedin import ORGANISATION, midnight, milliseconds
 
@@ -132,6 +132,7 @@ def test_what_a_post_shows(content: Any, content_type: str | None) -> None:
     ("commentary", "title", "tags"),
     [
         ("{hashtag|\\#|Köln} and #two", "#Köln and #two", ("köln", "two")),
+        ("#नमस्ते", "#नमस्ते", ("नमस्ते",)),
         ("\\#no \\(plain\\) \\*text\\*", "#no (plain) *text*", ()),
         ("@[The Company](urn:li:organization:1) says", "The Company says", ()),
         ("a#b x/#top #123 #1a", "a#b x/#top #123 #1a", ("1a",)),
@@ -166,7 +167,7 @@ def test_a_page_that_says_not_what_it_is(request_: dict[str, str]) -> None:
         parsed(b'{"elements":[]}', {"account": ORGANISATION, **request_})
 
 
-@pytest.mark.parametrize("name", sorted(set(PAGES) - {"node", "organization", "network_size"}))
+@pytest.mark.parametrize("name", sorted(set(READERS) - {"node", "organization", "network_size"}))
 @pytest.mark.parametrize("body", [b"{}", b'{"elements":5}', b"[]", b""])
 def test_a_page_without_elements_is_refused(name: str, body: bytes) -> None:
     with pytest.raises(BadPayload):

@@ -63,6 +63,7 @@ def client(fake: FakeMetaAds, heard: list[Response] | None = None, token: str = 
         limits=Limits(attempts=2),
         sleep=no_sleep,
         on_response=None if heard is None else heard.append,
+        hears=CONNECTOR.hears,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, timedelta
 
 import msgspec
 import pytest
@@ -12,6 +12,7 @@ from connectors.contract import (
     Delivery,
     Drop,
     DropReason,
+    FetchKind,
     Item,
     Kind,
     Observation,
@@ -125,11 +126,20 @@ ALL = [
 
 
 def platform() -> FakeMetaAds:
-    """Return an account of three ads in two ad sets of one campaign, with ten days each."""
+    """Return an account of three ads in two ad sets of one campaign, with twenty days each."""
     numbers = Day(120, 9, 4, "3.50", 100, {"omni_purchase": "1", "comment": "2"}, {"omni_purchase": "20.00"})
-    days = {date(2026, 8, n): numbers for n in range(11, 21)}
+    days = {date(2026, 8, n): numbers for n in range(1, 21)}
     ads = [Ad("11", days=days), Ad("12", days=days), Ad("13", adset="6215293450002", days=days)]
     return FakeMetaAds(ads=ads, page_size=11, longest=7)
+
+
+def restated(after: timedelta) -> FakeMetaAds:
+    """Return the same platform a cycle later, on which old numbers have changed."""
+    fake = platform()
+    fake.now += after
+    for one in fake.ads:
+        one.days = {**one.days, date(2026, 8, 2): Day(110, 8, 3, "3.40", 90, {"omni_purchase": "2"})}
+    return fake
 
 
 def pull(wanted: Task, name: str = "") -> Pull:
@@ -137,8 +147,19 @@ def pull(wanted: Task, name: str = "") -> Pull:
     return Pull(name=name, task=wanted, http=lambda: client(shared), now=NOW)
 
 
+RESTATED = {"ad_days", "level_days"}
+
+
+def cycle(kind: FetchKind) -> Pull:
+    """Return a task of a kind; of those that read again what is old, with what has changed a cycle later."""
+    plain = pull(task(kind.name))
+    return (
+        msgspec.structs.replace(plain, changed=lambda: client(restated(kind.every))) if kind.name in RESTATED else plain
+    )
+
+
 PULLS = [
-    *(pull(task(kind.name)) for kind in CONNECTOR.capabilities.fetch),
+    *map(cycle, CONNECTOR.capabilities.fetch),
     pull(task("ad_days", ad("12"), ad("404"), SubjectRef("17", SubjectType.POST)), "ad_days of two"),
     pull(task("ad_days", source=source(MetaAdsOptions(reports="async"))), "ad_days by reports"),
 ]

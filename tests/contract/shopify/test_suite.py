@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 
-from connectors.contract import Conversion, Delivery, Drop, DropReason, Item, RefreshHint, Task, WebhookRequest
+from connectors.contract import (
+    Conversion,
+    Delivery,
+    Drop,
+    DropReason,
+    FetchKind,
+    Item,
+    RefreshHint,
+    Task,
+    WebhookRequest,
+)
 from connectors.shopify import CONNECTOR
-from connectors.testing import Check, Pull, Recording, Signed, contract_suite
+from connectors.testing import Agreeing, Check, Pull, Recording, Signed, contract_suite
 from tests.contract.shopify.desk import EVERYTHING, NOW, OPTIONS, RECORDINGS, SUBJECT, at, client, source, task
 from tests.fakes.shopify import APP_SECRET, FakeShop, Order, Refund, signed
 
@@ -140,15 +151,45 @@ def platform() -> FakeShop:
     return FakeShop(orders=orders, page_size=2)
 
 
+def restated(after: timedelta) -> FakeShop:
+    """Return the same shop a cycle later: an old order was cancelled, of another one more money went back."""
+    fake = platform()
+    fake.now += after
+    fake.orders[0].cancelled = fake.orders[0].updated = at(13)
+    fake.orders[1].refund(Refund(22, at(13), "2.00"))
+    return fake
+
+
 def pull(wanted: Task, name: str = "") -> Pull:
     return Pull(name=name, task=wanted, http=lambda: client(platform()), now=NOW)
 
 
+RESTATED = {"orders", "reconcile"}
+
+
+def cycle(kind: FetchKind) -> Pull:
+    """Return a task of a kind; of those that read orders, with what has changed a cycle later."""
+    plain = pull(task(kind.name))
+    if kind.name not in RESTATED:
+        return plain
+    return msgspec.structs.replace(plain, changed=lambda: client(restated(kind.every)))
+
+
 PULLS = [
-    *(pull(task(kind.name)) for kind in CONNECTOR.capabilities.fetch),
+    *map(cycle, CONNECTOR.capabilities.fetch),
     pull(task("orders", SUBJECT), "orders after a hint"),
 ]
-SUITE = contract_suite(CONNECTOR, recordings(), signed=[pushed()], pulls=PULLS)
+PAIRS = (
+    ("order_paid", "page_orders"),
+    ("order_refunded", "page_refunds"),
+)
+"""A push, and a page that is fetched about the same."""
+DELIVERIES = {one.name: one.delivery for one in recordings()}
+AGREE = [
+    Agreeing(name=f"{push} and {page}", first=DELIVERIES[push], second=DELIVERIES[page], options=OPTIONS)
+    for push, page in PAIRS
+]
+SUITE = contract_suite(CONNECTOR, recordings(), signed=[pushed()], pulls=PULLS, agree=AGREE)
 
 
 @pytest.mark.parametrize("check", SUITE, ids=str)

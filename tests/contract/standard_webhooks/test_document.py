@@ -105,7 +105,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "day": st.sampled_from(["2025-03-01", "2025-03-02", "2024-02-29"]),
     "zone": st.sampled_from(["UTC", "Europe/Berlin", "America/Los_Angeles"]),
     "followers_at_publish": COUNT,
-    **dict.fromkeys(("paid", "check"), st.booleans()),
+    **dict.fromkeys(("paid", "check", "first_order", "cancelled"), st.booleans()),
     **dict.fromkeys(("observed_at", "at", "published_at", "removed_at"), INSTANT),
 }
 KINDS = {"counters": "lifetime", "levels": "level", "period": "period", "unique": "unique"}
@@ -141,9 +141,9 @@ def numbers(draw: st.DrawFn, kind: str) -> dict[str, Any]:
 
 
 def number(key: str) -> st.SearchStrategy[Any]:
-    if key == "conversions":
+    if key in {"conversions", "conversions_platform"}:
         return NOT_NEGATIVE.map(lambda micros: f"{micros // 10**6}.{micros % 10**6:06}")
-    if key in {"conversion_value", "spend_media", "fee_creator", "cost_production"}:
+    if key in {"conversion_value", "conversion_value_platform", "spend_media", "fee_creator", "cost_production"}:
         return MICROS.map(lambda micros: f"{'-' * (micros < 0)}{abs(micros) // 10**6}.{abs(micros) % 10**6:06}")
     return COUNT
 

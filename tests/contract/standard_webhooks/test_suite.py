@@ -83,6 +83,9 @@ class Nowhere:
     async def post(self, path: str, params: object = None, body: bytes = b"", **more: object) -> Response:
         raise AssertionError(path)
 
+    async def put(self, path: str, params: object = None, body: bytes = b"", **more: object) -> Response:
+        raise NotImplementedError
+
     def at(self, host: str) -> Http:
         raise NotImplementedError
 

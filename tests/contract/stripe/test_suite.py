@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import msgspec
 import pytest
 
-from connectors.contract import Conversion, Delivery, Drop, DropReason, Item, RefreshHint, Task, WebhookRequest
+from connectors.contract import (
+    Conversion,
+    Delivery,
+    Drop,
+    DropReason,
+    FetchKind,
+    Item,
+    RefreshHint,
+    Task,
+    WebhookRequest,
+)
 from connectors.signatures import TOLERANCE
 from connectors.stripe import CONNECTOR
 from connectors.stripe_events import ACCOUNT, StripeOptions
-from connectors.testing import Check, Pull, Recording, Signed, contract_suite
+from connectors.testing import Agreeing, Check, Pull, Recording, Signed, contract_suite
 from tests.contract.stripe.desk import NOW, OPTIONS, PAYMENTS, RECORDINGS, at, client, source, task
-from tests.fakes.stripe import SECRET, FakeStripe, Payment, Refund, signed
+from tests.fakes.stripe import SECRET, FakeStripe, Payment, Refund, event, signed
 
 PAID = Conversion(
     id="pi_3P",
@@ -109,19 +121,47 @@ def platform() -> FakeStripe:
     return FakeStripe(payments=payments, page_size=2)
 
 
+def restated(kind: FetchKind) -> FakeStripe:
+    """Return the same account a cycle later: an old refund did not arrive, which is an event of its own."""
+    fake = platform()
+    fake.now += kind.every
+    payment = fake.payments[0]
+    failed = replace(payment.refunds[0], status="failed")
+    if kind.name == "refunds":
+        payment.refunds[0] = failed
+    else:
+        fake.more_events = [event("refund.failed", payment.refund(failed), at(13))]
+    return fake
+
+
 def pull(wanted: Task, name: str = "") -> Pull:
     return Pull(name=name, task=wanted, http=lambda: client(platform()), now=NOW)
 
 
+def cycle(kind: FetchKind) -> Pull:
+    """Return a task of a kind, with what has changed a cycle later."""
+    return msgspec.structs.replace(pull(task(kind.name)), changed=lambda: client(restated(kind)))
+
+
 PULLS = [
-    *(pull(task(kind.name)) for kind in CONNECTOR.capabilities.fetch),
+    *map(cycle, CONNECTOR.capabilities.fetch),
     pull(task("events", ACCOUNT), "events after a hint"),
     pull(
         Task(kind="events", source=source(PAYMENTS)),
         "events where payments count",
     ),
 ]
-SUITE = contract_suite(CONNECTOR, recordings(), signed=[pushed()], pulls=PULLS)
+PAIRS = (
+    ("session_paid", "page_events"),
+    ("refund_created", "page_refunds"),
+)
+"""A push, and a page that is fetched about the same."""
+DELIVERIES = {one.name: one.delivery for one in recordings()}
+AGREE = [
+    Agreeing(name=f"{push} and {page}", first=DELIVERIES[push], second=DELIVERIES[page], options=OPTIONS)
+    for push, page in PAIRS
+]
+SUITE = contract_suite(CONNECTOR, recordings(), signed=[pushed()], pulls=PULLS, agree=AGREE)
 
 
 @pytest.mark.parametrize("check", SUITE, ids=str)

@@ -16,6 +16,7 @@ from connectors.contract import (
     BadPayload,
     Delivery,
     Drop,
+    FetchKind,
     Http,
     Item,
     NotSupported,
@@ -53,10 +54,10 @@ SOURCE = Source(
 ROWS = 4
 
 
-def http() -> PlatformHttp:
-    transport = httpx.ASGITransport(app=Platform(WORLD, lambda: NOW, "right-token"))
+def http(at: datetime = NOW) -> PlatformHttp:
+    transport = httpx.ASGITransport(app=Platform(WORLD, lambda: at, "right-token"))
     client = new_client(transport=transport)
-    return PlatformHttp(client, "http://simulated.test", token="right-token", now=lambda: NOW, uniform=lambda: 0.5)
+    return PlatformHttp(client, "http://simulated.test", token="right-token", now=lambda: at, uniform=lambda: 0.5)
 
 
 def page(name: str, *rows: object, at: str = "2026-06-11T07:00:00Z", zone: str = "UTC") -> Delivery:
@@ -99,7 +100,21 @@ SIGNED = Signed(
     headers=("webhook-id", "webhook-timestamp", "webhook-signature"),
     tolerance=TOLERANCE,
 )
-PULLS = [Pull(task=Task(kind=kind.name, source=SOURCE), http=http, now=NOW) for kind in CONNECTOR.capabilities.fetch]
+
+
+def pull(kind: FetchKind) -> Pull:
+    """Return a task of a kind. This platform restates by itself: two days later money is corrected, counters grow."""
+    later = NOW + timedelta(days=2)
+    return Pull(
+        task=Task(kind=kind.name, source=SOURCE),
+        http=http,
+        now=NOW,
+        changed=(lambda: http(later)) if kind.name != "posts" else None,
+        later=later,
+    )
+
+
+PULLS = [pull(kind) for kind in CONNECTOR.capabilities.fetch]
 
 
 @pytest.mark.parametrize("check", contract_suite(CONNECTOR, RECORDINGS, signed=[SIGNED], pulls=PULLS), ids=str)
@@ -218,6 +233,9 @@ class Turning:
         self, path: str, params: Mapping[str, str] | None = None, body: bytes = b"", **more: object
     ) -> Response:
         raise AssertionError(path)
+
+    async def put(self, path: str, params: object = None, body: bytes = b"", **more: object) -> Response:
+        raise NotImplementedError
 
     def at(self, host: str) -> Http:
         raise NotImplementedError

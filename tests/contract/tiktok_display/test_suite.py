@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 
 from connectors.contract import (
@@ -11,6 +12,7 @@ from connectors.contract import (
     Delivery,
     Drop,
     DropReason,
+    FetchKind,
     Item,
     Kind,
     Observation,
@@ -18,7 +20,7 @@ from connectors.contract import (
     SubjectSeen,
     WebhookRequest,
 )
-from connectors.testing import Check, Pull, Recording, Signed, contract_suite
+from connectors.testing import Agreeing, Check, Pull, Recording, Signed, contract_suite
 from connectors.tiktok_display import CONNECTOR
 from tests.contract.tiktok_display.desk import APP_SECRET, NOW, PROFILE, RECORDINGS, client, source, task, video
 from tests.fakes.tiktok import signed
@@ -82,9 +84,30 @@ def platform() -> FakeDisplay:
     return FakeDisplay(clips=clips, page_size=1)
 
 
+def restated(after: timedelta) -> FakeDisplay:
+    """Return the same platform a cycle later, on which old numbers have changed."""
+    fake = platform()
+    fake.now += after
+    fake.clips[0].numbers = {**fake.clips[0].numbers, "view_count": 1}
+    return fake
+
+
 RECORDED = [recording(path.stem, path.read_bytes()) for path in sorted(RECORDINGS.glob("*.json"))]
+
+
+RESTATED = {"videos"}
+
+
+def cycle(kind: FetchKind) -> Pull:
+    """Return a task of a kind; of those that read again what is old, with what has changed a cycle later."""
+    plain = Pull(task=task(kind.name), http=lambda: client(platform()), now=NOW)
+    return (
+        msgspec.structs.replace(plain, changed=lambda: client(restated(kind.every))) if kind.name in RESTATED else plain
+    )
+
+
 PULLS = [
-    *(Pull(task=task(kind.name), http=lambda: client(platform()), now=NOW) for kind in CONNECTOR.capabilities.fetch),
+    *map(cycle, CONNECTOR.capabilities.fetch),
     Pull(
         name="videos of forty-five",
         task=task("videos", *(video(str(7_109_065_174_526_479_600 + number)) for number in range(45))),
@@ -92,8 +115,14 @@ PULLS = [
         now=NOW,
     ),
 ]
+PAIRS = (("comment", "videos"),)
+"""A push, and a page that is fetched about the same."""
+DELIVERIES = {one.name: one.delivery for one in RECORDED}
+AGREE = [Agreeing(name=f"{push} and {page}", first=DELIVERIES[push], second=DELIVERIES[page]) for push, page in PAIRS]
 
 
-@pytest.mark.parametrize("check", contract_suite(CONNECTOR, RECORDED, signed=[pushed()], pulls=PULLS), ids=str)
+@pytest.mark.parametrize(
+    "check", contract_suite(CONNECTOR, RECORDED, signed=[pushed()], pulls=PULLS, agree=AGREE), ids=str
+)
 async def test_contract(check: Check) -> None:
     await check()

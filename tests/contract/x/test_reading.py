@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from connectors import x_values as values
-from connectors.contract import BadPayload, CreatorSeen, DropReason, Item, SubjectSeen, SubjectType
+from connectors.contract import BadPayload, CreatorSeen, DropReason, Item, SubjectRef, SubjectSeen, SubjectType
 from connectors.x import CONNECTOR
 from connectors.x_metrics import ANALYTICS, ANALYTICS_FIELDS, OWNER_MEDIA, OWNER_POST, PUBLIC, Part
 from tests.contract.x.desk import NOW, counted, drops, observations, parsed, recorded
@@ -44,6 +44,7 @@ def fact(items: list[Item]) -> SubjectSeen:
         (True, "bad_number"),
         ("1e3", "bad_number"),
         ([], "bad_number"),
+        ("-3", "out_of_range"),
     ],
 )
 def test_a_number_that_is_none_is_a_drop_and_not_its_neighbours_loss(value: Any, drop: str) -> None:
@@ -139,6 +140,12 @@ def test_a_picture_is_no_video_subject() -> None:
     body = {"data": [{"id": "5", "attachments": {"media_keys": ["3_1"]}}], "includes": {"media": media}}
     items = parsed(json.dumps(body).encode(), TIMELINE)
     assert not [item for item in items if isinstance(item, SubjectSeen) and item.subject.type is SubjectType.VIDEO]
+
+
+@pytest.mark.parametrize("fields", [{"media_key": []}, {"media_key": {}}, {"media_key": "3_1", "type": {}}])
+def test_a_media_that_is_none_takes_nothing_with_it(fields: dict[str, Any]) -> None:
+    body = {"data": [{"id": "5", "attachments": {"media_keys": ["3_1"]}}], "includes": {"media": [fields]}}
+    assert fact(parsed(json.dumps(body).encode(), TIMELINE)).subject == SubjectRef("5")
 
 
 @pytest.mark.parametrize(
@@ -260,10 +267,10 @@ def test_each_metric_counts_in_one_place() -> None:
 
 @pytest.mark.parametrize("part", [*OWNER_POST, *OWNER_MEDIA, PUBLIC, ANALYTICS], ids=lambda one: one.name)
 def test_every_rule_has_a_key_or_a_reason(part: Part) -> None:
-    assert all(rule.key or rule.note for rule in part.rules.values())
+    assert all(rule.keys or rule.note for rule in part.rules.values())
 
 
 def test_only_what_is_booked_is_asked_for() -> None:
     asked = ANALYTICS_FIELDS.split(",")
-    assert all(ANALYTICS.rules[name].key for name in asked)
-    assert all(rule.check for rule in ANALYTICS.rules.values() if rule.key)
+    assert all(ANALYTICS.rules[name].keys for name in asked)
+    assert all(rule.check for rule in ANALYTICS.rules.values() if rule.keys)

@@ -56,6 +56,7 @@ def client(fake: FakeYoutube, heard: list[Response] | None = None, token: str = 
         new_client(transport=transport(fake)),
         HOST,
         hosts=HOSTS,
+        open_hosts=CONNECTOR.open_hosts,
         token=token,
         now=lambda: fake.now,
         uniform=lambda: 0.5,

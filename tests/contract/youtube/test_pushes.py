@@ -263,7 +263,6 @@ async def test_a_subscription_is_asked_for_and_renewed_with_the_newest_key() -> 
     assert reply.status == 200
 
 
-@pytest.mark.xfail(reason="the client gives its token to every host of a platform", strict=True)
 async def test_the_hub_is_not_given_the_token() -> None:
     fake = FakeYoutube()
     await CONNECTOR.subscribe(client(fake), source(), NOW)

@@ -19,8 +19,9 @@ from connectors.contract import (
     SubjectType,
     day_window,
 )
+from connectors.rules import asked
 from connectors.youtube import CONNECTOR
-from connectors.youtube_metrics import CHANNEL_DAYS, LAST_RESORT, VIDEO_DAYS, asked_of
+from connectors.youtube_metrics import CHANNEL_DAYS, LAST_RESORT, VIDEO_DAYS
 from tests.contract.youtube.desk import NOW, PROFILE, drops, observations, parsed, recorded, video
 from tests.fakes.youtube import CHANNEL, QUOTA, FakeYoutube
 
@@ -302,9 +303,9 @@ def test_a_page_that_cannot_be_read_is_one_clear_line(body: bytes, request_: dic
 def test_everything_that_is_asked_for_is_booked_and_known_to_the_platform() -> None:
     booked = {mapping.wire for mapping in CONNECTOR.metrics if mapping.metric}
     for answer, rules in (("video_days", VIDEO_DAYS), ("channel_days", CHANNEL_DAYS)):
-        assert {f"{answer}/{name}" for name in asked_of(rules)} <= booked
-        assert set(asked_of(rules)) <= FakeYoutube().metrics
-        assert set(asked_of(rules)) & LAST_RESORT
+        assert {f"{answer}/{name}" for name in asked(rules)} <= booked
+        assert set(asked(rules)) <= FakeYoutube().metrics
+        assert set(asked(rules)) & LAST_RESORT
 
 
 def test_every_mapping_is_to_a_stored_key_or_says_why_not() -> None:

@@ -8,6 +8,7 @@ from uuid import UUID
 import msgspec
 
 from service import ids
+from service.pipeline.run import posting_with
 from service.pipeline.worker import Worker
 from tests.integration.api.office import Desk, Office
 
@@ -72,7 +73,7 @@ async def furnish(office: Office, desk: Desk) -> Things:
 async def read_all(office: Office) -> None:
     """Read every delivery that waits."""
     parts = office.services
-    await Worker(parts.db, parts.context, parts.settings, parts.connectors).drain()
+    await Worker(parts.db, parts.context, parts.settings, parts.connectors, post=posting_with(parts.vault)).drain()
 
 
 async def members(desk: Desk, campaign: str) -> list[str]:

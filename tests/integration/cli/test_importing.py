@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from connectors.contract import Delivery, Item, Observation
+from connectors.files import CONNECTOR
 from service.db.embedded import Embedded
 from tests.integration.cli.conftest import Tallybook
 
@@ -159,9 +161,53 @@ def test_dead_letters_are_read_again(tallybook: Tallybook, tmp_path: Path) -> No
 
 def test_a_replay_of_nothing_is_said(tallybook: Tallybook) -> None:
     tallybook.workspace()
-    assert tallybook("replay", code=2).word == "name at least one of --source, --delivery, --dead"
+    conditions = "--source, --delivery, --dead, --since, --until, --connector-version"
+    assert tallybook("replay", code=2).word == f"name at least one of {conditions}"
+    assert (
+        tallybook("replay", "--since", "soon", code=2).word
+        == "--since: write YYYY-MM-DD, or an instant with its offset"
+    )
+    assert "has an offset" in tallybook("replay", "--until", "2026-06-01T12:00", code=2).word
+    assert (
+        tallybook("replay", "--since", "2026-06-01", "--preview").out
+        == "none of these deliveries has been read before\n"
+    )
     assert tallybook("replay", "--delivery", "dlv_" + "0" * 32, code=1).word == "no such delivery"
     assert tallybook("replay", "--source", "none", code=1).word == "no such source: none"
+
+
+def test_a_newer_reading_is_looked_at_first_and_takes_the_place_of_the_older(
+    tallybook: Tallybook, uci: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tallybook.workspace()
+    tallybook("import", uci, *UCI)
+    again = ("replay", "--connector-version", CONNECTOR.version)
+    old = CONNECTOR.parse
+
+    def newer(delivery: Delivery, options: Any) -> list[Item]:
+        items = list(old(delivery, options))
+        for item in items:
+            if isinstance(item, Observation) and "likes" in item.metrics:
+                item.metrics["saves"] = item.metrics.pop("likes")
+        return items
+
+    same = tallybook(*again, "--preview", "--json").json()["sources"]
+    assert [(one["preview"]["deliveries"], one["preview"]["metrics"]) for one in same] == [(1, {})]
+    assert "no number would change" in tallybook(*again, "--preview").out
+    monkeypatch.setattr(CONNECTOR, "parse", newer)
+    monkeypatch.setattr(CONNECTOR, "version", "newer")
+    assert "1 deliveries were read by another version" in tallybook("verify").out
+    (seen,) = tallybook(*again, "--preview", "--json").json()["sources"]
+    likes, saves = (seen["preview"]["metrics"][metric] for metric in ("likes", "saves"))
+    assert (likes["lines_written"], saves["lines_taken"]) == (0, 0)
+    assert likes["taken"] == saves["written"] > 0
+    assert "amount taken back" in tallybook(*again, "--preview").out
+    done = tallybook(*again, "--json").json()
+    assert (done["queued"], done["summary"]["posted"]) == (1, 1)
+    assert done["summary"]["entries"] == likes["lines_taken"] + saves["lines_written"]
+    assert tallybook(*again, "--json").json()["queued"] == 0
+    report = tallybook("verify", "--json").json()["workspaces"][0]["report"]
+    assert (report["total_differences"], report["replay_would_change"]) == (0, 0)
 
 
 def test_books_are_proved_and_a_wrong_balance_is_found(

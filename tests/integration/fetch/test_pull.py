@@ -47,6 +47,9 @@ class NoHttp:
     ) -> Response:
         raise NotImplementedError
 
+    async def put(self, path: str, params: object = None, body: bytes = b"", **more: object) -> Response:
+        raise NotImplementedError
+
     def at(self, host: str) -> Http:
         raise NotImplementedError
 

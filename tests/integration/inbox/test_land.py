@@ -12,7 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from service import context as contexts
+from service.db.embedded import Embedded
 from service.db.engine import Database, make_engine
+from service.db.line import landing_line
 from service.errors import Busy, Invalid, TooLarge
 from service.inbox.commit import Limits
 from service.inbox.land import Lander, kept_headers
@@ -49,6 +51,8 @@ async def test_a_delivery_is_kept_whole_with_the_options_of_its_source(database:
 def test_headers_that_open_doors_or_hold_control_characters_are_not_kept() -> None:
     given_ = {"X-Hub-Signature-256": "s", "Authorization": "a", "Webhook-Id": "a\x00b", "webhook-timestamp": "1"}
     assert kept_headers(given_) == {"x-hub-signature-256": "s", "webhook-timestamp": "1"}
+    own = given_ | {"X-Shopify-Topic": "orders/paid", "Content-Type": "a/b"}
+    assert kept_headers(own, ("x-shopify-topic",)) == {"x-shopify-topic": "orders/paid", "content-type": "a/b"}
 
 
 async def test_the_second_copy_is_a_duplicate_of_the_first(database: Database, lander: Lander) -> None:
@@ -196,21 +200,45 @@ async def test_nothing_is_taken_before_the_start_and_after_the_stop(database: Da
         await lander.land(source, key="late", body=b"b")
 
 
-async def test_an_unreachable_database_refuses_everybody_and_comes_back(
-    database: Database, lander: Lander, database_url: str
-) -> None:
+async def test_an_unreachable_database_refuses_everybody_and_comes_back(database: Database, database_url: str) -> None:
     source = await make_source(database, CONTEXT)
     name = database_url.partition("?")[0].rpartition("/")[2]
     away = make_engine(database_url.replace(name, "no_such_database"))
-    there = lander._commit._db
-    lander._commit._db = Database(away)
+    lander = Lander(Database(away), CONTEXT, SETTINGS)
+    await lander.start()
     results = await asyncio.gather(
         *(lander.land(source, key=str(number), body=b"b") for number in range(700)), return_exceptions=True
     )
     assert {type(result) for result in results} == {Busy}
-    lander._commit._db = there
+    lander._commit._db.engine = database.engine
     assert (await lander.land(source, key="1", body=b"b")).outcome is Kept.STORED
+    await lander.stop()
     await away.dispose()
+
+
+async def test_a_connection_that_was_lost_is_replaced(database: Database, lander: Lander, postgres: Embedded) -> None:
+    source = await make_source(database, CONTEXT)
+    assert (await lander.land(source, key="1", body=b"b")).outcome is Kept.STORED
+    name = database.engine.url.database
+    postgres.psql(f"select pg_terminate_backend(pid) from pg_stat_activity where datname = '{name}'")
+    assert (await lander.land(source, key="2", body=b"b")).outcome is Kept.STORED
+
+
+async def test_an_idle_writer_holds_no_connection(database: Database, database_url: str) -> None:
+    engine = make_engine(database_url, 2)
+    lander = Lander(Database(engine), CONTEXT, SETTINGS, Limits(idle=0.01))
+    await lander.start()
+    source = await make_source(database, CONTEXT)
+    await lander.land(source, key="1", body=b"b")
+    pool = engine.sync_engine.pool
+    assert isinstance(pool, sa.pool.QueuePool)
+    async with asyncio.timeout(30):
+        while pool.checkedout():  # noqa: ASYNC110 - the writer tells nobody
+            await asyncio.sleep(0.01)
+    assert (await lander.land(source, key="2", body=b"b")).outcome is Kept.STORED
+    await lander.stop()
+    assert pool.checkedout() == 0
+    await engine.dispose()
 
 
 async def test_a_database_that_does_not_answer_refuses_everybody(database: Database) -> None:
@@ -315,18 +343,18 @@ async def test_a_shared_commit_reads_nothing_and_writes_only_for_its_workspaces(
     source = await make_source(database, CONTEXT)
     stranger = await make_workspace(database, CONTEXT)
     await lander.land(source, key="k", body=b"secret")
-    async with database.landing([stranger]) as connection:
-        for table in ("deliveries", "delivery_queue", "delivery_keys", "sources", "workspaces"):
-            found = await connection.scalar(sa.text(f"select count(*) from {table}"))
-            assert (table, found) == (table, 0)
-    async with database.landing([source.workspace_id]) as connection:
-        for table, seen in (("deliveries", 0), ("delivery_queue", 0), ("delivery_keys", 1), ("sources", 0)):
-            found = await connection.scalar(sa.text(f"select count(*) from {table}"))
-            assert (table, found) == (table, seen)
-    insert = sa.text("insert into delivery_queue values (:w, :w, :w, now(), now())")
-    async with database.landing([stranger]) as connection:
-        with pytest.raises(sa.exc.ProgrammingError, match="row-level security"):
-            await connection.execute(insert, {"w": source.workspace_id})
+    tables = ("deliveries", "delivery_queue", "delivery_keys", "sources", "workspaces")
+    async with landing_line(database) as line:
+        async with line.transaction([stranger]) as connection:
+            assert [await connection.fetchval(f"select count(*) from {table}") for table in tables] == [0, 0, 0, 0, 0]
+        async with line.transaction([source.workspace_id]) as connection:
+            assert [await connection.fetchval(f"select count(*) from {table}") for table in tables] == [0, 0, 1, 0, 0]
+        assert await connection.fetchval("select count(*) from delivery_keys") == 0
+        with pytest.raises(asyncpg.InsufficientPrivilegeError, match="row-level security"):
+            async with line.transaction([stranger]) as connection:
+                await connection.execute(
+                    "insert into delivery_queue values ($1, $1, $1, now(), now())", source.workspace_id
+                )
 
 
 async def test_the_service_role_may_not_change_or_delete_what_was_received(database: Database, lander: Lander) -> None:

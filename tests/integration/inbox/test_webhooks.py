@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, MutableMapping
+from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
@@ -10,16 +11,23 @@ import pytest
 import pytest_asyncio
 from fastapi import FastAPI
 
-from connectors.contract import Connector, Http, Source
+from connectors.contract import Http
 from service import context as contexts
+from service import serve
 from service.api import problems, webhooks
+from service.api.application import Api, with_routes
 from service.api.state import Services
-from service.api.webhooks import Addresses
+from service.api.webhooks import Addresses, addresses_of
 from service.db.engine import Database, make_engine
 from service.errors import NotFound
+from service.fetch.logins import Logins
+from service.fetch.standing import Standings
+from service.fetch.subscribing import Subscriber
+from service.fetch.tokens import Tokens
 from service.inbox.land import Lander
 from service.records import SourceRow, SourceState
 from service.registry import sources
+from service.serve_protocol import Limits
 from tests.integration.inbox.world import SETTINGS, TOYS, VAULT, count, make_source, rows
 
 CONTEXT = contexts.real()
@@ -29,14 +37,14 @@ GOOD = {"webhook-signature": "good"}
 class Site(msgspec.Struct):
     """An application with the webhook routes alone, and one source."""
 
-    app: FastAPI
+    app: Api
     client: httpx.AsyncClient
     source: SourceRow
     path: str
     services: Services
 
 
-def no_http(source: Source, connector: Connector) -> Http:
+def no_http(*_: Any) -> Http:
     raise NotImplementedError
 
 
@@ -48,13 +56,15 @@ async def no_change(*_: Any) -> None:
     raise NotImplementedError
 
 
-@pytest_asyncio.fixture
-async def site(database: Database) -> AsyncIterator[Site]:
+@asynccontextmanager
+async def opened(database: Database) -> AsyncIterator[Site]:
     source = await make_source(database, CONTEXT)
     async with database.workspace(source.workspace_id) as connection:
         address = await sources.rotate_address(connection, source.workspace_id, source.source_id, CONTEXT)
     lander = Lander(database, CONTEXT, SETTINGS)
     await lander.start()
+    parts = (database, CONTEXT, SETTINGS, VAULT)
+    tokens = Tokens(*parts, no_http)
     services = Services(
         settings=SETTINGS,
         context=CONTEXT,
@@ -63,18 +73,41 @@ async def site(database: Database) -> AsyncIterator[Site]:
         connectors=TOYS,
         lander=lander,
         http_for=no_http,
+        tokens=tokens,
+        logins=Logins(*parts, TOYS, no_http),
+        subscriber=Subscriber(*parts, TOYS, no_http, tokens),
+        standings=Standings(*parts, TOYS),
         revision="0001",
         record_version=no_version,
         reassign=no_change,
     )
-    app = FastAPI()
-    app.include_router(webhooks.router)
-    problems.install(app)
+    app = with_routes(Api(CONTEXT, SETTINGS), [webhooks.router])
     app.state.services = services
     transport = httpx.ASGITransport(app, raise_app_exceptions=True)
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
         yield Site(app, client, source, f"/v1/webhooks/{address}", services)
     await lander.stop()
+
+
+@pytest_asyncio.fixture
+async def routed(database: Database) -> AsyncIterator[Site]:
+    async with opened(database) as site:
+        yield site
+
+
+@pytest_asyncio.fixture(params=["route", "direct"])
+async def site(database: Database, request: pytest.FixtureRequest) -> AsyncIterator[Site]:
+    """A site that is asked through its routes, or over a socket with an address that is known: the direct way."""
+    async with opened(database) as found:
+        if request.param == "route":
+            yield found
+            return
+        await addresses_of(found.app.state).find(found.services, found.path.rpartition("/")[2])
+        async with (
+            serve.answering(found.app, serve.bind("127.0.0.1", 0), Limits()) as listening,
+            httpx.AsyncClient(base_url=listening.address, trust_env=False) as client,
+        ):
+            yield msgspec.structs.replace(found, client=client)
 
 
 async def stored(database: Database, site: Site) -> list[Any]:
@@ -129,8 +162,8 @@ async def test_an_unknown_address_is_not_found(site: Site, address: str) -> None
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "BREW", "post"])
-async def test_other_methods_are_refused(site: Site, method: str) -> None:
-    sent, _ = await converse(site.app, scope_of(site.path, method=method), [b"x"])
+async def test_other_methods_are_refused(routed: Site, method: str) -> None:
+    sent, _ = await converse(routed.app, scope_of(routed.path, method=method), [b"x"])
     assert sent[0]["status"] == 405
 
 
@@ -195,42 +228,42 @@ async def converse(
     return sent, taken
 
 
-async def test_an_announced_size_above_the_cap_is_refused_unread(site: Site) -> None:
+async def test_an_announced_size_above_the_cap_is_refused_unread(routed: Site) -> None:
     for size in ("4097", "9" * 30, "1" * 5000):
-        sent, taken = await converse(site.app, scope_of(site.path, GOOD | {"content-length": size}), [b"x"])
+        sent, taken = await converse(routed.app, scope_of(routed.path, GOOD | {"content-length": size}), [b"x"])
         assert (sent[0]["status"], taken) == (413, 0)
         assert (b"connection", b"close") in sent[0]["headers"]
 
 
 @pytest.mark.parametrize("announced", [{}, {"content-length": "10"}, {"content-length": "²"}, {"content-length": "-1"}])
-async def test_a_body_above_the_cap_is_refused_as_soon_as_it_shows(site: Site, announced: dict[str, str]) -> None:
-    sent, taken = await converse(site.app, scope_of(site.path, GOOD | announced), [b"x" * 1000] * 1000)
+async def test_a_body_above_the_cap_is_refused_as_soon_as_it_shows(routed: Site, announced: dict[str, str]) -> None:
+    sent, taken = await converse(routed.app, scope_of(routed.path, GOOD | announced), [b"x" * 1000] * 1000)
     assert (sent[0]["status"], taken) == (413, 5)
 
 
-async def test_a_body_of_exactly_the_cap_is_taken(database: Database, site: Site) -> None:
-    sent, _ = await converse(site.app, scope_of(site.path), [b"x" * 1024] * 4)
+async def test_a_body_of_exactly_the_cap_is_taken(database: Database, routed: Site) -> None:
+    sent, _ = await converse(routed.app, scope_of(routed.path), [b"x" * 1024] * 4)
     assert sent[0]["status"] == 200
-    (row,) = await stored(database, site)
+    (row,) = await stored(database, routed)
     assert len(row.body) == 4096
 
 
-async def test_a_body_that_does_not_arrive_has_a_deadline(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_body_that_does_not_arrive_has_a_deadline(routed: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(webhooks, "BODY_SECONDS", 0.1)
-    sent, _ = await converse(site.app, scope_of(site.path), [b"x"], ends=False)
+    sent, _ = await converse(routed.app, scope_of(routed.path), [b"x"], ends=False)
     assert sent[0]["status"] == 408
 
 
-async def test_a_sender_that_hangs_up_leaves_nothing(database: Database, site: Site) -> None:
-    await converse(site.app, scope_of(site.path), [b"x"], ends=False, gone=True)
-    assert await stored(database, site) == []
+async def test_a_sender_that_hangs_up_leaves_nothing(database: Database, routed: Site) -> None:
+    await converse(routed.app, scope_of(routed.path), [b"x"], ends=False, gone=True)
+    assert await stored(database, routed) == []
 
 
-async def test_strange_headers_never_fail(site: Site) -> None:
+async def test_strange_headers_never_fail(routed: Site) -> None:
     headers = {"webhook-signature": "gööd\xff", "webhook-id": "\x01\xfe", "x": "\xa0", "content-type": "\xff/\xfe"}
-    sent, _ = await converse(site.app, scope_of(site.path, headers), [b"x"])
+    sent, _ = await converse(routed.app, scope_of(routed.path, headers), [b"x"])
     assert sent[0]["status"] == 401
-    sent, _ = await converse(site.app, scope_of(site.path, headers | GOOD), [b"x"])
+    sent, _ = await converse(routed.app, scope_of(routed.path, headers | GOOD), [b"x"])
     assert sent[0]["status"] == 200
 
 
@@ -241,6 +274,7 @@ async def test_an_address_is_remembered_for_a_while_and_then_looked_up_again(dat
     clock = [0.0]
     context = msgspec.structs.replace(CONTEXT, monotonic=lambda: clock[0])
     site.app.state.services = msgspec.structs.replace(site.services, context=context)
+    site.app.state.addresses = Addresses()
     assert (await site.client.post(site.path, content=b"1", headers=GOOD)).status_code == 200
     async with database.workspace(site.source.workspace_id) as connection:
         await sources.rotate_address(connection, site.source.workspace_id, site.source.source_id, CONTEXT)
@@ -251,18 +285,18 @@ async def test_an_address_is_remembered_for_a_while_and_then_looked_up_again(dat
 
 
 async def test_the_memory_of_addresses_is_bounded(
-    database: Database, site: Site, monkeypatch: pytest.MonkeyPatch
+    database: Database, routed: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(webhooks, "MOST_ADDRESSES", 2)
-    known = Addresses()
+    known, source = Addresses(), routed.source
     for _ in range(4):
-        async with database.workspace(site.source.workspace_id) as connection:
-            address = await sources.rotate_address(connection, site.source.workspace_id, site.source.source_id, CONTEXT)
-        await known.find(site.services, address)
+        async with database.workspace(source.workspace_id) as connection:
+            address = await sources.rotate_address(connection, source.workspace_id, source.source_id, CONTEXT)
+        await known.find(routed.services, address)
     assert len(known._known) == 2
 
 
-async def test_a_burst_looks_its_address_up_once(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_burst_looks_its_address_up_once(routed: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     looked = []
     look_up = webhooks._look_up
 
@@ -271,12 +305,12 @@ async def test_a_burst_looks_its_address_up_once(site: Site, monkeypatch: pytest
         return await look_up(services, address)
 
     monkeypatch.setattr(webhooks, "_look_up", counted)
-    known, address = Addresses(), site.path.rpartition("/")[2]
-    found = await asyncio.gather(*(known.find(site.services, address) for _ in range(40)))
+    known, address = Addresses(), routed.path.rpartition("/")[2]
+    found = await asyncio.gather(*(known.find(routed.services, address) for _ in range(40)))
     assert len(looked) == 1
     assert len({id(one) for one in found}) == 1
     with pytest.raises(NotFound):
-        await known.find(site.services, address[::-1])
+        await known.find(routed.services, address[::-1])
     assert known._flights == {}
 
 
@@ -284,7 +318,9 @@ async def test_a_database_that_is_away_is_said_to_be(database: Database, site: S
     assert (await site.client.post(site.path, content=b"1", headers=GOOD)).status_code == 200
     name = database_url.partition("?")[0].rpartition("/")[2]
     engine = make_engine(database_url.replace(name, "no_such_database"))
-    site.services.lander._commit._db = Database(engine)
+    away = Lander(Database(engine), CONTEXT, SETTINGS)
+    await away.start()
+    site.app.state.services = msgspec.structs.replace(site.services, lander=away)
     known = await site.client.post(site.path, content=b"2", headers=GOOD)
     site.app.state.services = msgspec.structs.replace(site.services, db=Database(engine))
     site.app.state.addresses = Addresses()
@@ -293,12 +329,13 @@ async def test_a_database_that_is_away_is_said_to_be(database: Database, site: S
         assert answer.status_code == 503
         assert answer.headers["retry-after"]
         assert answer.json()["retryable"] is True
-    site.services.lander._commit._db = database
+    await away.stop()
     await engine.dispose()
 
 
 async def test_a_connector_that_is_not_installed_asks_the_sender_to_come_back(site: Site) -> None:
     site.app.state.services = msgspec.structs.replace(site.services, connectors={})
+    site.app.state.addresses = Addresses()
     answer = await site.client.post(site.path, content=b"1", headers=GOOD)
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "60")
 
@@ -312,9 +349,9 @@ def test_both_routes_are_documented() -> None:
     assert route["post"]["security"] == []
 
 
-async def test_what_is_remembered_shows_no_secret(site: Site) -> None:
-    address = site.path.rpartition("/")[2]
-    found = await Addresses().find(site.services, address)
+async def test_what_is_remembered_shows_no_secret(routed: Site) -> None:
+    address = routed.path.rpartition("/")[2]
+    found = await Addresses().find(routed.services, address)
     secret = msgspec.structs.replace(found.source, credentials={"access_token": "hush"})
     shown = repr(msgspec.structs.replace(found, source=secret))
     assert "hush" not in shown

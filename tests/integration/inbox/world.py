@@ -76,13 +76,22 @@ async def make_workspace(db: Database, context: Context) -> UUID:
     return workspace_id
 
 
+_SLOTS = (
+    (timedelta(minutes=15), "all", 1 / 15),
+    (timedelta(hours=6), "posts", 1 / 2),
+    (timedelta(days=7), "posts", 1 / 2),
+    (timedelta(hours=6), "numbers", 1 / 2),
+    (timedelta(hours=6), "words", 1 / 2),
+    (timedelta(hours=6), "lists", 1 / 2),
+)
+"""Lengths of slots and kinds of tasks that tests use, and the part of a slot that may be over when a test begins."""
+
+
 def _early_in_its_slots(context: Context, now: datetime) -> UUID:
     """Return an id whose slots have just begun: a test that moves the clock must not meet the next one by chance."""
     while True:
         source_id = context.new_id()
-        slots = ((timedelta(minutes=15), "all"), (timedelta(hours=6), "posts"))
-        into = [(now - slot_of(now, every, source_id, kind)) / every for every, kind in slots]
-        if into[0] < 1 / 15 and into[1] < 1 / 2:
+        if all((now - slot_of(now, every, source_id, kind)) / every < most for every, kind, most in _SLOTS):
             return source_id
 
 

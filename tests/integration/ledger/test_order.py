@@ -28,7 +28,8 @@ from service.kpi.buckets import Grain
 from service.kpi.catalogue import CATALOGUE
 from service.ledger.verify import Report, verify
 from service.records import Rule
-from service.reports.campaign import PlatformNotes, Question, campaign_kpis
+from service.reports.campaign import campaign_kpis
+from service.reports.question import PlatformNotes, Question
 from tests.bookkeeping import Books, at, counter, seen
 
 POSTS = ("p1", "p2")
@@ -40,7 +41,7 @@ order by 1, 2, 3
 """
 SUBJECT_DAYS = """
 select s.external_id, d.day, d.zone, d.basis, d.days, d.currency, d.paid, d.likes, d.comments, d.impressions,
-  d.clicks_link, d.orders, d.refunds, d.conversions, d.conversion_value
+  d.clicks_link, d.orders, d.refunds, d.conversions, d.conversion_value, d.carried
 from subject_days d join subjects s using (workspace_id, subject_id) order by 1, 2, 3, 4, 5, 6, 7
 """
 CAMPAIGN_DAYS = """

@@ -22,6 +22,7 @@ from service.app import build, rounds_of
 from service.context import Context, real
 from service.db.partitions import make_partitions
 from service.fetch.pull import Pulled
+from service.pipeline.run import posting_with
 from service.pipeline.worker import DrainSummary, Worker
 from tests.integration.api.office import Desk, settings_for
 
@@ -68,7 +69,9 @@ class Road:
     async def settle(self) -> DrainSummary:
         """Post all that was landed."""
         parts = self.services
-        return await Worker(parts.db, parts.context, parts.settings, parts.connectors).drain()
+        return await Worker(
+            parts.db, parts.context, parts.settings, parts.connectors, post=posting_with(parts.vault)
+        ).drain()
 
     async def push(self, body: bytes, headers: Mapping[str, str]) -> httpx.Response:
         """Send a webhook and post what it brought."""

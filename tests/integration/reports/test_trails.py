@@ -16,10 +16,11 @@ from connectors.contract import Conversion, Kind, Observation, SubjectRef, Touch
 from service.context import fixed
 from service.db.engine import Database
 from service.records import Rule
-from service.reports.campaign import PlatformNotes, Question, campaign_kpis
+from service.reports.campaign import campaign_kpis
 from service.reports.explain import campaign_explanation
 from service.reports.history import campaign_history
 from service.reports.provenance import campaign_provenance
+from service.reports.question import PlatformNotes, Question
 from tests.bookkeeping import Books, at, counter, seen
 from tests.integration.ledger.test_order import made_up
 

@@ -109,6 +109,9 @@ class Server:
     async def post(self, path: str, params: object = None, body: bytes = b"", **more: object) -> Response:
         raise ConnectorError("nothing is posted")
 
+    async def put(self, path: str, params: object = None, body: bytes = b"", **more: object) -> Response:
+        raise NotImplementedError
+
     def at(self, host: str) -> Http:
         raise NotImplementedError
 
@@ -283,6 +286,14 @@ class Endless(Toy):
         return msgspec.structs.replace(super().page(answer, number), last=False)
 
 
+class Turning(Toy):
+    """Its last page looks like the one before: the service would take it for a circle."""
+
+    def page(self, answer: Response, number: int) -> Page:
+        page = super().page(answer, number)
+        return msgspec.structs.replace(page, request={}, cursor={"page": str(min(number + 1, 2))})
+
+
 class Numbering(Toy):
     def page(self, answer: Response, number: int) -> Page:
         return msgspec.structs.replace(super().page(answer, number), cursor={"page": number + 1})
@@ -331,6 +342,7 @@ class Strange(Toy):
         (Deaf, "replies", "answered as a failure"),
         (Forgetful, "fetch posts: resuming", "after page 1 of 3"),
         (Endless, "fetch posts: pages", "last is said"),
+        (Turning, "fetch posts: pages", "taken for a circle"),
         (Numbering, "fetch posts: pages", "not of text"),
         (Leaking, "fetch posts: pages", "shows a secret"),
         (Undeclared, "metrics", "no note says why"),

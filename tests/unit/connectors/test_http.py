@@ -6,16 +6,17 @@ import asyncio
 import gzip
 import traceback
 import tracemalloc
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from typing import Any
 
 import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.contract import BadPayload, ConnectorError, Http, Response, TryLater
+from connectors.contract import BadPayload, ConnectorError, Http, Response, TryLater, Unreachable, Usage
 from connectors.http import Limits, PlatformHttp, new_client, retry_after
 
 NOW = datetime(2026, 8, 20, 12, tzinfo=UTC)
@@ -67,7 +68,13 @@ class Desk:
     """A client over a platform, the pauses it made and the answers it told of."""
 
     def __init__(
-        self, platform: Platform, *, base: str = BASE, uniform: float = 0.5, limits: Limits | None = None
+        self,
+        platform: Platform,
+        *,
+        base: str = BASE,
+        uniform: float = 0.5,
+        limits: Limits | None = None,
+        **more: Any,
     ) -> None:
         self.platform = platform
         self.pauses: list[float] = []
@@ -82,6 +89,7 @@ class Desk:
             limits=limits or Limits(),
             sleep=self._sleep,
             on_response=self.heard.append,
+            **more,
         )
 
     async def _sleep(self, seconds: float) -> None:
@@ -365,7 +373,10 @@ async def test_a_long_wait_is_the_callers() -> None:
         ("Thu, 20 Aug 2026 12:00:30 -0000", 30.0),
         ("-5", None),
         ("1e9", None),
-        ("1" * 20, None),
+        ("1.5", 1.5),
+        ("1" * 20, 86_400.0),
+        ("0" * 30 + "7", 7.0),
+        ("٣", None),
         ("soon", None),
         ("", None),
         ("Thu, 99 Aug 99999 12:00:30 GMT", None),
@@ -439,3 +450,114 @@ async def test_being_cancelled_is_no_trouble_to_wait_out() -> None:
     work.cancel()
     with pytest.raises(asyncio.CancelledError):
         await work
+
+
+# ------------------------------------------------------------------------------------------------ budgets, other hosts
+
+
+class Told:
+    """A budget that notes the calls it is asked for and says of every answer the same."""
+
+    def __init__(self, *usages: Usage, refuses: bool = False) -> None:
+        self.usages = usages
+        self.refuses = refuses
+        self.drawn: list[tuple[str, str]] = []
+        self.answers: list[int] = []
+
+    async def draw(self, method: str, path: str) -> None:
+        if self.refuses:
+            raise TryLater("the budget is used up", 60.0)
+        self.drawn.append((method, path))
+
+    async def heard(self, response: Response) -> Sequence[Usage]:
+        self.answers.append(response.status)
+        return self.usages
+
+
+async def test_every_try_draws_on_the_budget_and_every_answer_is_told_to_it() -> None:
+    pace = Told()
+    desk = Desk(Platform(answer(500), answer(200)), pace=pace)
+    await desk.http.get("v1/users/me?x=1")
+    await desk.http.get(f"{BASE}/v1/next")
+    assert pace.drawn == [("GET", "/v1/users/me"), ("GET", "/v1/users/me"), ("GET", "/v1/next")]
+    assert pace.answers == [500, 200, 200]
+
+
+async def test_a_budget_that_is_used_up_lets_nothing_leave() -> None:
+    desk = Desk(Platform(answer()), pace=Told(refuses=True))
+    with pytest.raises(TryLater):
+        await desk.http.get("x")
+    assert desk.platform.requests == []
+
+
+@pytest.mark.parametrize(
+    ("usage", "seconds"),
+    [
+        (Usage(bucket="a", wait=90.0), 90.0),
+        (Usage(bucket="a", remaining=0.0, reset=120.0), 120.0),
+        (Usage(bucket="a", used=1.0, reset=1e9), 86_400.0),
+        (Usage(bucket="a", used=0.5, reset=120.0), None),
+        (Usage(bucket="a", wait=0.0), None),
+    ],
+)
+async def test_a_throttled_answer_is_waited_for_as_its_platform_says(usage: Usage, seconds: float | None) -> None:
+    desk = Desk(Platform(answer(429)), pace=Told(usage))
+    with pytest.raises(TryLater) as caught:
+        await desk.http.get("x")
+    assert caught.value.seconds == seconds
+    assert not isinstance(caught.value, Unreachable)
+
+
+async def test_the_header_goes_before_the_words_of_the_platform() -> None:
+    desk = Desk(Platform(answer(429, Retry_After="30")), pace=Told(Usage(bucket="a", wait=90.0)))
+    with pytest.raises(TryLater) as caught:
+        await desk.http.get("x")
+    assert caught.value.seconds == 30.0
+
+
+async def test_a_fault_of_theirs_does_not_wait_for_a_budget() -> None:
+    desk = Desk(Platform(answer(500, b"sorry")), pace=Told(Usage(bucket="a", wait=90.0)))
+    with pytest.raises(Unreachable) as caught:
+        await desk.http.get("x")
+    assert caught.value.seconds is None
+    assert caught.value.response is not None
+    assert caught.value.response.body == b"sorry"
+    assert "sorry" not in repr(caught.value)
+
+
+@pytest.mark.parametrize(("error", "sent"), [(httpx.ConnectError("no"), False), (httpx.ReadTimeout("late"), True)])
+async def test_whether_a_request_may_have_been_seen_is_said(error: Exception, sent: bool) -> None:
+    desk = Desk(Platform(error), limits=Limits(attempts=1))
+    with pytest.raises(Unreachable) as caught:
+        await desk.http.post("x")
+    assert caught.value.sent is sent
+
+
+async def test_an_overload_that_the_connector_reads_is_handed_over_at_once() -> None:
+    desk = Desk(Platform(answer(500, b"reduce the amount")), hears=lambda response: b"reduce" in response.body)
+    assert (await desk.http.get("x")).status == 500
+    assert len(desk.platform.requests) == 1
+
+
+async def test_a_put_is_sent_again() -> None:
+    desk = Desk(Platform(httpx.ReadTimeout("late"), answer()))
+    await desk.http.put("hooks/1", body=b"{}")
+    assert [request.method for request in desk.platform.requests] == ["PUT", "PUT"]
+
+
+async def test_only_the_hosts_of_the_platform_see_the_token() -> None:
+    hosts = {"hub": "https://hub.example", "data": "https://data.example"}
+    desk = Desk(Platform(answer()), hosts=hosts, open_hosts=frozenset({"hub"}))
+    await desk.http.at("hub").post("subscribe")
+    await desk.http.at("data").get("x")
+    await desk.http.get("x")
+    assert ["authorization" in request.headers for request in desk.platform.requests] == [False, True, True]
+    with pytest.raises(ConnectorError):
+        await desk.http.at("hub").get("x", {"a": TOKEN})
+
+
+async def test_calls_to_token_endpoints_keep_what_they_say() -> None:
+    platform = Platform(answer())
+    http = PlatformHttp(new_client(transport=platform), BASE, now=lambda: NOW, uniform=lambda: 0.0, secret=True)
+    await http.get("token", {"access_token": "a", "client_secret": "b"})
+    assert dict(platform.requests[0].url.params) == {"access_token": "a", "client_secret": "b"}

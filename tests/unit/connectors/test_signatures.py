@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hmac
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -21,6 +22,7 @@ from connectors.signatures import (
     TOLERANCE,
     active,
     body_base64,
+    hub_sha1,
     hub_sha256,
     sign_standard_webhooks,
     standard_secret_problem,
@@ -119,6 +121,22 @@ def test_a_signature_with_the_empty_key_is_not_believed(scheme: Scheme) -> None:
     header = f"sha256={digest}" if scheme is hub_sha256 else base64.b64encode(bytes.fromhex(digest)).decode()
     with pytest.raises(SignatureInvalid):
         scheme(header, b"", ring(""), NOW)
+
+
+def test_hubs_sign_with_sha1_and_the_header_does_not_choose() -> None:
+    sha1, sha256 = (hmac.digest(b"key", BODY, name).hex() for name in ("sha1", "sha256"))
+    hub_sha1(f"sha1={sha1}", BODY, ring("other", "key"), NOW)
+    for header in (f"sha256={sha256}", f"sha1={sha256}", f"sha1={sha1[1:]}", sha1, "", None):
+        with pytest.raises(SignatureInvalid):
+            hub_sha1(header, BODY, ring("key"), NOW)
+
+
+def test_a_timed_signature_has_the_name_of_its_platform() -> None:
+    header = only(STRIPE)
+    now, body, keys = datetime.fromtimestamp(1_731_264_000, UTC), STRIPE["body"].encode(), ring(STRIPE["secret"])
+    timed_hex(header.replace("v1=", "s="), body, keys, now, version="s")
+    with pytest.raises(SignatureInvalid):
+        timed_hex(header, body, keys, now, version="s")
 
 
 def test_the_header_names_no_scheme() -> None:
@@ -279,7 +297,7 @@ def test_any_header_is_refused_without_another_error(
     secret = secret.encode("utf-8", "replace").decode()
     headers = {"webhook-id": message_id, "webhook-timestamp": stamp, "webhook-signature": signature}
     assert not believed(headers, body, secret or "x")
-    for scheme in (hub_sha256, body_base64, timed_hex):
+    for scheme in (hub_sha1, hub_sha256, body_base64, timed_hex):
         with pytest.raises(SignatureInvalid):
             scheme(f"t={stamp},v1={signature}", body, ring(secret), NOW)
         with pytest.raises(SignatureInvalid):

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.contract import FetchKind, SubjectRef
-from service.fetch.plan import Due, TaskRow, TaskState, due, next_look, slot_of
+from service.fetch.plan import NAMING_SLOT, Due, TaskRow, TaskState, Wanted, due, may_choose, next_look, slot_of
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 SOURCE = UUID(int=7)
@@ -38,8 +38,8 @@ def row(**changes: Any) -> TaskRow:
     return msgspec.structs.replace(plain, **changes)
 
 
-def only(kind: FetchKind, *tasks: TaskRow, hints: Any = (), now: datetime = NOW) -> Due | None:
-    found = due([kind], tasks, hints, SOURCE, now)
+def only(kind: FetchKind, *tasks: TaskRow, hints: Any = (), now: datetime = NOW, **wanted: Any) -> Due | None:
+    found = due([kind], tasks, {kind.name: Wanted(hints=hints, **wanted)}, SOURCE, now)
     return found[0] if found else None
 
 
@@ -113,7 +113,7 @@ def test_what_was_left_is_taken_up_while_it_is_recent(state: TaskState) -> None:
 
 def test_kinds_do_not_hinder_each_other() -> None:
     tasks = [row(state=TaskState.RUNNING, lease_until=NOW + timedelta(hours=1))]
-    assert [one.kind for one in due([HOURLY, POSTS], tasks, (), SOURCE, NOW)] == [POSTS]
+    assert [one.kind for one in due([HOURLY, POSTS], tasks, {}, SOURCE, NOW)] == [POSTS]
 
 
 # ------------------------------------------------------------------------------------------------ hints
@@ -138,6 +138,59 @@ def test_a_due_slot_reads_everything_and_hints_wait() -> None:
     assert found.subjects == ()
 
 
+# ------------------------------------------------------------------------------------------------ the refresh plan
+
+
+SWEPT = FetchKind(name="posts", every=timedelta(hours=1), subjects=True, sweep=timedelta(days=7))
+NAMING = slot_of(NOW, NAMING_SLOT, SOURCE, "posts")
+
+
+def test_chosen_subjects_are_named_in_a_slot_of_their_own_after_the_hints() -> None:
+    found = only(POSTS, posts(), hints=HINTS, chosen=[SubjectRef("3"), SubjectRef("1")])
+    assert found == Due(kind=POSTS, slot=NAMING, subjects=(*HINTS, SubjectRef("3")))
+    assert only(POSTS, posts(), chosen=[]) is None
+
+
+def test_the_plan_is_asked_while_nobody_works_and_its_slot_is_free() -> None:
+    assert may_choose(POSTS, [], SOURCE, NOW)
+    assert may_choose(POSTS, [row(kind="posts", slot=NAMING - timedelta(hours=1))], SOURCE, NOW)
+    assert not may_choose(POSTS, [row(kind="posts", slot=NAMING)], SOURCE, NOW)
+    assert not may_choose(HOURLY, [], SOURCE, NOW)
+
+
+@pytest.mark.parametrize("state", [TaskState.RUNNING, TaskState.WAITING])
+def test_the_plan_is_not_asked_while_a_task_is_open_but_for_one_left_long_ago(state: TaskState) -> None:
+    slot = NAMING - timedelta(minutes=30)
+    busy = row(kind="posts", slot=slot, state=state, lease_until=NOW + timedelta(minutes=1))
+    left = row(kind="posts", slot=slot, state=state, lease_until=NOW)
+    long_ago = row(kind="posts", slot=slot - timedelta(days=1), state=state, lease_until=NOW)
+    assert [may_choose(POSTS, [task], SOURCE, NOW) for task in (busy, left, long_ago)] == [False, False, True]
+
+
+def test_a_kind_without_a_sweep_reads_everything_as_often_as_ever() -> None:
+    found = only(POSTS, chosen=HINTS, knows=True)
+    assert found is not None
+    assert found.subjects == ()
+
+
+def test_a_kind_with_a_sweep_reads_everything_while_nothing_is_known() -> None:
+    whole = Due(kind=SWEPT, slot=slot_of(NOW, SWEPT.every, SOURCE, "posts"))
+    assert only(SWEPT, chosen=()) == whole
+    assert only(SWEPT, posts(), chosen=()) is None
+    later = whole.slot + SWEPT.every
+    assert only(SWEPT, posts(), chosen=(), now=later) == Due(kind=SWEPT, slot=later)
+
+
+def test_a_kind_with_a_sweep_reads_everything_seldom_once_subjects_are_known() -> None:
+    later = NOW + timedelta(hours=2)
+    naming = slot_of(later, NAMING_SLOT, SOURCE, "posts")
+    done = row(kind="posts", slot=slot_of(NOW, SWEPT.sweep, SOURCE, "posts"))
+    assert only(SWEPT, done, chosen=HINTS, knows=True, now=later) == Due(kind=SWEPT, slot=naming, subjects=tuple(HINTS))
+    assert only(SWEPT, done, now=later) is None  # the plan was not asked: it is another replica's turn, or its slot ran
+    after = done.slot + SWEPT.sweep
+    assert only(SWEPT, done, chosen=HINTS, knows=True, now=after) == Due(kind=SWEPT, slot=after)
+
+
 # ------------------------------------------------------------------------------------------------ looking again
 
 
@@ -146,3 +199,7 @@ def test_the_next_look_is_the_next_slot_or_the_end_of_a_lease() -> None:
     lease = NOW + timedelta(seconds=5)
     assert next_look([HOURLY], [row(state=TaskState.WAITING, lease_until=lease)], SOURCE, NOW) == lease
     assert next_look([], [], SOURCE, NOW) is None
+
+
+def test_the_short_slots_of_the_plan_are_looked_at_too() -> None:
+    assert next_look([POSTS], [posts()], SOURCE, NOW) == NAMING + NAMING_SLOT

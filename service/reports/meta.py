@@ -1,0 +1,102 @@
+"""What an answer says of itself: its knowledge, its range, its definitions, and what to know before using a number."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from service.kpi.buckets import Grain
+from service.kpi.periods import Period
+from service.kpi.tiers import BRIEF_FOUR_TIER
+from service.reports.answer import MetaOut, RangeOut, WarningOut
+from service.reports.question import Asked, PlatformNotes, instant, known_at
+from service.reports.stretches import TOTAL
+from service.reports.sums import Sums
+
+
+def meta_of(asked: Asked, sums: Sums, notes: PlatformNotes, rows: int) -> MetaOut:
+    """Return what an answer of ``rows`` rows must say of itself."""
+    platforms = sorted({member.platform for member in asked.members})
+    needs = {key for kpi in asked.kpis for key in kpi.needs}
+    mappings = {
+        platform: tuple(sorted({notes.mappings[platform, key] for key in needs if (platform, key) in notes.mappings}))
+        for platform in platforms
+    }
+    return MetaOut(
+        as_of=known_at(asked),
+        posting=asked.knowledge.posting,
+        range=range_out(asked.period),
+        timezone=asked.zone,
+        granularity=asked.question.granularity.value,
+        currency=sums.currency,
+        tier_policy=BRIEF_FOUR_TIER.name,
+        freshness={platform: instant(at) for platform, at in asked.freshness.items()},
+        completeness=_completeness(asked, sums),
+        definitions={kpi.slug: kpi.definition for kpi in asked.kpis},
+        mappings={platform: rules for platform, rules in mappings.items() if rules},
+        simulated=tuple(platform for platform in platforms if platform in notes.simulated),
+        warnings=tuple(_warnings(asked, sums, notes, platforms)),
+        query=_query(asked),
+        total_rows=rows,
+    )
+
+
+def range_out(period: Period) -> RangeOut:
+    """Return a resolved range as it is answered."""
+    return RangeOut(
+        preset=period.preset,
+        start=instant(period.start) if period.start else None,
+        end_exclusive=instant(period.end),
+        until=instant(period.until),
+        first_day=period.days[0].isoformat() if period.days else None,
+        last_day=period.days[-1].isoformat() if period.days else None,
+        hours=period.hours,
+        partial=period.partial,
+    )
+
+
+def _completeness(asked: Asked, sums: Sums) -> float | None:
+    """Return the share of members that report anything of what is asked; null without members."""
+    if not asked.members or not asked.columns:
+        return None
+    part = sums.by_bucket[TOTAL]
+    known = np.logical_or.reduce([part.columns[key].known for key in asked.columns])
+    return round(int(known.sum()) / len(asked.members), 6)
+
+
+def _warnings(asked: Asked, sums: Sums, notes: PlatformNotes, platforms: Sequence[str]) -> list[WarningOut]:
+    found = []
+
+    def warn(code: str, detail: str, pointer: str = "") -> None:
+        found.append(WarningOut(code=code, detail=detail, pointer=pointer))
+
+    if not asked.members:
+        warn("no_members", "no subject meets the campaign's rules yet")
+    other_zones = sorted(zone for zone in sums.marks.source_zones if zone != asked.zone)
+    if other_zones:
+        warn("mixed_source_timezone", f"days of {', '.join(other_zones)} are kept as source days", "?timezone")
+    if sums.marks.coarse and asked.question.granularity is not Grain.HOUR:
+        warn("coarser_source", f"windows that do not fit are left out: {', '.join(sorted(sums.marks.coarse))}")
+    if sums.suspected:
+        warn("suspected_reset", f"a counter fell below a tenth: {', '.join(sorted(sums.suspected))}")
+    simulated = [platform for platform in platforms if platform in notes.simulated]
+    if simulated:
+        warn("simulated", f"made-up numbers: {', '.join(simulated)}")
+    return found
+
+
+def _query(asked: Asked) -> dict[str, Any]:
+    question = asked.question
+    dates = (question.range_from, question.range_to)
+    return {
+        "metrics": [kpi.slug for kpi in asked.kpis],
+        "range": {"from": str(dates[0]), "to": str(dates[1])} if dates[0] else {"preset": asked.period.preset},
+        "timezone": asked.zone,
+        "granularity": question.granularity.value,
+        "dimensions": list(question.dimensions),
+        "compare": {"to": question.compare, "align": "elapsed"} if question.compare else None,
+        "as_of": instant(question.as_of) if question.as_of else None,
+        "options": {"interval": {"level": question.level, "method": "auto"}, "coverage": "report"},
+    }

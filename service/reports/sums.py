@@ -1,0 +1,120 @@
+"""Sums of ranges by bucket and member: of whole days from tallies, of the rest cut from the entries.
+
+Both give the same numbers: a test holds them to it. One look serves all ranges of a question.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import asyncpg
+import msgspec
+
+from service.kpi.buckets import Grain
+from service.kpi.measure import Quality, Reason
+from service.kpi.members import MemberSums, column
+from service.ledger.history.falls import open_falls
+from service.ledger.history.marks import Marks, cut_at, marks
+from service.ledger.history.spans import Span, cut_sums
+from service.reports.people import people_of
+from service.reports.question import COSTS, Asked
+from service.reports.stretches import Stretch, segments, total_span
+from service.reports.tables import Tables
+from service.reports.tallies import day_sums, windows
+
+
+class Sums(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """Sums of every bucket by member, the currency they are in, and what must be said of them."""
+
+    by_bucket: Mapping[int, MemberSums]
+    currency: str | None
+    marks: Marks
+    suspected: frozenset[str]
+
+
+async def sums_of(raw: asyncpg.Connection[Any], asked: Asked, stretches: Sequence[Stretch]) -> list[Sums]:
+    """Return the sums of ranges by member, with reach, levels and the followers at publication."""
+    ids = [member.subject_id for member in asked.members]
+    tables = [Tables.of(one, asked.columns, len(ids)) for one in stretches]
+    await _read_days(raw, asked, [one for one in tables if _is_kept(asked, one.stretch)])
+    for one in tables:
+        if not _is_kept(asked, one.stretch):
+            await _read_entries(raw, asked, one)
+    ranges = [(min(span.start for span in one.spans), max(span.end for span in one.spans)) for one in stretches]
+    suspected = await open_falls(raw, asked.workspace_id, ids, asked.columns, ranges, asked.knowledge.number)
+    return [await _finished(raw, asked, one, doubts) for one, doubts in zip(tables, suspected, strict=True)]
+
+
+async def total_of(raw: asyncpg.Connection[Any], asked: Asked) -> Sums:
+    """Return the sums of the whole range as one bucket."""
+    total = Stretch(period=asked.period, buckets=(), total=total_span(asked.period))
+    (sums,) = await sums_of(raw, asked, [total])
+    return sums
+
+
+def _is_kept(asked: Asked, one: Stretch) -> bool:
+    """Tell whether tallies hold the days of a range; what retention carried over the edge stands in the entries."""
+    if asked.kept is not None and one.period.start is None:
+        return False
+    whole = one.period.whole_days or one.period.start is None
+    return asked.home and whole and asked.question.granularity is not Grain.HOUR
+
+
+async def _finished(raw: asyncpg.Connection[Any], asked: Asked, tables: Tables, suspected: frozenset[str]) -> Sums:
+    withheld = dict.fromkeys(suspected, Reason.SUSPECTED_RESET)
+    if not asked.question.costs:
+        withheld |= dict.fromkeys(COSTS, Reason.NOT_PERMITTED)
+    quality = dict.fromkeys(tables.marks.interpolated, Quality.INTERPOLATED)
+    people = await people_of(raw, asked, tables.stretch.spans)
+    names = [member.subject_id.hex for member in asked.members]
+    currencies = tables.currencies
+    return Sums(
+        by_bucket={
+            number: MemberSums(
+                members=names,
+                columns=table.columns() | {key: column(values) for key, values in people[number].items()},
+                withheld=withheld,
+                quality=quality,
+            )
+            for number, table in tables.by_span.items()
+        },
+        currency=next(iter(currencies), asked.currency) if len(currencies) < 2 else None,  # noqa: PLR2004 - one or none
+        marks=tables.marks,
+        suspected=suspected,
+    )
+
+
+async def _read_days(raw: asyncpg.Connection[Any], asked: Asked, some: Sequence[Tables]) -> None:
+    """Read whole days from tallies, and what a running day adds to a total from the entries."""
+    runs = segments([one.stretch for one in some])
+    if not runs.starts:
+        return
+    ids = [member.subject_id for member in asked.members]
+    cells = await day_sums(raw, asked.workspace_id, ids, runs.starts, asked.columns, asked.zone, asked.longest)
+    days = (runs.starts[0], runs.starts[-1])
+    long = await windows(raw, asked.workspace_id, ids, days, asked.columns, asked.longest)
+    for one in some:
+        if cells is not None:
+            one.add_cells(runs, cells)
+        for window in long:
+            one.add_window(window)
+        rest = one.stretch.rest
+        if rest is not None:
+            await _cut(raw, asked, [rest], one)
+            one.mark(Marks(interpolated=await cut_at(raw, asked.workspace_id, ids, rest.end, asked.columns)))
+
+
+async def _read_entries(raw: asyncpg.Connection[Any], asked: Asked, tables: Tables) -> None:
+    ids = [member.subject_id for member in asked.members]
+    spans, number = tables.stretch.spans, asked.knowledge.number
+    await _cut(raw, asked, spans, tables)
+    tables.mark(await marks(raw, asked.workspace_id, ids, spans, asked.columns, number, asked.longest))
+
+
+async def _cut(raw: asyncpg.Connection[Any], asked: Asked, spans: Sequence[Span], tables: Tables) -> None:
+    """Add what spans cut out of the entries."""
+    place = {member.subject_id: at for at, member in enumerate(asked.members)}
+    for row in await cut_sums(raw, asked.workspace_id, list(place), spans, asked.columns, asked.knowledge.number):
+        amounts = {key: row[key] for key in asked.columns if row[key] is not None}
+        tables.add(row["number"], place[row["subject_id"]], row["currency"], amounts)

@@ -1,0 +1,126 @@
+"""Sums while they are put together: one table per span of a range, with the currencies that money came in. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
+from itertools import compress
+
+import msgspec
+import numpy as np
+
+from connectors.contract import MONEY
+from service.kpi.members import BoolArray, Column, IntArray
+from service.ledger.history.marks import Marks, carried_metrics
+from service.reports.stretches import Segments, Stretch, edges
+from service.reports.tallies import UNKNOWN, Cells, Window
+
+
+class Table:
+    """The sums of one span by member: null and a number is the number."""
+
+    def __init__(self, keys: Iterable[str], members: int) -> None:
+        self.values: dict[str, IntArray] = {key: np.zeros(members, dtype=np.int64) for key in keys}
+        self.known: dict[str, BoolArray] = {key: np.zeros(members, dtype=np.bool_) for key in keys}
+
+    def add(self, place: int, amounts: Mapping[str, int]) -> None:
+        """Add the amounts of one member."""
+        for key, amount in amounts.items():
+            self.values[key][place] += amount
+            self.known[key][place] = True
+
+    def columns(self) -> dict[str, Column]:
+        """Return what was added."""
+        return {key: Column(values=values, known=self.known[key]) for key, values in self.values.items()}
+
+
+class Tables(msgspec.Struct, kw_only=True):
+    """The tables of a range by number of their span, the currencies of its money, and what must be said of it."""
+
+    stretch: Stretch
+    members: int
+    by_span: dict[int, Table]
+    currencies: set[str]
+    marks: Marks
+
+    @classmethod
+    def of(cls, stretch: Stretch, keys: Iterable[str], members: int) -> Tables:
+        """Return empty tables."""
+        by_span = {span.number: Table(keys, members) for span in stretch.spans}
+        return cls(stretch=stretch, members=members, by_span=by_span, currencies=set(), marks=Marks())
+
+    def add(self, number: int, place: int, currency: str, amounts: Mapping[str, int]) -> None:
+        """Add the amounts of one member to one span."""
+        self.by_span[number].add(place, amounts)
+        if not MONEY.isdisjoint(amounts):
+            self.currencies.add(currency)
+
+    def mark(self, more: Marks) -> None:
+        """Say more of the range."""
+        names = Marks.__struct_fields__
+        self.marks = Marks(**{name: getattr(self.marks, name) | getattr(more, name) for name in names})
+
+    def add_window(self, window: Window) -> None:
+        """Add a window of several days to every span that holds it whole; one that no bucket holds is coarse."""
+        first, last = _days(self.stretch)
+        if first is None or last is None or window.first_day > last or window.last_day < first:
+            return
+        holding = [span.number for span in self.stretch.spans if span.holds(window.first_day, window.last_day)]
+        for number in holding:
+            self.add(number, window.place, window.currency, window.amounts)
+        grid = {span.number for span, _ in self.stretch.buckets} or {self.stretch.total.number}
+        told = frozenset(window.amounts)
+        coarse = told if grid.isdisjoint(holding) else frozenset()
+        self.mark(Marks(windowed=told, coarse=coarse, source_zones=frozenset({window.zone})))
+
+    def add_cells(self, runs: Segments, cells: Cells) -> None:
+        """Add the sums of runs of days to the spans that they make up."""
+        held = np.zeros(len(runs.starts), dtype=np.bool_)
+        for span in self.stretch.spans:
+            held[runs.of(span)] = True
+        mine = held[cells.segments]
+        known = {key: (amounts != UNKNOWN) & mine for key, amounts in cells.amounts.items()}
+        for key, amounts in cells.amounts.items():
+            self._add_column(key, runs, cells, np.where(known[key], amounts, 0), known[key])
+        self.currencies |= _where(cells.currencies, (known[key] for key in known if key in MONEY))
+        by_window = np.array([zone is not None for zone in cells.zones])
+        told = {key: by_window & known[key] for key in known}
+        self.mark(
+            Marks(
+                interpolated=self._interpolated(runs, cells),
+                windowed=frozenset(key for key in told if told[key].any()),
+                source_zones=_where(cells.zones, told.values()),
+            )
+        )
+
+    def _add_column(self, key: str, runs: Segments, cells: Cells, amounts: IntArray, known: BoolArray) -> None:
+        values = np.zeros((len(runs.starts), self.members), dtype=np.int64)
+        reported = np.zeros_like(values, dtype=np.bool_)
+        np.add.at(values, (cells.segments, cells.places), amounts)
+        np.logical_or.at(reported, (cells.segments, cells.places), known)
+        for span in self.stretch.spans:
+            table, part = self.by_span[span.number], runs.of(span)
+            table.values[key] += values[part].sum(axis=0)
+            table.known[key] |= reported[part].any(axis=0)
+
+    def _interpolated(self, runs: Segments, cells: Cells) -> frozenset[str]:
+        """Return the metrics that an edge of a span cuts: those carried into the run of days that it begins."""
+        begins = edges(self.stretch)
+        cut = np.array([start in begins for start in runs.starts])
+        bits = int(np.bitwise_or.reduce(cells.carried[cut[cells.segments]], initial=0))
+        return carried_metrics(bits) & cells.amounts.keys()
+
+
+def _where(words: Sequence[str | None], masks: Iterable[BoolArray]) -> frozenset[str]:
+    """Return the words at the places that any mask has."""
+    picked = np.logical_or.reduce([np.zeros(len(words), dtype=np.bool_), *masks])
+    return frozenset(word for word in compress(words, picked.tolist()) if word is not None)
+
+
+def _days(stretch: Stretch) -> tuple[date | None, date | None]:
+    """Return the first and the last day that any span holds."""
+    spans = stretch.spans
+    return (
+        min((span.first_day for span in spans if span.first_day is not None), default=None),
+        max((span.last_day for span in spans if span.last_day is not None), default=None),
+    )
