@@ -57,7 +57,9 @@ async def answered(
 
 
 def _remember(request: Request, caller: Caller, campaign_id: UUID, stands: Standing, headers: dict[str, str]) -> None:
-    """Let the next equal request with this tag be answered in front of the routes."""
+    """Let the next equal request with this tag be answered in front of the routes; browsers keep a pinned one."""
+    if stands.posting is None:
+        return
     principal = caller.principal
     kept = Kept(
         workspace_id=caller.workspace_id,

@@ -45,11 +45,11 @@ _EVERY = UUID(int=0)
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True):
-    """An answer that was given: the posting it follows from (None: pinned), for whom, and until when it may stand."""
+    """An answer that was given: the posting it follows from, for whom, and until when it may stand."""
 
     workspace_id: UUID
     campaign_id: UUID
-    posting: int | None
+    posting: int
     key_id: UUID
     key_hash: bytes
     until: datetime
@@ -154,8 +154,8 @@ class Unchanged:
             seen = await self._looks_of(scope).see(kept.workspace_id, kept.campaign_id, kept.key_hash)
         except DATABASE_ERRORS:
             return False
-        follows = kept.posting is None or seen.newest(kept.campaign_id) == kept.posting
-        return follows and kept.key_hash in seen.keys and bool(scope[BUDGETS].spend(scope, kept.key_id))
+        stands = seen.newest(kept.campaign_id) == kept.posting and kept.key_hash in seen.keys
+        return stands and bool(scope[BUDGETS].spend(scope, kept.key_id))
 
     def _looks_of(self, scope: Scope) -> Looks:
         if self._looks is None:

@@ -40,7 +40,10 @@ left join lateral (
 where c.workspace_id = $1 and c.campaign_id = $2
 """
 _THEN = """
-select (select posting from postings where workspace_id = $1 and recorded_at <= $3 order by recorded_at desc limit 1)
+select
+  (select posting from postings where workspace_id = $1 and recorded_at <= $3 order by recorded_at desc limit 1)
+    as posting,
+  (select max(kept_from) from retentions where workspace_id = $1) as kept_from
 from campaigns where workspace_id = $1 and campaign_id = $2
 """
 
@@ -69,11 +72,13 @@ async def standing(
         row = await raw.fetchrow(_THEN, workspace_id, campaign_id, question.as_of)
         if row is None:
             raise NotFound("no such campaign")
-        if row[0] is None:
+        if row["posting"] is None:
             raise Gone("the books of this workspace begin later")
-        # Which posting that is depends on the instant alone once it is settled, and so does everything else.
+        # Which posting that is depends on the instant alone once it is settled, and so does everything else; but what
+        # retention takes is answered no more.
+        facts = (row["posting"], str(row["kept_from"]))
         return Standing(
-            facts=(row[0],), posting=None, known=None, clock=now, holds_until=after(now, QUARTER), running=False
+            facts=facts, posting=None, known=None, clock=now, holds_until=after(now, QUARTER), running=False
         )
     row = await raw.fetchrow(_NOW, workspace_id, campaign_id)
     if row is None:
