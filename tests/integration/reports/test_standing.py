@@ -98,9 +98,8 @@ class World(Desk):
             fans = {"followers": self.rng.choice((10, 9_000, 60_000))}
             made = SubjectSeen(subject=post, creator=who, published_at=at(number % 3), observed_at=when)
             level = Observation(subject=profile, kind=Kind.LEVEL, metrics=fans, observed_at=when)
-            found[number] = one + self.rng.choice(
-                ([made], [level], [counter("p1", when, likes=self.rng.choice((1, 400)))], [])
-            )
+            more: list[list[Item]] = [[made], [level], [counter("p1", when, likes=self.rng.choice((1, 400)))], []]
+            found[number] = one + self.rng.choice(more)
         return found
 
     def turns(self, first: Any, second: Any) -> Any:
