@@ -14,14 +14,15 @@ import msgspec
 import numpy as np
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from connectors.contract import ADDITIVE, SubjectRef
+from connectors.contract import ADDITIVE, Kind, SubjectRef
 from service.context import Context
 from service.db.engine import driver
 from service.ledger import crossings, days, extents, memberships, statements
 from service.ledger import facts as subject_facts
 from service.ledger.counters import book_counters
 from service.ledger.events import book_events
-from service.ledger.posting import Posting
+from service.ledger.memberships import Joined
+from service.ledger.posting import EVERY, Posting
 from service.ledger.rows import balance_columns
 from service.ledger.sales import book_sales
 from service.ledger.series import Line
@@ -36,10 +37,13 @@ _ADDITIVE = frozenset(ADDITIVE)
 
 
 class Written(msgspec.Struct, frozen=True, kw_only=True):
-    """What a posting wrote: entries per delivery, and whether anything that shapes an answer changed."""
+    """What a posting wrote: entries per delivery, whether anything that shapes an answer changed, and of which
+    campaigns.
+    """
 
     entries: Mapping[UUID, int]
     changed: bool
+    shaped: frozenset[UUID]
 
 
 async def post(
@@ -81,7 +85,21 @@ async def post(
         or joined.changed
         or any(subject.changed for subject in work.subjects.values())
     )
-    return Written(entries=work.sheet.entries(), changed=changed)
+    return Written(entries=work.sheet.entries(), changed=changed, shaped=_shaped(work, joined))
+
+
+def _shaped(work: Work, joined: Joined) -> frozenset[UUID]:
+    """Return the campaigns whose answers a posting may change.
+
+    A level of a profile shapes every campaign in which its creator posts: the tier of a post is told by followers.
+    """
+    if any(work.series[shape.series_id].key.kind is Kind.LEVEL for shape in work.sheet.shapes):
+        return frozenset((EVERY,))
+    ids = work.sheet.roster.ids
+    named = {ids[place] for place in set(work.sheet.subjects)} | joined.moved
+    named |= {subject.subject_id for subject in work.subjects.values() if subject.changed}
+    campaigns = {**joined.campaigns, **work.campaigns}
+    return joined.left.union(*(campaigns.get(one, ()) for one in named))
 
 
 def _refs(said: Sequence[Said]) -> Iterator[SubjectRef]:
