@@ -3,8 +3,8 @@
 A posting that meets a subject for the first time learns a dozen facts of it. And a policy that reads its setting row by
 row took a tenth of the time of inserting rows.
 
-Revision ID: 0013
-Revises: 0008
+Revision ID: 0010
+Revises: 0009
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from pathlib import Path
 import sqlalchemy as sa
 from alembic import context, op
 
-revision = "0013"
-down_revision = "0008"
+revision = "0010"
+down_revision = "0009"
 branch_labels = None
 depends_on = None
 
@@ -26,13 +26,13 @@ _POLICIES = "select tablename from pg_policies where schemaname = 'public' and p
 
 def upgrade() -> None:
     """Fold the lines of facts and let policies ask once."""
-    _turn("0013_lines_of_facts.sql")
+    _turn("0010_lines_of_facts.sql")
     _set(_ONCE)
 
 
 def downgrade() -> None:
     """Unfold the lines of facts and let policies ask row by row again."""
-    _turn("0013_facts_one_by_one.sql")
+    _turn("0010_facts_one_by_one.sql")
     _set(f"workspace_id = {_SETTING}")
 
 
