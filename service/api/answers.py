@@ -19,7 +19,7 @@ from fastapi.responses import StreamingResponse
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import ids
-from service.api import caching, exports, unchanged
+from service.api import caching, exports, limits, unchanged
 from service.api.auth import Caller
 from service.api.kpi_answers import REF, platform_notes
 from service.api.state import Services
@@ -65,6 +65,7 @@ async def answered(request: Request, caller: Caller, parts: Services, asking: As
     _remember(request, caller, asking, stands, headers)
     if not isinstance(answer, AnswerOut):
         return Response(exports.encoded(answer), media_type=exports.FORMS["json"], headers=headers)
+    limits.charge(request.scope, caller.principal.key_id, len(answer.data) * len(answer.totals))
     headers["X-Data-As-Of"] = answer.meta.as_of
     if chosen == "json":
         return Response(exports.encoded(answer), media_type=exports.FORMS[chosen], headers=headers)
