@@ -392,12 +392,10 @@ subject_facts = sa.Table(
     metadata,
     _workspace(),
     sa.Column("subject_id", sa.Uuid, nullable=False),
-    _text("name"),
     _batch(),
-    _at("observed_at"),
-    sa.Column("value", JSONB, nullable=False),
-    _key("subject_id", "name", "batch"),
-    comment="append-only: a fact that became the newest of its name, dated by posting",
+    sa.Column("facts", JSONB, nullable=False),
+    _key("subject_id", "batch"),
+    comment="append-only: name to [observed_at, value] of the facts that became the newest, dated by posting",
 )
 
 memberships = sa.Table(

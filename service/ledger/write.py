@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from uuid import UUID
 
 import msgspec
+import numpy as np
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from connectors.contract import ADDITIVE, Kind, SubjectRef
@@ -26,7 +27,7 @@ from service.ledger.rows import balance_columns
 from service.ledger.sales import book_sales
 from service.ledger.series import Line
 from service.ledger.sheet import Roster, Shape
-from service.ledger.tallies import Cell, additive, spread
+from service.ledger.tallies import Cell, spread
 from service.ledger.tally_rows import Table, TallyRows
 from service.ledger.windows import book_windows
 from service.ledger.work import Home, Said, Work
@@ -61,7 +62,9 @@ async def post(
     work = Work(await driver(connection), posting, source, exclusive=exclusive)
     work.subjects = await subject_facts.resolve(work.connection, posting, source.platform, _refs(said), context)
     facts = [fact for part in said for fact in part.facts]
-    await subject_facts.keep(work.connection, posting, work.subjects, facts, source_id=source.source_id)
+    await subject_facts.keep(
+        work.connection, posting, source.platform, work.subjects, facts, source_id=source.source_id
+    )
     joined = await memberships.reassign(work.connection, posting, source.platform, work.subjects, exclusive=exclusive)
     work.rebuild |= joined.moved
     await book_counters(work, said)
@@ -186,25 +189,29 @@ class _Crowds:
 
 
 def _subject_rows(work: Work, crowds: _Crowds) -> TallyRows:
+    """Return what the lines of counted series add to the days of their subjects."""
     sheet = work.sheet
     rows = TallyRows(sheet.roster)
+    if not len(sheet):
+        return rows
     homes = [work.series[shape.series_id] if work.tallied(shape.series_id) else None for shape in sheet.shapes]
     # A window of whole days falls in one cell whoever the subject is.
     cells = [
-        rows.cell(_whole(shape, home)) if home is not None and shape.day is not None else None
+        rows.cell(_whole(shape, home)) if home is not None and shape.day is not None else -1
         for shape, home in zip(sheet.shapes, homes, strict=True)
     ]
-    rebuilt = {sheet.roster.place(subject_id) for subject_id in work.rebuild}
-    plain = all(_ADDITIVE.issuperset(keys) for keys in set(map(tuple, sheet.metrics)))
-    for place, number, metrics, blank in zip(sheet.subjects, sheet.numbers, sheet.metrics, sheet.blank, strict=True):
+    subjects, numbers, grid = sheet.arrays()
+    rebuilt = np.array([subject_id in work.rebuild for subject_id in sheet.roster.ids])
+    counts = np.array([home is not None for home in homes])[numbers] & ~rebuilt[subjects]
+    cell_of = np.array(cells)[numbers]
+    whole = counts & (cell_of >= 0)
+    blank = bool(np.array(sheet.blank)[whole].all())
+    rows.extend(subjects[whole], cell_of[whole], grid.of(_ADDITIVE).taken(whole), blank=blank)
+    for line in np.flatnonzero(counts & (cell_of < 0)).tolist():
+        place, number = sheet.subjects[line], sheet.numbers[line]
         home = homes[number]
-        if home is None or place in rebuilt:
-            continue
-        cell = cells[number]
-        if cell is None:
-            _spread(rows, place, sheet.shapes[number], metrics, home, crowds.zones_of(place))
-        elif amounts := metrics if plain else additive(metrics):
-            rows.add(place, cell, amounts, blank=blank)
+        assert home is not None  # noqa: S101 - it counts
+        _spread(rows, place, sheet.shapes[number], sheet.metrics[line], home, crowds.zones_of(place))
     return rows
 
 
