@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
 from fastapi import APIRouter, Request, Response
 from fastapi import Query as RequestQuery
 from pydantic import Field
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import ids
 from service.access.keys import Scope
 from service.api import answers, exports, kpi_answers
+from service.api.answers import Asking
 from service.api.auth import ReadsKpis
 from service.api.kpi_ranges import RangeQuery, over_range
 from service.api.models import CampaignId
@@ -20,6 +23,7 @@ from service.errors import Invalid
 from service.kpi.buckets import Grain
 from service.registry.checks import nearest
 from service.reports.answer import AnswerOut
+from service.reports.campaign import campaign_kpis
 from service.reports.question import COMPARISONS, DIMENSIONS, Question
 
 router = APIRouter(prefix="/v1/campaigns", tags=["kpis"])
@@ -58,6 +62,7 @@ async def get_campaign_kpis(
 ) -> Response:
     """Answer how a campaign is doing: values with intervals, states and reasons, compared and as of any instant."""
     campaign_id = ids.read("campaign", campaign)
+    home, notes = caller.workspace_id, kpi_answers.platform_notes(parts.connectors)
     address = f"/v1/campaigns/{ids.show('campaign', campaign_id)}/kpis"
     question = msgspec.structs.replace(
         _question(asked),
@@ -65,7 +70,12 @@ async def get_campaign_kpis(
         evidence=address if caller.principal.may(Scope.PROVENANCE_READ) else None,
     )
     form = _one_of(asked.form, tuple(exports.FORMS), "?format") if asked.form else None
-    return await answers.answered(request, caller, parts, campaign_id, question, form)
+
+    async def report(connection: AsyncConnection, question: Question, now: datetime) -> AnswerOut:
+        return await campaign_kpis(connection, home, campaign_id, question, notes, now)
+
+    asking = Asking(question=question, campaign=campaign_id, form=form)
+    return await answers.answered(request, caller, parts, asking, report)
 
 
 def _question(asked: KpiQuery) -> Question:
