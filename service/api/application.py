@@ -17,6 +17,7 @@ from service.api import (
     conversions,
     creators,
     deliveries,
+    falls,
     keys,
     kpi_trails,
     kpis,
@@ -52,6 +53,7 @@ PUBLIC: tuple[APIRouter, ...] = (
     kpis.router,
     kpi_trails.router,
     conversions.router,
+    falls.router,
     capabilities.router,
 )
 _ALWAYS: tuple[APIRouter, ...] = (operations.router, problems.router)

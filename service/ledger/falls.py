@@ -7,6 +7,7 @@ numbers is in ``series.reset_steps``.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Container, Iterable
 from datetime import datetime
 from typing import NamedTuple
@@ -15,11 +16,15 @@ from service.ledger.series import Flag, Step
 
 
 class Fall(NamedTuple):
-    """A step down: the instant of the lower value, the two values, and whether the counter came back."""
+    """A step: the instant it leads to, the two values, whether it fell below a tenth, and whether it was made up for.
+
+    What counts is where the counter stands in the end, as for the sums that are withheld.
+    """
 
     at: datetime
     old: int
     new: int
+    suspected: bool
     recovered: bool
 
 
@@ -28,25 +33,17 @@ def in_time(chain: Iterable[Step]) -> list[Step]:
     return sorted(chain, key=lambda step: (step.end, step.flags & Flag.SAME))
 
 
-def suspected(chain: Iterable[Step]) -> list[Fall]:
-    """Return the falls below a tenth, each with whether the counter reached its old value again."""
+def falls(chain: Iterable[Step], said: Container[datetime]) -> list[Fall]:
+    """Return the falls below a tenth, and the steps that somebody has said something of."""
     ordered = in_time(chain)
-    values, value = [], 0
-    for step in ordered:
-        value += step.delta
-        values.append(value)
+    values = list(itertools.accumulate(step.delta for step in ordered))
     found = []
-    for place, step in enumerate(ordered):
-        if step.flags & Flag.SUSPECT:
-            old = values[place] - step.delta
-            # What counts is where the counter stands in the end, as for the sums that are withheld.
-            found.append(Fall(step.end, old, values[place], recovered=values[-1] >= old))
+    for step, value in zip(ordered, values, strict=True):
+        suspect = bool(step.flags & Flag.SUSPECT)
+        if suspect or (step.end in said and not step.flags & Flag.SAME):
+            old = value - step.delta
+            found.append(Fall(step.end, old, value, suspect, recovered=values[-1] >= old))
     return found
-
-
-def open_resets(chain: Iterable[Step], settled: Container[datetime]) -> list[Fall]:
-    """Return the suspected falls that are still open: not recovered, and nobody has said what they are."""
-    return [fall for fall in suspected(chain) if not fall.recovered and fall.at not in settled]
 
 
 def high_water(chain: Iterable[Step]) -> list[int]:

@@ -31,10 +31,10 @@ from service.ledger.series import (
     Flag,
     Line,
     Step,
-    reset_steps,
     standing,
     standing_resets,
     unwind,
+    wanted_resets,
     window_state,
 )
 from service.ledger.tallies import Cell
@@ -190,15 +190,17 @@ async def _check_resets(
     report: Report,
 ) -> None:
     """Hold what confirmed resets add to the verdicts and to the chains."""
-    for key, said in (await verdicts(raw, workspace_id, ids)).items():
-        _, series_lines = lines.get(key, (None, ()))
-        for metric, resets in resets_in(said).items():
-            later = {at for at in resets if is_after(at, edge)}
-            wanted = {step[:4] for step in reset_steps(standing(series_lines, metric), later)}
-            found = {step[:4] for step in standing_resets(series_lines, metric) if is_after(step.start, edge)}
-            if {step for step in wanted if is_after(step[0], edge)} != found:
+    said = {key: resets_in(found) for key, found in (await verdicts(raw, workspace_id, ids)).items()}
+    for key, (_, series_lines) in lines.items():
+        resets = said.get(key, {})
+        added = {metric for line in series_lines if line.flags & Flag.RESET for metric in line.metrics}
+        for metric in added | resets.keys():
+            chain, own = standing(series_lines, metric), resets.get(metric, set())
+            wanted = {step[:4] for step in wanted_resets(series_lines, metric, chain, own)}
+            found = {step[:4] for step in standing_resets(series_lines, metric)}
+            if wanted != found:
                 report.differs("resets", (*key, metric), sorted(wanted), sorted(found))
-            report.count("resets", len(later))
+            report.count("resets", sum(is_after(at, edge) for at in own))
 
 
 async def _check_events(
