@@ -22,7 +22,7 @@ from service.kpi.buckets import Grain
 from service.registry.checks import nearest
 from service.reports.answer import AnswerOut
 from service.reports.campaign import campaign_kpis
-from service.reports.question import COMPARISONS, DIMENSIONS, Question
+from service.reports.question import COMPARISONS, DIMENSIONS, FALLS, HIGH_WATER, Question
 
 router = APIRouter(prefix="/v1/campaigns", tags=["kpis"])
 
@@ -45,6 +45,11 @@ class KpiQuery(RangeQuery):
     dimensions: str | None = Field(None, max_length=200, description="`platform`, `tier`, or both")
     compare: str | None = Field(None, max_length=40, description="`previous_period`")
     level: float = Field(0.95, ge=0.5, le=0.999, description="confidence level of the intervals")
+    falls: str = Field(
+        "signed",
+        max_length=20,
+        description="`signed`: a fall is negative growth; `high_water`: none is, later growth first fills the hole",
+    )
 
 
 @router.get("/{campaign}/kpis", response_class=Response, responses=declared(AnswerOut, "The answer"))
@@ -56,7 +61,8 @@ async def get_campaign_kpis(
     question = msgspec.structs.replace(
         _question(asked),
         costs=caller.principal.may(Scope.COSTS_READ),
-        evidence=address if caller.principal.may(Scope.PROVENANCE_READ) else None,
+        # What is proven is the books, and these are signed.
+        evidence=address if asked.falls != HIGH_WATER and caller.principal.may(Scope.PROVENANCE_READ) else None,
     )
     return await answered(campaign_kpis, campaign, question, caller, parts)
 
@@ -69,6 +75,7 @@ def _question(asked: KpiQuery) -> Question:
         dimensions=tuple(dict.fromkeys(_one_of(word, DIMENSIONS, "?dimensions") for word in _words(asked.dimensions))),
         compare=_one_of(asked.compare, COMPARISONS, "?compare") if asked.compare else None,
         level=asked.level,
+        falls=_one_of(asked.falls, FALLS, "?falls"),
     )
 
 

@@ -8,7 +8,7 @@ numbers is in ``series.reset_steps``.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -46,12 +46,22 @@ def falls(chain: Iterable[Step], said: Container[datetime]) -> list[Fall]:
     return found
 
 
-def high_water(chain: Iterable[Step]) -> list[int]:
-    """Return the movements of the highest value so far: none is negative, later growth fills the hole first."""
+def high_water(chain: Iterable[Step], resets: Sequence[Step] = ()) -> list[Step]:
+    """Return what to add to signed sums so that they count the highest value so far; nothing where nothing fell.
+
+    No movement is negative then: later growth first fills the hole. ``resets`` are what confirmed resets add; a counter
+    that began anew has a highest value of its own.
+    """
     value = mark = 0
-    found = []
+    anew = {step.end for step in resets}
+    found = [step._replace(delta=-step.delta) for step in resets]
     for step in in_time(chain):
         value += step.delta
-        found.append(max(value - mark, 0))
+        if step.end in anew and not step.flags & Flag.SAME:
+            mark = 0
+        rise = max(value - mark, 0)
         mark = max(mark, value)
+        if rise != step.delta:
+            # Both are cut by themselves: a share of a difference is not the difference of shares.
+            found += [step._replace(delta=-step.delta), step._replace(delta=rise)]
     return found

@@ -13,11 +13,14 @@ import pytest_asyncio
 from connectors.contract import Kind
 from service.db.engine import Database
 from service.errors import Invalid, NotFound
+from service.kpi.buckets import Grain
 from service.ledger.resets import settle
 from service.ledger.verify import verify
 from service.records import Rule, Settled, Verdict
+from service.reports.campaign import campaign_kpis
+from service.reports.question import Question
 from tests.bookkeeping import Books, at, counter, seen
-from tests.integration.reports.test_trails import answer, changes
+from tests.integration.reports.test_trails import NOTES, answer, changes
 
 WEEK: dict[str, Any] = {"range_from": date(2026, 6, 1), "range_to": date(2026, 6, 5)}
 
@@ -117,3 +120,40 @@ async def test_a_verdict_holds_whatever_arrives_late(books: Books) -> None:
         rows = await books.rows("select sum(comments)::int as n from subject_days")
         assert rows == [{"n": sum_of_all}]
     assert (await answer(books, campaign, "comments", **WEEK))["reason"] == "suspected_reset"
+
+
+async def test_high_water_is_a_way_of_reading(books: Books) -> None:
+    """The worked case: 100, 150, 140, 170 on four days, in days and in all, whole and across zones."""
+    source = await books.source()
+    campaign = await books.campaign([Rule(source=source.source_id)])
+    for day, value in enumerate((100, 150, 140, 170)):
+        await books.post(source, [counter("p", at(day), likes=value), counter("q", at(day), likes=value + 300 * day)])
+
+    async def days(**more: Any) -> list[Any]:
+        question = Question(
+            metrics=("likes",),
+            range_from=date(2026, 6, 1),
+            range_to=date(2026, 6, 3),
+            granularity=Grain.DAY,
+            falls="high_water",
+            **more,
+        )
+        async with books.database.snapshot(books.workspace_id) as connection:
+            found = await campaign_kpis(connection, books.workspace_id, campaign, question, NOTES, books.context.now())
+        values = [row.metrics["likes"].value for row in found.data]
+        return [*values, found.totals["likes"].value]
+
+    q = [350, 290, 330]
+    signed = await answer(books, campaign, "likes", range_from=date(2026, 6, 1), range_to=date(2026, 6, 3))
+    assert signed["value"] == 70 + sum(q)
+    assert await days() == [50 + q[0], 0 + q[1], 20 + q[2], 70 + sum(q)]
+    shifted = await days(timezone="Asia/Kolkata")
+    assert sum(shifted[:-1]) == shifted[-1]
+    (known,) = await books.rows("select max(recorded_at) as at from postings")
+    await books.post(source, [counter("p", at(2, 12), likes=10)])
+    await say(books, await subject_of(books), "likes", at(2, 12), Verdict.RESET)
+    assert await days(as_of=known["at"]) == [50 + q[0], 0 + q[1], 20 + q[2], 70 + sum(q)]
+    assert await days() == [50 + q[0], 0 + q[1], 10 + 160 + q[2], 220 + sum(q)]
+    signed = await answer(books, campaign, "likes", range_from=date(2026, 6, 1), range_to=date(2026, 6, 3))
+    assert signed["value"] == 50 - 10 + 10 + 160 + sum(q)
+    await prove(books)
