@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.ledger.falls import falls, high_water
-from service.ledger.series import Flag, Point, Ref, Step, knots_of, reset_steps, steps
+from service.ledger.series import Point, Ref, Step, knots_of, reset_steps, steps
 from tests.golden.cases import CASES
 
 START = datetime(2026, 5, 1, tzinfo=UTC)
@@ -82,8 +82,3 @@ def test_falls_are_named_with_their_values(values: list[int], numbers: set[int])
         assert (day(n) in found) == (suspect or n in numbers)
         if day(n) in found:
             assert found[day(n)] == (day(n), old, new, suspect, values[-1] >= old)
-    assert all(
-        step.flags & Flag.SUSPECT
-        for step in chain(values)
-        if step.delta < 0 and step.end not in said and step.end in found
-    )
