@@ -28,6 +28,8 @@ RecordVersion = Callable[[AsyncConnection, UUID, UUID, CampaignVersion, Context]
 """Writes the next version of a campaign (workspace, campaign) and returns its number."""
 Reassign = Callable[[AsyncConnection, UUID, Iterable[UUID], Context], Awaitable[None]]
 """Decides campaigns of a workspace anew."""
+FinishMoves = Callable[[UUID], Awaitable[None]]
+"""Moves the subjects of a workspace that wait for it, in transactions of its own."""
 SettleFall = Callable[[AsyncConnection, UUID, UUID, str, datetime, Verdict, str, Context], Awaitable[Settled]]
 """Says what a fall is (workspace, subject, metric, instant, verdict, who says it)."""
 
@@ -37,7 +39,8 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
 
     ``http_for`` gives a connector its client towards its platform, ``tokens`` keeps its tokens alive,
     ``logins`` connects accounts, ``subscriber`` asks platforms to push, ``standings`` says how a source stands.
-    ``record_version``, ``reassign`` and ``settle_fall`` are the ledger's: HTTP reaches it through what it is handed.
+    ``record_version``, ``reassign``, ``finish_moves`` and ``settle_fall`` are the ledger's: HTTP reaches it through
+    what it is handed.
     """
 
     settings: Settings
@@ -54,6 +57,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     revision: str
     record_version: RecordVersion
     reassign: Reassign
+    finish_moves: FinishMoves
     settle_fall: SettleFall
 
 

@@ -78,12 +78,16 @@ _CampaignCell = tuple[UUID, str, Cell]
 
 
 class Moved(msgspec.Struct, frozen=True, kw_only=True):
-    """What is to be counted again: subjects of one platform, and their campaigns before and after."""
+    """What is to be counted again: subjects of one platform, and their campaigns before and after.
+
+    Of the ``unwritten`` no line changed: where they are asked in the same zones, their days are what they were.
+    """
 
     platform: str
     stretches: Mapping[UUID, Stretch]
     before: Campaigns
     after: Campaigns
+    unwritten: frozenset[UUID] = frozenset()
 
 
 async def campaigns_of(
@@ -102,7 +106,11 @@ async def recount(connection: asyncpg.Connection[Any], workspace_id: UUID, moved
         return
     stretches = {subject: _reach(moved, subject) for subject in moved.stretches}
     old = await _stored(connection, workspace_id, stretches)
-    new = await _counted(connection, workspace_id, stretches, moved.after)
+    kept = {subject for subject in moved.unwritten if _zones(moved.before, subject) == _zones(moved.after, subject)}
+    new = {key: row for key, row in old.items() if key[0] in kept}
+    counted = {subject: stretch for subject, stretch in stretches.items() if subject not in kept}
+    if counted:
+        new |= await _counted(connection, workspace_id, counted, moved.after)
     changed = {key for key in old.keys() | new.keys() if old.get(key) != new.get(key)}
     await _replace(connection, workspace_id, changed, new)
     await _move_campaigns(connection, workspace_id, moved, old, new)
@@ -112,6 +120,10 @@ def _reach(moved: Moved, subject_id: UUID) -> Stretch:
     """Return how far a subject is counted again: wholly where it joined or left a campaign."""
     same = moved.before.get(subject_id, {}) == moved.after.get(subject_id, {})
     return moved.stretches[subject_id] if same else WHOLE
+
+
+def _zones(campaigns: Campaigns, subject_id: UUID) -> set[str]:
+    return set(campaigns.get(subject_id, {}).values())
 
 
 # ------------------------------------------------------------------------------------------------ subjects

@@ -84,6 +84,7 @@ async def opened(database: Database) -> AsyncIterator[Site]:
         revision="0001",
         record_version=no_version,
         reassign=no_change,
+        finish_moves=no_change,
         settle_fall=no_verdict,
     )
     app = with_routes(Api(CONTEXT, SETTINGS), [webhooks.router])
