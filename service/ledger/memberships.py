@@ -23,14 +23,13 @@ from service.records import CampaignKind, CampaignVersion, Goal, Rule
 class Joined(msgspec.Struct, frozen=True, kw_only=True):
     """The memberships of a posting's subjects after its facts.
 
-    ``campaigns`` by subject, ``zones`` by campaign; ``moved`` are known subjects that joined or left a campaign and
-    ``left`` the campaigns left; ``changed`` tells whether any line was written.
+    ``campaigns`` by subject, ``zones`` by campaign; ``moved`` are known subjects that joined or left a campaign, with
+    the campaigns and zones of before; ``changed`` tells whether any line was written.
     """
 
     campaigns: Mapping[UUID, Sequence[UUID]]
     zones: Mapping[UUID, str]
-    moved: frozenset[UUID] = frozenset()
-    left: frozenset[UUID] = frozenset()
+    moved: Mapping[UUID, Mapping[UUID, str]] = {}
     changed: bool = False
 
     def zones_of(self, subject_id: UUID) -> Sequence[str]:
@@ -65,7 +64,8 @@ async def reassign(
     profiles = await load_profiles(connection, posting.workspace_id, campaigns)
     known = [subject.subject_id for subject in subjects.values() if not subject.fresh]
     current = await _current(connection, posting.workspace_id, known)
-    lines, moved, left = [], set(), set()
+    lines, moved = [], {}
+    zones = {campaign.campaign_id: campaign.zone for campaign in campaigns}
     versions = {campaign.campaign_id: campaign.version for campaign in campaigns}
     for subject in subjects.values():
         if not subject.changed:
@@ -77,17 +77,15 @@ async def reassign(
         lines += [Line(name, subject.subject_id, 1, versions[name]) for name in has - had]
         lines += [Line(name, subject.subject_id, -1, versions[name]) for name in had - has]
         if not subject.fresh:
-            moved.add(subject.subject_id)
-            left |= had - has
+            moved[subject.subject_id] = {name: zones[name] for name in had}
         current[subject.subject_id] = has
     if moved and not exclusive:
         raise RetryExclusive
     await write_lines(connection, posting, lines)
     return Joined(
         campaigns={subject: sorted(names) for subject, names in current.items()},
-        zones={campaign.campaign_id: campaign.zone for campaign in campaigns},
-        moved=frozenset(moved),
-        left=frozenset(left),
+        zones=zones,
+        moved=moved,
         changed=bool(lines),
     )
 

@@ -9,8 +9,7 @@ goes on from it.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -26,7 +25,6 @@ from service.ledger.conversions import reattribute
 from service.ledger.facts import sources_of
 from service.ledger.memberships import Line, load_profiles, load_rules, write_lines
 from service.ledger.posting import Posting, close_posting, open_posting
-from service.ledger.recount import Campaigns
 from service.records import CampaignVersion
 
 MOST = 100
@@ -49,7 +47,6 @@ _VERSION = """
 select version, click_days, view_days from campaign_versions
 where workspace_id = $1 and campaign_id = $2 order by version desc limit 1
 """
-_PLATFORMS = "select subject_id, platform from subjects where workspace_id = $1 and subject_id = any($2::uuid[])"
 
 
 class _Part(msgspec.Struct, kw_only=True):
@@ -93,10 +90,9 @@ async def record_version(
     )
     # The windows of touches hold for every member at once: what they lead to is decided by the newest version.
     if newest and (newest["click_days"], newest["view_days"]) != (version.click_days, version.view_days):
-        members = await raw.fetch(statements.MEMBERS, workspace_id, campaign_id)
-        await _count_again(
-            raw, posting, {}, {}, await reattribute(raw, posting, {row["subject_id"] for row in members})
-        )
+        members = {row["subject_id"] for row in await raw.fetch(statements.MEMBERS, workspace_id, campaign_id)}
+        credited = await reattribute(raw, posting, members)
+        await recount.recount_all(raw, workspace_id, credited, {}, credited)
     await raw.execute(_BEGIN, workspace_id, [campaign_id], _NOWHERE)
     await _move(raw, posting)
     await close_posting(connection, posting, context)
@@ -151,8 +147,8 @@ async def _move(raw: asyncpg.Connection[Any], posting: Posting) -> bool:
         return False
     await write_lines(raw, posting, part.lines)
     moved = {line.subject_id for line in part.lines}
-    after = await recount.campaigns_of(raw, posting.workspace_id, sorted(moved))
-    await _count_again(raw, posting, part.before, after, await reattribute(raw, posting, moved))
+    credited = await reattribute(raw, posting, moved)
+    await recount.recount_all(raw, posting.workspace_id, moved | credited, part.before, credited)
     return True
 
 
@@ -183,31 +179,6 @@ def _decide(
     if belongs != (campaign_id in counts_in):
         part.lines.append(Line(campaign_id, subject_id, 1 if belongs else -1, rule.version))
         part.before[subject_id] = dict(counts_in)
-
-
-async def _count_again(
-    raw: asyncpg.Connection[Any], posting: Posting, before: Campaigns, after: Campaigns, credited: set[UUID]
-) -> None:
-    """Move tallies by what subjects that moved, and those whose credits changed, were and are."""
-    workspace_id = posting.workspace_id
-    others = sorted(credited - before.keys())
-    same = await recount.campaigns_of(raw, workspace_id, others) if others else {}
-    by_platform: dict[str, list[UUID]] = defaultdict(list)
-    for row in await raw.fetch(_PLATFORMS, workspace_id, [*before, *others]):
-        by_platform[row["platform"]].append(row["subject_id"])
-    for platform, subject_ids in sorted(by_platform.items()):
-        moved = recount.Moved(
-            platform=platform,
-            stretches=dict.fromkeys(sorted(subject_ids), recount.WHOLE),
-            before=_of(subject_ids, before, same),
-            after=_of(subject_ids, after, same),
-            unwritten=frozenset(subject_ids) - credited,
-        )
-        await recount.recount(raw, workspace_id, moved)
-
-
-def _of(subject_ids: Sequence[UUID], campaigns: Campaigns, same: Campaigns) -> Campaigns:
-    return {one: campaigns.get(one) or same.get(one, {}) for one in subject_ids}
 
 
 def _stored(row: Mapping[str, Any]) -> Candidate:

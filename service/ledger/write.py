@@ -21,6 +21,7 @@ from service.ledger import facts as subject_facts
 from service.ledger.counters import book_counters
 from service.ledger.events import book_events
 from service.ledger.posting import Posting
+from service.ledger.recount import recount_all
 from service.ledger.rows import balance_columns
 from service.ledger.sales import book_sales
 from service.ledger.series import Line
@@ -59,11 +60,11 @@ async def post(
     facts = [fact for part in said for fact in part.facts]
     await subject_facts.keep(work.connection, posting, work.subjects, facts, source_id=source.source_id)
     joined = await memberships.reassign(work.connection, posting, source.platform, work.subjects, exclusive=exclusive)
-    work.rebuild |= joined.moved
+    work.rebuild |= joined.moved.keys()
     await book_counters(work, said)
     await book_windows(work, said)
     await book_events(work, said)
-    await book_sales(work, said, joined.moved)
+    await book_sales(work, said, joined.moved.keys())
     for subject_id in crossings.bared(work.sheet, work.tallied, joined.zones_of):
         work.needs_rebuild(subject_id)
     await extents.extend(work.connection, work.workspace_id, work.sheet, work.tallied)
@@ -71,7 +72,8 @@ async def post(
     await _write_lines(work)
     await _write_tallies(work, {**joined.campaigns, **work.campaigns}, {**joined.zones, **work.zones})
     if work.rebuild:
-        await days.rebuild(work.connection, posting.workspace_id, sorted(work.rebuild), joined.left)
+        written = frozenset(work.sheet.roster.ids)
+        await recount_all(work.connection, posting.workspace_id, work.rebuild, joined.moved, written)
     changed = (
         work.noted
         or bool(len(work.sheet))

@@ -119,7 +119,7 @@ async def test_a_crash_between_or_inside_a_batch_is_gone_on_from(books: Books, m
         raise InterruptedError
 
     with monkeypatch.context() as patched:
-        patched.setattr(moves, "_count_again", crash)
+        patched.setattr(moves.recount, "recount_all", crash)
         with pytest.raises(InterruptedError):
             await books.go_on()
     assert await members(books, campaign) == sorted(turn[3:])
