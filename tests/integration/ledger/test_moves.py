@@ -14,7 +14,7 @@ import pytest_asyncio
 
 from connectors.contract import Conversion, Kind, Observation, SubjectRef, Touchpoint, day_window
 from service.db.engine import Database
-from service.ledger import moves
+from service.ledger import moves, recount
 from service.ledger.verify import verify
 from service.pipeline.moving import Mover
 from service.records import CampaignKind, CampaignVersion, Rule
@@ -119,7 +119,7 @@ async def test_a_crash_between_or_inside_a_batch_is_gone_on_from(books: Books, m
         raise InterruptedError
 
     with monkeypatch.context() as patched:
-        patched.setattr(moves.recount, "recount_all", crash)
+        patched.setattr(recount, "recount_all", crash)
         with pytest.raises(InterruptedError):
             await books.go_on()
     assert await members(books, campaign) == sorted(turn[3:])

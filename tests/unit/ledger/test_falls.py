@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random  # noqa: TID251 - Hypothesis gives it
 from datetime import UTC, datetime, timedelta
 from itertools import accumulate
 from uuid import UUID
@@ -10,7 +11,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.ledger.falls import falls, high_water
-from service.ledger.series import Point, Ref, Step, knots_of, reset_steps, steps
+from service.ledger.series import (
+    Balance,
+    Line,
+    Point,
+    Reading,
+    Ref,
+    Step,
+    correct,
+    knots_of,
+    pack,
+    reset_changes,
+    reset_steps,
+    standing,
+    standing_resets,
+    steps,
+)
 from tests.golden.cases import CASES
 
 START = datetime(2026, 5, 1, tzinfo=UTC)
@@ -82,3 +98,31 @@ def test_falls_are_named_with_their_values(values: list[int], numbers: set[int])
         assert (day(n) in found) == (suspect or n in numbers)
         if day(n) in found:
             assert found[day(n)] == (day(n), old, new, suspect, values[-1] >= old)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 90), st.integers(0, 40)), min_size=1, max_size=9),
+    st.sets(st.integers(0, 90), max_size=4),
+    st.randoms(use_true_random=False),
+)
+def test_what_resets_add_is_a_function_of_points_and_verdicts(
+    points: list[tuple[int, int]], verdicts: set[int], rng: random.Random
+) -> None:
+    """Whatever comes first: a late reading, or what a person says of a reading that is known."""
+    told: list[tuple[int, int | None]] = [*points, *((n, None) for n in verdicts)]
+    rng.shuffle(told)
+    lines: list[Line] = []
+    balance, resets = Balance({}, {}), set[datetime]()
+    for n, value in told:
+        if value is None:
+            resets.add(day(n))
+            lines += pack(reset_changes(lines, "likes", standing(lines, "likes"), resets))
+        else:
+            read = [Reading(day(n), {"likes": value}, REF)]
+            lines += pack(correct(balance, lines, read, None, level=False, resets={"likes": resets}))
+    whole = steps(knots_of(Point(day(n), value, REF) for n, value in points), None, None, level=False)
+    assert {step[:4] for step in standing(lines, "likes")} == {step[:4] for step in whole}
+    added = reset_steps(whole, resets)
+    assert {step[:4] for step in standing_resets(lines, "likes")} == {step[:4] for step in added}
+    total = sum(line.metrics["likes"] for line in lines)
+    assert total == balance.values["likes"] + sum(step.delta for step in added)
