@@ -11,6 +11,7 @@ from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from typing import Any, TypeVar
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
@@ -105,6 +106,11 @@ class Case:
         return {(row["day"], row["zone"]): row["n"] for row in rows}
 
 
+def midnight(day: date) -> datetime:
+    """Return where a day begins in the zone of the first campaign."""
+    return datetime(day.year, day.month, day.day, tzinfo=ZoneInfo("Asia/Kolkata"))
+
+
 def highest(points: Sequence[tuple[int, int]], hour: int) -> int:
     """Return the value of a counter at the instant of a reading."""
     return max(value for when, value in points if when == hour)
@@ -160,6 +166,8 @@ def test_splitting_a_range_never_changes_a_total(room: Room) -> None:
             left = await case.total("likes", range_from=first, range_to=middle)
             right = await case.total("likes", range_from=middle + timedelta(days=1), range_to=last)
             assert left + right == whole == highest(points, points[-1][0]) + 100
+            cut = await case.total("likes", range_from=midnight(first), range_to=midnight(middle + timedelta(days=1)))
+            assert cut == left
 
     example()
 
