@@ -20,6 +20,7 @@ from service.records import Rule, Settled, Verdict
 from service.reports.campaign import campaign_kpis
 from service.reports.question import Question
 from tests.bookkeeping import Books, at, counter, seen
+from tests.integration.ledger.desk import Desk
 from tests.integration.reports.test_trails import NOTES, answer, changes
 
 WEEK: dict[str, Any] = {"range_from": date(2026, 6, 1), "range_to": date(2026, 6, 5)}
@@ -120,6 +121,29 @@ async def test_a_verdict_holds_whatever_arrives_late(books: Books) -> None:
         rows = await books.rows("select sum(comments)::int as n from subject_days")
         assert rows == [{"n": sum_of_all}]
     assert (await answer(books, campaign, "comments", **WEEK))["reason"] == "suspected_reset"
+
+
+async def test_a_verdict_outlives_readings_that_are_read_otherwise(database: Database) -> None:
+    """A newer connector leaves out the reading that was settled, and one more says it again."""
+    desk = Desk(database, 3)
+    await desk.open(campaigns=False)
+    campaign = await desk.books.campaign([Rule(platform="instagram")])
+    said = {
+        0: [seen("p", published_at=at()), counter("p", at(1), comments=500)],
+        1: [counter("p", at(2), comments=20)],
+        2: [counter("p", at(3), comments=40)],
+    }
+    desk.reads("1", said)
+    await desk.land(said)
+    await desk.drain()
+    await say(desk.books, await subject_of(desk.books), "comments", at(2), Verdict.RESET)
+    assert (await answer(desk.books, campaign, "comments", **WEEK))["value"] == 540
+    for version, second, value, reason in (("2", [], None, "suspected_reset"), ("3", said[1], 540, None)):
+        desk.reads(version, said | {1: second})
+        await desk.replay(since=at(0))
+        found = await answer(desk.books, campaign, "comments", **WEEK)
+        assert (found["value"], found["reason"]) == (value, reason)
+        assert (await desk.proof()).differences == []
 
 
 async def test_high_water_is_a_way_of_reading(books: Books) -> None:
