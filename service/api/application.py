@@ -17,6 +17,7 @@ from service.api import (
     conversions,
     creators,
     deliveries,
+    falls,
     keys,
     kpi_trails,
     kpis,
@@ -60,6 +61,7 @@ PUBLIC: tuple[APIRouter, ...] = (
     kpi_trails.router,
     live.router,
     conversions.router,
+    falls.router,
     capabilities.router,
 )
 _ALWAYS: tuple[APIRouter, ...] = (operations.router, problems.router)

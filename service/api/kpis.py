@@ -24,7 +24,7 @@ from service.kpi.buckets import Grain
 from service.registry.checks import nearest
 from service.reports.answer import AnswerOut
 from service.reports.campaign import campaign_kpis
-from service.reports.question import COMPARISONS, DIMENSIONS, Question
+from service.reports.question import COMPARISONS, DIMENSIONS, FALLS, HIGH_WATER, Question
 
 router = APIRouter(prefix="/v1/campaigns", tags=["kpis"])
 
@@ -50,6 +50,11 @@ class KpiQuery(RangeQuery):
     form: str | None = Field(
         None, alias="format", max_length=20, description="`json`, `csv` or `ndjson`; default: what `Accept` prefers"
     )
+    falls: str = Field(
+        "signed",
+        max_length=20,
+        description="`signed`: a fall is negative growth; `high_water`: none is, later growth first fills the hole",
+    )
 
 
 @router.get("/{campaign}/kpis", response_class=Response, responses=answers.declared(AnswerOut))
@@ -67,7 +72,8 @@ async def get_campaign_kpis(
     question = msgspec.structs.replace(
         _question(asked),
         costs=caller.principal.may(Scope.COSTS_READ),
-        evidence=address if caller.principal.may(Scope.PROVENANCE_READ) else None,
+        # What is proven is the books, and these are signed.
+        evidence=address if asked.falls != HIGH_WATER and caller.principal.may(Scope.PROVENANCE_READ) else None,
     )
     form = _one_of(asked.form, tuple(exports.FORMS), "?format") if asked.form else None
 
@@ -86,6 +92,7 @@ def _question(asked: KpiQuery) -> Question:
         dimensions=tuple(dict.fromkeys(_one_of(word, DIMENSIONS, "?dimensions") for word in words(asked.dimensions))),
         compare=_one_of(asked.compare, COMPARISONS, "?compare") if asked.compare else None,
         level=asked.level,
+        falls=_one_of(asked.falls, FALLS, "?falls"),
     )
 
 

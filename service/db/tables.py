@@ -411,6 +411,16 @@ memberships = sa.Table(
     sa.Index(None, "workspace_id", "subject_id"),
 )
 
+moves = sa.Table(
+    "moves",
+    metadata,
+    _workspace(),
+    sa.Column("campaign_id", sa.Uuid, nullable=False),
+    sa.Column("after", sa.Uuid, nullable=False, comment="subjects up to this one are decided"),
+    _key("campaign_id"),
+    comment="campaigns whose rules changed and whose subjects are being moved, a few at a time",
+)
+
 # ------------------------------------------------------------------------------------------------ ledger
 
 books = sa.Table(
@@ -805,7 +815,7 @@ TENANT = frozenset(
         workspaces, api_keys, strategies, campaigns, campaign_versions, sources, creators, creator_profiles,
         deliveries, delivery_keys, delivery_queue, delivery_outcomes, refresh_hints, fetch_tasks, refresh_looks,
         source_tokens, connect_requests, subscriptions,
-        subjects, subject_facts, memberships,
+        subjects, subject_facts, memberships, moves,
         books, postings, series, entries, balances, retentions, resets, confirmations, events,
         subject_days, campaign_days, touchpoints, conversions, credits_,
         books, postings, series, entries, balances, confirmations, events, subject_days, campaign_days,

@@ -209,8 +209,6 @@ select $1, campaign_id, subject_id, $2, sign, version
 from unnest($3::uuid[], $4::uuid[], $5::smallint[], $6::integer[]) as given (campaign_id, subject_id, sign, version)
 """
 
-CLEAR_SUBJECT_DAYS = "delete from subject_days where workspace_id = $1 and subject_id = any($2::uuid[])"
-CLEAR_CAMPAIGN_DAYS = "delete from campaign_days where workspace_id = $1 and campaign_id = any($2::uuid[])"
 
 _CELL = "day, zone, basis, days, currency, paid"
 _MEMBER_DAYS = f"""

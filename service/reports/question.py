@@ -26,6 +26,9 @@ from service.records import CampaignKind, CampaignVersion
 
 DIMENSIONS = ("platform", "tier")
 COMPARISONS = ("previous_period",)
+HIGH_WATER = "high_water"
+FALLS = ("signed", HIGH_WATER)
+"""How falls of counters are read: as the negative movements that they are, or by the highest value so far."""
 COSTS = (*METRICS["cost"].parts, "cost")
 _BY_PAGE = "set local enable_indexscan = off"
 """Lines and days of a subject lie where they came, a page for each. The planner takes them to lie together, by the one
@@ -36,9 +39,9 @@ workspace that every key begins with, and would go to each page of a month as of
 class Question(msgspec.Struct, frozen=True, kw_only=True):
     """What is asked. Empty ``metrics`` are those the campaign's kind opens on; ``range_from`` and ``range_to`` are
     inclusive local days, or instants (then half-open); with them ``preset`` is None. Without ``costs`` what was spent
-    is suppressed. ``evidence`` is the address below which each KPI has its provenance (None: not to be linked).
-    ``known`` are number and time of the posting to name as the newest, where a later one has nothing to do with the
-    campaign.
+    is suppressed. ``falls`` is one of :data:`FALLS`. ``evidence`` is the address below which each KPI has its
+    provenance (None: not to be linked). ``known`` are number and time of the posting to name as the newest, where a
+    later one has nothing to do with the campaign.
     """
 
     metrics: tuple[str, ...] = ()
@@ -51,6 +54,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     compare: str | None = None
     as_of: datetime | None = None
     level: float = 0.95
+    falls: str = FALLS[0]
     costs: bool = True
     evidence: str | None = None
     known: tuple[int, datetime] | None = None
