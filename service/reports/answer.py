@@ -105,6 +105,21 @@ class WarningOut(msgspec.Struct, frozen=True, kw_only=True):
     pointer: str
 
 
+class ScopeOut(msgspec.Struct, frozen=True, kw_only=True):
+    """The campaigns that an answer is about, and the strategy where they are all of one."""
+
+    campaigns: tuple[str, ...]
+    strategy: str | None
+
+
+class ExchangeOut(msgspec.Struct, frozen=True, kw_only=True):
+    """At which rates money was converted: what one unit of each currency is worth in ``to``."""
+
+    to: str
+    day: str | None
+    rates: Mapping[str, str]
+
+
 class MetaOut(msgspec.Struct, frozen=True, kw_only=True):
     """What the answer knew and how it read the question.
 
@@ -127,6 +142,8 @@ class MetaOut(msgspec.Struct, frozen=True, kw_only=True):
     warnings: tuple[WarningOut, ...]
     query: Mapping[str, Any]
     total_rows: int
+    scope: ScopeOut
+    exchange: ExchangeOut | None
 
 
 class PageOut(msgspec.Struct, frozen=True, kw_only=True):
@@ -188,6 +205,8 @@ def _compare(value: Value, other: Value, incomparable: Reason | None) -> Compare
         return CompareOut(value=None, abs=None, pct=None, reason=str(incomparable))
     if value.currency != other.currency and value.value is not None and other.value is not None:
         return CompareOut(value=other.value, abs=None, pct=None, reason=str(Reason.MIXED_CURRENCY))
+    if value.bounds is not None or other.bounds is not None:
+        return CompareOut(value=other.value, abs=None, pct=None, reason=str(Reason.NOT_ADDITIVE))
     found = change(value.value, other.value)
     return CompareOut(
         value=other.value, abs=found.absolute, pct=found.fraction, reason=str(found.reason) if found.reason else None
