@@ -55,6 +55,7 @@ from service.reports.question import DIMENSIONS, Question
 FORMATS = ("rows", "columns")
 ALIGNMENTS = ("elapsed", "full")
 GRAINS = (*(grain.value for grain in Grain), "auto")
+_MODELS: Mapping[str, Model] = {**{model.value: model for model in Model}, "last_click_then_view": Model.LAST}
 _MOST_ORDERS = 5
 _RATE_DIGITS = 18
 
@@ -186,12 +187,15 @@ def _attributions(metrics: Sequence[MetricInput]) -> dict[str, Attribution]:
     for place, metric in enumerate(metrics):
         if metric.attribution is not None:
             slug = ALIASES.get(metric.key, metric.key)
-            found[slug] = _attribution(metric.attribution, f"?metrics/{place}/attribution")
-    return found
+            way = _attribution(metric.attribution, f"?metrics/{place}/attribution")
+            if found.setdefault(slug, way) != way:
+                why = f"{slug} has one attribution in a query: ask twice to compare models"
+                raise Invalid(why, pointer=f"?metrics/{place}/attribution", code="two_attributions")
+    return {slug: way for slug, way in found.items() if way != Attribution()}
 
 
 def _attribution(given: AttributionInput, place: str) -> Attribution:
-    model = None if given.model is None else Model(one_of(given.model, tuple(Model), f"{place}/model"))
+    model = None if given.model is None else _MODELS[one_of(given.model, _MODELS, f"{place}/model")]
     return Attribution(model=model, click_days=given.click_window_days, view_days=given.view_window_days)
 
 

@@ -120,11 +120,20 @@ class ExchangeOut(msgspec.Struct, frozen=True, kw_only=True):
     rates: Mapping[str, str]
 
 
+class CreditingOut(msgspec.Struct, frozen=True, kw_only=True):
+    """How conversions of a KPI are credited; windows of null are those of the campaigns."""
+
+    model: str
+    click_window_days: float | None
+    view_window_days: float | None
+
+
 class MetaOut(msgspec.Struct, frozen=True, kw_only=True):
     """What the answer knew and how it read the question.
 
     ``as_of`` pins this knowledge: asked again with it, the answer is the same to the byte. ``query`` is the question
-    as it was understood. ``simulated`` names platforms whose numbers are made up.
+    as it was understood. ``simulated`` names platforms whose numbers are made up, ``attribution`` the KPIs that are
+    credited otherwise than the books are.
     """
 
     as_of: str
@@ -144,6 +153,7 @@ class MetaOut(msgspec.Struct, frozen=True, kw_only=True):
     total_rows: int
     scope: ScopeOut
     exchange: ExchangeOut | None
+    attribution: Mapping[str, CreditingOut]
 
 
 class PageOut(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,7 +13,7 @@ import numpy as np
 from service import ids
 from service.kpi.buckets import Grain
 from service.kpi.periods import Period
-from service.reports.answer import ExchangeOut, MetaOut, RangeOut, ScopeOut, WarningOut
+from service.reports.answer import CreditingOut, ExchangeOut, MetaOut, RangeOut, ScopeOut, WarningOut
 from service.reports.question import Asked, PlatformNotes, instant, known_at
 from service.reports.stretches import TOTAL
 from service.reports.sums import Sums
@@ -30,6 +30,7 @@ class More(msgspec.Struct, frozen=True, kw_only=True):
     slugs: tuple[str, ...] = ()
     written: Mapping[str, Any] = msgspec.field(default_factory=dict)
     warnings: tuple[tuple[str, str, str], ...] = ()
+    attribution: Mapping[str, CreditingOut] = msgspec.field(default_factory=dict)
 
 
 def meta_of(asked: Asked, sums: Sums, notes: PlatformNotes, rows: int, more: More = More()) -> MetaOut:  # noqa: B008
@@ -64,6 +65,7 @@ def meta_of(asked: Asked, sums: Sums, notes: PlatformNotes, rows: int, more: Mor
             strategy=None if more.strategy is None else ids.show("strategy", more.strategy),
         ),
         exchange=_exchange(asked),
+        attribution=more.attribution,
     )
 
 

@@ -13,15 +13,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from connectors.contract import MONEY
 from service.db.engine import driver
 from service.errors import Invalid, TooLarge
+from service.kpi.attribution import Model
 from service.kpi.buckets import Bucket, Grain
 from service.kpi.catalogue import ALIASES, Kpi
 from service.kpi.definitions import with_margin
 from service.kpi.measure import Reason, State, Value
 from service.ledger.history.spans import Span
-from service.reports.answer import AnswerOut, ComparisonOut, MetricOut, PageOut, RowOut
+from service.reports.answer import AnswerOut, ComparisonOut, CreditingOut, MetricOut, PageOut, RowOut
 from service.reports.meta import More, meta_of, range_out
 from service.reports.query import cursors
-from service.reports.query.asked import Query
+from service.reports.query.asked import Attribution, Query
+from service.reports.query.attributing import attributed
 from service.reports.query.comparing import Against, against, asked_of_other
 from service.reports.query.dimensions import UNDATED
 from service.reports.query.filters import conditions
@@ -63,6 +65,7 @@ async def query_kpis(
         asked = msgspec.structs.replace(asked, question=coarser)
         side, other = await _sides(raw, query, found, asked, compared)
     _check(query, side)
+    side, other = await _attributed(raw, query, side, other)
     return _answer(query, found, side, other, compared, slice_of(query, side, other, digest), notes)
 
 
@@ -157,6 +160,13 @@ async def _sides(
     return side, _comparable(other, theirs)
 
 
+async def _attributed(
+    raw: asyncpg.Connection, query: Query, side: Side, other: Side | None
+) -> tuple[Side, Side | None]:
+    mine, *theirs = await attributed(raw, query, [side] if other is None else [side, other])
+    return mine, theirs[0] if theirs else None
+
+
 def _comparable(other: Side, theirs: Stretch) -> Side:
     # The running day of a source that reports whole days cannot be set against the same part of another day.
     cut_short = other.sums.marks.windowed and theirs.total.end < theirs.period.end
@@ -219,6 +229,7 @@ def _answer(
 def _is_linked(query: Query, found: Scoped, compared: Against | None) -> bool:
     """Tell whether the trails of a KPI prove the numbers of this answer."""
     plain = query.filters is None and query.exchange is None and not query.strict and not query.given
+    plain = plain and not query.attribution
     whole = found.is_one and (compared is None or compared.other is None)
     return plain and whole and "provenance" in query.include
 
@@ -308,5 +319,11 @@ def _more(query: Query, found: Scoped, side: Side, compared: Against | None, slu
         strategy=query.scope.strategy,
         slugs=tuple(slugs),
         written=query.written,
+        attribution={slug: _way(way) for slug, way in query.attribution.items() if slug in slugs},
         warnings=tuple(warnings),
     )
+
+
+def _way(way: Attribution) -> CreditingOut:
+    model = "last_click_then_view" if way.model in (None, Model.LAST) else str(way.model)
+    return CreditingOut(model=model, click_window_days=way.click_days, view_window_days=way.view_days)

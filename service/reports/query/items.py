@@ -55,11 +55,12 @@ class Slice(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 def measured(query: Query, side: Side, slug: str, key: Key, span: int) -> Value:
     """Return one KPI of one group on one bucket; of a group that this side does not have, that of nobody."""
     kpi = next(kpi for kpi in side.asked.kpis if kpi.slug == slug)
-    part = side.sums.by_bucket[span]
+    sums = side.otherwise.get(slug, side.sums)
+    part = sums.by_bucket[span]
     if side.groups is not None:
         part = take(part, side.groups.get(key, _NO_PLACES))
     mode: CoverageMode = "strict" if query.strict else "report"
-    return evaluate(kpi, part, currency=side.sums.currency, level=side.asked.question.level, coverage=mode)
+    return evaluate(kpi, part, currency=sums.currency, level=side.asked.question.level, coverage=mode)
 
 
 def slice_of(query: Query, side: Side, other: Side | None, digest: str) -> Slice:

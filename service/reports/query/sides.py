@@ -32,7 +32,8 @@ class Side(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """A range with its sums. ``groups`` holds the places of members by key, None where there are no dimensions.
 
     ``whole`` are the sums that totals are made of: those of distinct subjects, where ``sums`` tells paid from organic.
-    ``overlapping`` are dimensions in which a subject counts in several groups. ``incomparable`` says why it cannot be
+    ``otherwise`` are the sums of KPIs, by slug, whose conversions are credited in another way. ``overlapping`` are
+    dimensions in which a subject counts in several groups. ``incomparable`` says why it cannot be
     set against the other side.
     """
 
@@ -41,6 +42,7 @@ class Side(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     sums: Sums
     whole: Sums
     groups: Mapping[Key, IntArray] | None
+    otherwise: Mapping[str, Sums] = msgspec.field(default_factory=dict)
     overlapping: tuple[str, ...] = ()
     incomparable: Reason | None = None
 
