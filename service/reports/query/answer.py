@@ -27,7 +27,7 @@ from service.reports.query.attributing import attributed
 from service.reports.query.comparing import Against, against, asked_of_other
 from service.reports.query.dimensions import UNDATED
 from service.reports.query.filters import conditions
-from service.reports.query.items import Item, Slice, is_flat, measured, slice_of
+from service.reports.query.items import Item, Slice, is_flat, slice_of, values_at
 from service.reports.query.scope import Scoped, scoped
 from service.reports.query.sides import Side, dimensions_of, narrowed, sides_of
 from service.reports.question import Asked, PlatformNotes, kpis_of, resolved
@@ -236,7 +236,7 @@ def _is_linked(query: Query, found: Scoped, compared: Against | None) -> bool:
 
 def _whole(query: Query, side: Side, slugs: Sequence[str]) -> dict[str, Value]:
     whole = msgspec.structs.replace(side, sums=side.whole, groups=None)
-    return {slug: measured(query, whole, slug, (), TOTAL) for slug in slugs}
+    return values_at(query, whole, slugs, (), TOTAL)
 
 
 def _row(
@@ -251,12 +251,12 @@ def _row(
     is_linked: bool,
 ) -> RowOut:
     span = side.stretch.total if at is None else at[0]
-    values = {slug: measured(query, side, slug, item.key, span.number) for slug in slugs}
+    values = values_at(query, side, slugs, item.key, span.number)
     if at is not None and at[1].not_yet:
         values = {slug: _ahead(value) for slug, value in values.items()}
     others = None
     if other is not None and span.number in other.sums.by_bucket:
-        others = {slug: measured(query, other, slug, item.key, span.number) for slug in slugs}
+        others = values_at(query, other, slugs, item.key, span.number)
     is_group = bool(dimensions_of(query))
     evidence: Evidence | None = evidence_of(side.asked, side.asked.period, span) if is_linked and not is_group else None
     named = dict(zip(dimensions_of(query), item.key, strict=True)) if item.key else {}

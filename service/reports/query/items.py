@@ -16,19 +16,23 @@ import numpy as np
 
 from service.errors import Invalid, TooLarge
 from service.kpi.buckets import Bucket
+from service.kpi.catalogue import Kind
 from service.kpi.compare import change
 from service.kpi.evaluate import CoverageMode, evaluate
 from service.kpi.measure import Number, Value
-from service.kpi.members import IntArray, take
+from service.kpi.members import IntArray, MemberSums, read, take
+from service.kpi.question import factor, is_money
 from service.ledger.history.spans import Span
 from service.reports.query import cursors
 from service.reports.query.asked import By, Order, Query
-from service.reports.query.filters import meets
+from service.reports.query.filters import conditions, meets
 from service.reports.query.sides import Key, Side, dimensions_of
+from service.reports.sums import Sums
 
-MOST_DECIDED = 40_000
+MOST_DECIDED = 20_000
 """Values that may be computed to choose and order rows."""
 _NOBODY: Key = ()
+_LARGEST = 2**62
 _NO_PLACES: IntArray = np.zeros(0, dtype=np.int64)
 
 
@@ -52,15 +56,27 @@ class Slice(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     next: str | None
 
 
-def measured(query: Query, side: Side, slug: str, key: Key, span: int) -> Value:
-    """Return one KPI of one group on one bucket; of a group that this side does not have, that of nobody."""
-    kpi = next(kpi for kpi in side.asked.kpis if kpi.slug == slug)
-    sums = side.otherwise.get(slug, side.sums)
-    part = sums.by_bucket[span]
-    if side.groups is not None:
-        part = take(part, side.groups.get(key, _NO_PLACES))
+def values_at(query: Query, side: Side, slugs: Sequence[str], key: Key, span: int) -> dict[str, Value]:
+    """Return KPIs of one group on one bucket, by slug; of a group that this side does not have, those of nobody."""
     mode: CoverageMode = "strict" if query.strict else "report"
-    return evaluate(kpi, part, currency=sums.currency, level=side.asked.question.level, coverage=mode)
+    level, plain = side.asked.question.level, _part(side, side.sums, key, span)
+    found = {}
+    for kpi in side.asked.kpis:
+        if kpi.slug in slugs:
+            sums = side.otherwise.get(kpi.slug, side.sums)
+            part = plain if sums is side.sums else _part(side, sums, key, span)
+            found[kpi.slug] = evaluate(kpi, part, currency=sums.currency, level=level, coverage=mode)
+    return {slug: found[slug] for slug in slugs}
+
+
+def _part(side: Side, sums: Sums, key: Key, span: int) -> MemberSums:
+    part = sums.by_bucket[span]
+    return part if side.groups is None else take(part, side.groups.get(key, _NO_PLACES))
+
+
+def measured(query: Query, side: Side, slug: str, key: Key, span: int) -> Value:
+    """Return one KPI of one group on one bucket."""
+    return values_at(query, side, (slug,), key, span)[slug]
 
 
 def slice_of(query: Query, side: Side, other: Side | None, digest: str) -> Slice:
@@ -106,10 +122,13 @@ def _chosen(query: Query, items: list[Item], side: Side) -> list[Item]:
     node = query.having
     if node is None:
         return items
-    _bounded(len(items))
+    quick = {one.name: sums for one in conditions(node) if (sums := _sums(query, side, one.name)) is not None}
+    _bounded(len(items) * sum(1 for one in conditions(node) if one.name not in quick))
 
     def met(item: Item) -> bool:
         def number(slug: str) -> Fraction | None:
+            if slug in quick:
+                return quick[slug].get(item.key)
             return exact(measured(query, side, slug, item.key, _span(item, side)).value)
 
         return meets(node, lambda _: (), number)
@@ -118,16 +137,40 @@ def _chosen(query: Query, items: list[Item], side: Side) -> list[Item]:
 
 
 def _ordered(query: Query, items: list[Item], side: Side, other: Side | None) -> list[Item]:
-    if query.order:
-        _bounded(len(items) * len(query.order))
     names = dimensions_of(query)
     for order in reversed(query.order):
-        found = [(item, _place(query, order, names, item, side, other)) for item in items]
+        quick = _sums(query, side, order.key) if order.by is By.VALUE else None
+        if quick is None:
+            _bounded(len(items))
+            found = [(item, _place(query, order, names, item, side, other)) for item in items]
+        else:
+            found = [(item, quick.get(item.key)) for item in items]
         known = [pair for pair in found if pair[1] is not None]
         known.sort(key=lambda pair: pair[1], reverse=order.descending)
         # What is unknown is neither large nor small: it comes last.
         items = [item for item, _ in known] + [item for item, place in found if place is None]
     return items
+
+
+def _sums(query: Query, side: Side, slug: str) -> Mapping[Key, Fraction | None] | None:
+    """Return what is only a sum for all groups at once; None where it has to be evaluated group by group."""
+    kpi = next((kpi for kpi in side.asked.kpis if kpi.slug == slug), None)
+    if kpi is None or kpi.kind is not Kind.ADDITIVE or side.groups is None or is_flat(query) or side.otherwise:
+        return None
+    part = side.sums.by_bucket[side.stretch.total.number]
+    hidden = not part.withheld.keys().isdisjoint((slug, *kpi.needs))
+    if hidden or (is_money(slug) and side.sums.currency is None) or not side.groups:
+        return None
+    column = read(part, slug)
+    if len(column.values) and int(np.abs(column.values).max()) > _LARGEST // len(column.values):
+        return None
+    places = np.concatenate(list(side.groups.values()))
+    sizes = np.array([len(group) for group in side.groups.values()])
+    begins = np.concatenate(([0], np.cumsum(sizes)[:-1]))
+    sums = np.add.reduceat(np.where(column.known, column.values, 0)[places], begins).tolist()
+    known = np.logical_or.reduceat(column.known[places], begins).tolist()
+    units = factor(slug)
+    return {key: Fraction(sums[at], units) if known[at] else None for at, key in enumerate(side.groups)}
 
 
 def _place(query: Query, order: Order, names: Sequence[str], item: Item, side: Side, other: Side | None) -> Any:
