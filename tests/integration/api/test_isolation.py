@@ -31,7 +31,7 @@ BODIES: dict[str, Any] = {
     "rotateSourceSecret": {},
 }
 ROUTES = [
-    (operation["operationId"], method.upper(), path.replace("{metric}", "ctr"))
+    (operation["operationId"], method.upper(), path.replace("{metric}", "ctr").replace("{dimension}", "platform"))
     for path, operations in openapi_document()["paths"].items()
     for method, operation in operations.items()
     if "{" in path and path not in OTHERS

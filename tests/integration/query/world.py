@@ -76,9 +76,8 @@ def ad(day: int, currency: str = "EUR", spend: int = 10, subject: str = "ad1", *
 
 
 @contextmanager
-def copied(postgres: Embedded) -> Iterator[str]:
-    """Copy the template for a whole package of tests that only ask; yield the service role's address."""
-    name = "t_query"
+def copied(postgres: Embedded, name: str = "t_query") -> Iterator[str]:
+    """Copy the template for many tests that only ask; yield the service role's address."""
     postgres.psql(f"create database {name} template {TEMPLATE} strategy file_copy owner {embedded.OWNER}")
     yield postgres.url(embedded.SERVICE, name)
     postgres.psql(f"drop database {name} with (force)")
@@ -116,7 +115,9 @@ async def open_world(url: str) -> AsyncIterator[World]:
             for name, (n, k) in SHOWN.items()
         ]
         reached = [counter(name, at(10), Kind.UNIQUE, reach=n // 2) for name, (n, _) in SHOWN.items()]
-        await books.post(gram, [*facts, *early], [*late, *reached])
+        # The same numbers once more, as a platform says them at another grain: reconciled, never added.
+        twice = [counter(name, at(10), check=True, impressions=n) for name, (n, _) in SHOWN.items()]
+        await books.post(gram, [*facts, *early], [*late, *reached, *twice])
         await books.post(gram, [ad(5, impressions=500, clicks_link=9), ad(6, impressions=700, clicks_link=11)])
         await books.post(
             tok, [seen("t1", published_at=at(2), hashtags=("spring",)), counter("t1", at(8), views=900, likes=90)]
