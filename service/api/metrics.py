@@ -8,7 +8,7 @@ from pydantic import Field
 from connectors.contract import METRICS
 from service.api.auth import ReadsKpis
 from service.api.models import Output
-from service.kpi.catalogue import ALIASES, CATALOGUE, CONVENTIONS, NOT_KEPT, REFUSED, RETIRED, Kind, Kpi
+from service.kpi.catalogue import ALIASES, CATALOGUE, CONVENTIONS, GIVEN_IN, NOT_KEPT, REFUSED, RETIRED, Kind, Kpi
 from service.reports.question import DIMENSIONS
 
 router = APIRouter(prefix="/v1/metrics", tags=["kpis"])
@@ -97,7 +97,7 @@ def _output(kpi: Kpi) -> MetricOutput:
         interval=kpi.interval,
         small_sample=kpi.small_sample,
         coverage=kpi.kind is not Kind.EARNED,
-        asks_for={Kind.EARNED: "options.rate_card", Kind.VOICE: "options.brands"}.get(kpi.kind),
+        asks_for=GIVEN_IN.get(kpi.slug),
         aliases=sorted(name for name, slug in ALIASES.items() if slug == kpi.slug),
         note=kpi.note,
     )

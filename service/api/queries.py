@@ -29,8 +29,8 @@ from service.errors import Invalid, NotFound, TooLarge
 from service.kpi.attribution import Model
 from service.kpi.buckets import Grain
 from service.kpi.catalogue import ALIASES, CATALOGUE, CONVENTIONS, Kpi, resolve
-from service.kpi.conventions import earned_media, voice_among
-from service.kpi.definitions import Brands, RateCard
+from service.kpi.conventions import earned_media, index_of, voice_among
+from service.kpi.definitions import Benchmark, Brands, RateCard
 from service.kpi.tiers import BRIEF_FOUR_TIER, POLICIES, TierPolicy
 from service.registry import checks
 from service.reports.exchange import Exchange
@@ -64,7 +64,7 @@ def query_of(body: QueryInput, *, costs: bool, evidence: str | None) -> Query:
     """Return the query of a body. Raises :class:`Invalid` with a pointer, :class:`TooLarge` for more than may be."""
     scope = _scope(body)
     tiers = _tiers(body.options.tier_policy)
-    given = _given(body.options)
+    given = _given(body.options, tiers)
     metrics = _metrics(body.metrics, given)
     grain = one_of(body.granularity, GRAINS, "?granularity")
     first, last = edges(body.range.from_, body.range.to, "?range")
@@ -344,7 +344,7 @@ def rate_of(text: str, pointer: str) -> Fraction:
     return Fraction(rate)
 
 
-def _given(options: OptionsInput) -> dict[str, Kpi]:
+def _given(options: OptionsInput, tiers: TierPolicy) -> dict[str, Kpi]:
     found: dict[str, Kpi] = {}
     if options.rate_card is not None:
         card = options.rate_card
@@ -358,6 +358,10 @@ def _given(options: OptionsInput) -> dict[str, Kpi]:
             raise Invalid("a count is a whole number from 0 on", pointer="?options/brands/counts", code="bad_count")
         others = Brands(id=brands.id, metric=ALIASES.get(brands.metric, brands.metric), others=brands.counts)
         found["share_of_voice"] = _placed(voice_among, others, "?options/brands/metric")
+    if options.benchmark is not None:
+        place, given = "?options/benchmark/rates", options.benchmark
+        rates = {tier: rate_of(text, f"{place}/{tier[:64]}") for tier, text in given.rates.items()}
+        found["tier_index"] = _placed(lambda card: index_of(card, tiers), Benchmark(id=given.id, rates=rates), place)
     assert set(found) <= set(CONVENTIONS)  # noqa: S101 - the dictionary lists what may be asked for
     return found
 

@@ -107,6 +107,13 @@ class BrandsInput(Input):
     counts: dict[Line, int] = Field(min_length=1, max_length=50, examples=[{"other": 1200}])
 
 
+class BenchmarkInput(Input):
+    """Engagements per follower at publication that each tier is expected to have: makes `tier_index` possible."""
+
+    id: Line
+    rates: dict[Line, str] = Field(min_length=1, max_length=20, examples=[{"micro": "0.08"}])
+
+
 class IntervalInput(Input):
     """Confidence level and method of intervals."""
 
@@ -123,6 +130,7 @@ class OptionsInput(Input):
     week_starts: str = Field("monday", max_length=20, description="`monday` or `sunday`")
     rate_card: RateCardInput | None = None
     brands: BrandsInput | None = None
+    benchmark: BenchmarkInput | None = None
 
 
 _METRIC = {"anyOf": [{"type": "string"}, {"$ref": "#/components/schemas/MetricInput"}]}

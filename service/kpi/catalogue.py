@@ -13,12 +13,13 @@ from connectors.contract import METRICS
 from service.errors import Invalid
 from service.kpi.definitions import Kind, Kpi, cost_per, of_metric, over, proportion
 from service.kpi.measure import Method, Unit
-from service.kpi.members import FOLLOWERS_AT_PUBLISH
+from service.kpi.members import EXPECTED_ENGAGEMENTS, FOLLOWERS_AT_PUBLISH, parts_of
 
 __all__ = [
     "ALIASES",
     "CATALOGUE",
     "CONVENTIONS",
+    "GIVEN_IN",
     "NOT_KEPT",
     "REFUSED",
     "RETIRED",
@@ -178,9 +179,27 @@ CONVENTIONS: Mapping[str, Kpi] = {
             small_sample=Method.WILSON,
             note="takes mentions as independent: the interval is too narrow where they come in bursts",
         ),
+        Kpi(
+            slug="tier_index",
+            title="Tier index",
+            formula="engagements / sum of followers_at_publish * benchmark of the tier",
+            unit=Unit.RATIO,
+            kind=Kind.RATIO,
+            needs=(*parts_of("engagements"), FOLLOWERS_AT_PUBLISH),
+            numerator="engagements",
+            denominator=EXPECTED_ENGAGEMENTS,
+            note="1 is what the benchmark expects of these tiers; posts without a tier or a benchmark are left out",
+        ),
     )
 }
 """KPIs that are computed only with figures of the asker's own, which the answer names: off by default."""
+
+GIVEN_IN: Mapping[str, str] = {
+    "emv": "options.rate_card",
+    "share_of_voice": "options.brands",
+    "tier_index": "options.benchmark",
+}
+"""Where a query gives what a convention stands on."""
 
 ALIASES: Mapping[str, str] = {
     "clicks": "clicks_link",
@@ -226,8 +245,7 @@ def resolve(key: str) -> Kpi:
     if slug in CATALOGUE:
         return CATALOGUE[slug]
     if slug in CONVENTIONS:
-        needed = "options.rate_card" if CONVENTIONS[slug].kind is Kind.EARNED else "options.brands"
-        raise UnknownKpi(key, (), f"{slug} is asked for with {needed} in a query", "card_needed")
+        raise UnknownKpi(key, (), f"{slug} is asked for with {GIVEN_IN[slug]} in a query", "card_needed")
     if slug in REFUSED:
         why = f"{key!r} is used for different things: name the one that is meant"
         raise UnknownKpi(key, REFUSED[slug], why, "ambiguous_metric")

@@ -1,4 +1,4 @@
-"""Values that hang on figures of the asker's own: earned media at a rate card, and the share of voice among brands.
+"""Values that hang on figures of the asker's own: earned media at a rate card, share of voice, the tier index.
 
 Conventions, not returns: they enter no other KPI, and the definition in an answer names the card.
 """
@@ -7,17 +7,27 @@ from __future__ import annotations
 
 import msgspec
 
-from connectors.contract import METRICS
+from connectors.contract import METRICS, MICRO
 from connectors.contract import Unit as MetricUnit
 from service.errors import Invalid
 from service.kpi.catalogue import CONVENTIONS
-from service.kpi.definitions import Brands, Kpi, RateCard
+from service.kpi.definitions import Benchmark, Brands, Kpi, RateCard
 from service.kpi.measure import Coverage, Interval, Quality, Reason, State, Value, significant
-from service.kpi.members import MemberSums, count, exact_sum, parts_of, read
+from service.kpi.members import (
+    EXPECTED_ENGAGEMENTS,
+    FOLLOWERS_AT_PUBLISH,
+    MemberSums,
+    column,
+    count,
+    exact_sum,
+    parts_of,
+    read,
+)
 from service.kpi.money import price_text
 from service.kpi.question import Ask, null
 from service.kpi.returns import earned_media_value
 from service.kpi.shares import share_of_voice
+from service.kpi.tiers import TierPolicy, tier_of
 
 COUNTS = tuple(key for key, metric in METRICS.items() if metric.additive and metric.unit is MetricUnit.COUNT)
 """What a card may price and a set of brands may be counted by."""
@@ -41,6 +51,27 @@ def voice_among(brands: Brands) -> Kpi:
     formula = f"{brands.metric} / ({brands.metric} + {' + '.join(brands.others)})"
     needs = parts_of(brands.metric)
     return msgspec.structs.replace(CONVENTIONS["share_of_voice"], card=brands, needs=needs, formula=formula)
+
+
+def index_of(benchmark: Benchmark, tiers: TierPolicy) -> Kpi:
+    """Return the tier index against a benchmark. Raises :class:`Invalid` for a tier that the policy does not have."""
+    names = (*(tier for tier, _ in tiers.tiers), tiers.below)
+    for tier in benchmark.rates:
+        if tier not in names:
+            raise Invalid(f"{tiers.name} has no tier {tier[:64]!r}", code="unknown_tier", allowed=names)
+    kpi = CONVENTIONS["tier_index"]
+    return msgspec.structs.replace(kpi, card=benchmark, note=f"benchmark {benchmark.id}, {tiers.name}: {kpi.note}")
+
+
+def expecting(sums: MemberSums, benchmark: Benchmark, tiers: TierPolicy) -> MemberSums:
+    """Return sums with what a benchmark expects of each member; unknown where it has no tier or no benchmark."""
+    followers = read(sums, FOLLOWERS_AT_PUBLISH)
+    expected: list[int | None] = []
+    for known, count_ in zip(followers.known.tolist(), followers.values.tolist(), strict=True):
+        rate = benchmark.rates.get(tier_of(tiers, count_) or "") if known else None
+        expected.append(None if rate is None else round(count_ * rate * MICRO))
+    columns = {**sums.columns, EXPECTED_ENGAGEMENTS: column(expected)}
+    return msgspec.structs.replace(sums, columns=columns)
 
 
 def earned(ask: Ask) -> Value:
@@ -86,8 +117,8 @@ def voice(ask: Ask) -> Value:
 
 
 def _total(sums: MemberSums, key: str) -> int | None:
-    column = read(sums, key)
-    return exact_sum(column.values[column.known]) if count(column.known) else None
+    told = read(sums, key)
+    return exact_sum(told.values[told.known]) if count(told.known) else None
 
 
 def _coverage(sums: MemberSums, key: str) -> Coverage:

@@ -88,6 +88,13 @@ class Brands(msgspec.Struct, frozen=True, kw_only=True):
     others: Mapping[str, int]
 
 
+class Benchmark(msgspec.Struct, frozen=True, kw_only=True):
+    """Engagements per follower at publication that each tier is expected to have; other tiers have no benchmark."""
+
+    id: str
+    rates: Mapping[str, Fraction]
+
+
 class Kpi(msgspec.Struct, frozen=True, kw_only=True):
     """One line of the dictionary.
 
@@ -113,7 +120,7 @@ class Kpi(msgspec.Struct, frozen=True, kw_only=True):
     small_sample: Method | None = None
     note: str | None = None
     takes_margin: bool = False
-    card: RateCard | Brands | None = None
+    card: RateCard | Brands | Benchmark | None = None
 
     @property
     def definition(self) -> str:

@@ -16,7 +16,8 @@ from service.errors import Invalid, TooLarge
 from service.kpi.attribution import Model
 from service.kpi.buckets import Bucket, Grain
 from service.kpi.catalogue import ALIASES, Kpi
-from service.kpi.definitions import with_margin
+from service.kpi.conventions import expecting
+from service.kpi.definitions import Benchmark, with_margin
 from service.kpi.measure import Reason, State, Value
 from service.ledger.history.spans import Span
 from service.reports.answer import AnswerOut, ComparisonOut, CreditingOut, MetricOut, PageOut, RowOut
@@ -33,6 +34,7 @@ from service.reports.query.sides import Side, dimensions_of, narrowed, sides_of
 from service.reports.question import Asked, PlatformNotes, kpis_of, resolved
 from service.reports.rows import Evidence, evidence_of, shown
 from service.reports.stretches import MAX_CELLS, TOTAL, Stretch, stretch
+from service.reports.sums import Sums
 
 _GRAINS = ((timedelta(hours=50), Grain.HOUR), (timedelta(days=93), Grain.DAY), (timedelta(days=400), Grain.WEEK))
 """The grain that is chosen for a range of at most this length; beyond, months."""
@@ -65,7 +67,7 @@ async def query_kpis(
         asked = msgspec.structs.replace(asked, question=coarser)
         side, other = await _sides(raw, query, found, asked, compared)
     _check(query, side)
-    side, other = await _attributed(raw, query, side, other)
+    side, other = await _attributed(raw, query, _expecting(query, side), _expecting(query, other) if other else None)
     return _answer(query, found, side, other, compared, slice_of(query, side, other, digest), notes)
 
 
@@ -158,6 +160,20 @@ async def _sides(
         put = await narrowed(raw, query, compared.other, put)
         (other,) = await sides_of(raw, query, compared.other, put, [theirs])
     return side, _comparable(other, theirs)
+
+
+def _expecting(query: Query, side: Side) -> Side:
+    """Return a side whose sums hold what a benchmark expects, where the query gives one."""
+    card = query.given["tier_index"].card if "tier_index" in query.given else None
+    if not isinstance(card, Benchmark):
+        return side
+
+    def told(sums: Sums) -> Sums:
+        by_bucket = {number: expecting(part, card, side.asked.tiers) for number, part in sums.by_bucket.items()}
+        return msgspec.structs.replace(sums, by_bucket=by_bucket)
+
+    sums = told(side.sums)
+    return msgspec.structs.replace(side, sums=sums, whole=sums if side.whole is side.sums else told(side.whole))
 
 
 async def _attributed(

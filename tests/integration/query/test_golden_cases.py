@@ -349,3 +349,30 @@ async def test_g41_completion_is_not_view_through(case: Case) -> None:
     video = counter("v", at(1), impressions=given["video_impressions"], video_completions=given["completed_views"])
     rate = await case.total(await case.post("g41", [video]), "video_vtr")
     golden.agrees({"video_vtr": rate["value"], "video_vtr_ci": limits(rate)}, golden.expected)
+
+
+async def test_g38_mixed_tiers_against_a_benchmark(case: Case) -> None:
+    golden = CASES["G38"]
+    items: list[Any] = []
+    for i, post in enumerate(golden.inputs["posts"]):
+        items.append(seen(f"p{i}", published_at=at(), followers_at_publish=post["followers"]))
+        items.append(counter(f"p{i}", at(1), likes=post["engagements"]))
+    items.append(counter("stranger", at(1), likes=5))
+    rates = {tier: str(rate) for tier, rate in golden.inputs["benchmark_er_by_followers"].items()}
+    options = {"benchmark": {"id": golden.inputs["benchmark_id"], "rates": rates}}
+    campaign = await case.post("g38", items)
+    answer = await case.ask(campaign, "tier_index", "er_followers", options=options, dimensions=["tier"])
+    index = answer["totals"]["tier_index"]
+    got = {
+        "er": answer["totals"]["er_followers"]["value"],
+        "expected_engagements": index["denominator"],
+        "index": index["value"],
+    }
+    golden.agrees(got, golden.expected)
+    assert index["members"] == {"known": 3, "total": 4}
+    for row in answer["data"]:
+        tier, metrics = row["dimensions"]["tier"], row["metrics"]
+        if tier is not None:
+            told = {"er": metrics["er_followers"]["value"], "index": metrics["tier_index"]["value"]}
+            golden.agrees(told, golden.expected["per_tier"][tier], f".{tier}")
+    assert answer["meta"]["definitions"]["tier_index"] == "tier_index@1 (brief-2026)"

@@ -83,6 +83,12 @@ for _ in range(8):
             "/options/rate_card/rates",
             "likes",
         ),
+        (
+            {"options": {"benchmark": {"id": "a", "rates": {"mikro": "0.1"}}}},
+            "unknown_tier",
+            "/options/benchmark/rates",
+            "micro",
+        ),
         ({"scope": {}}, "bad_scope", "/scope", None),
         ({"as_of": "2026-09-01T00:00:00Z"}, "as_of_ahead", "/as_of", None),
         ({"format": "rowz"}, "not_allowed", "/format", "rows"),

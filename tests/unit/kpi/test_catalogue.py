@@ -89,6 +89,7 @@ def test_vtr_alone_is_refused() -> None:
         ("retention", "not_kept", ()),
         ("emv", "card_needed", ()),
         ("share_of_voice", "card_needed", ()),
+        ("tier_index", "card_needed", ()),
     ],
 )
 def test_names_that_are_refused_say_why(name: str, code: str, instead: tuple[str, ...]) -> None:
