@@ -158,8 +158,8 @@ class Books:
                         source_id=source.source_id,
                         exclusive=exclusive,
                     )
-                    await post(connection, posting, source, said, self.context, exclusive=exclusive)
-                    await close_posting(connection, posting, self.context)
+                    written = await post(connection, posting, source, said, self.context, exclusive=exclusive)
+                    await close_posting(connection, posting, self.context, shaped=written.shaped)
             except RetryExclusive:
                 continue
             return

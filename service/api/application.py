@@ -21,6 +21,7 @@ from service.api import (
     kpi_trails,
     kpis,
     metrics,
+    live,
     openapi,
     operations,
     problems,
@@ -29,12 +30,17 @@ from service.api import (
     sources,
     strategies,
     subjects,
+    tokens,
     uploads,
     webhooks,
     workspaces,
 )
+from service.api.cors import Cors
 from service.api.direct import Direct, DirectWebhooks
 from service.api.edge import Edge
+from service.api.idempotency import Idempotency
+from service.api.limits import Budgets, Limits
+from service.api.unchanged import Unchanged
 from service.context import Context
 from service.settings import Settings
 
@@ -43,6 +49,7 @@ PUBLIC: tuple[APIRouter, ...] = (
     webhooks.router,
     workspaces.router,
     keys.router,
+    tokens.router,
     strategies.router,
     campaigns.router,
     # Before the sources: its callback stands where an id may.
@@ -57,6 +64,7 @@ PUBLIC: tuple[APIRouter, ...] = (
     kpi_trails.router,
     metrics.router,
     query.router,
+    live.router,
     conversions.router,
     capabilities.router,
 )
@@ -72,6 +80,7 @@ class Api(FastAPI):
         """Make an application without routes."""
         self.direct: Direct | None = None
         self._context = context
+        self._settings = settings
         self._max_upload = settings.max_upload
         super().__init__(
             title="Tallybook",
@@ -87,7 +96,12 @@ class Api(FastAPI):
 
     def build_middleware_stack(self) -> ASGIApp:
         """Put the edge outside of everything, the answers to unexpected errors included."""
-        return Edge(super().build_middleware_stack(), self._context, self._max_upload)
+        return Edge(self._fronted(super().build_middleware_stack()), self._context, self._max_upload)
+
+    def _fronted(self, app: ASGIApp) -> ASGIApp:
+        """Put in front of the routes what frontends need of all of them."""
+        budgets = Budgets(self._settings.requests_per_minute, self._context)
+        return Cors(Limits(Unchanged(Idempotency(app), self._context), budgets), self._settings.cors_origins)
 
     def take_webhooks_directly(self) -> None:
         """Offer the direct way of webhooks to the server."""

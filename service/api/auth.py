@@ -11,11 +11,13 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
-from fastapi import Depends
+from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from service.access import keys
+from service import ids
+from service.access import keys, tokens
 from service.access.keys import Principal, Scope
+from service.api.limits import BUDGETS
 from service.api.state import Parts
 from service.errors import Forbidden, NotFound
 
@@ -26,7 +28,9 @@ OPEN = {
 }
 """Routes below ``/v1`` that ask for no key, and why."""
 
-_bearer = HTTPBearer(auto_error=False, scheme_name="key", description="an API key, `tbk_live_...`")
+_bearer = HTTPBearer(
+    auto_error=False, scheme_name="key", description="an API key, `tbk_live_...`; about a campaign a read token too"
+)
 
 
 class Caller(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,11 +41,26 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def principal_of(
-    parts: Parts, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+    request: Request, parts: Parts, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 ) -> Principal:
-    """Return who asks. Raises :class:`service.errors.Unauthorised`."""
+    """Return who asks, within the budget of the key. Raises Unauthorised, TooMany."""
     token = credentials.credentials if credentials is not None else None
-    return await keys.authenticate(parts.db, token, parts.context)
+    if token is not None and tokens.is_token(token):
+        principal = await tokens.authenticate(parts.db, parts.vault, token, parts.context)
+        _confine(request, principal)
+    else:
+        principal = await keys.authenticate(parts.db, token, parts.context)
+    request.scope[BUDGETS].require(request.scope, principal.key_id)
+    return principal
+
+
+def _confine(request: Request, principal: Principal) -> None:
+    """Let a read token ask about its campaigns alone; any other campaign is none."""
+    named = request.path_params.get("campaign")
+    if named is None:
+        raise Forbidden("a read token is for answers about its campaigns")
+    if ids.read("campaign", named) not in (principal.campaigns or ()):
+        raise NotFound("no such campaign")
 
 
 Asking = Annotated[Principal, Depends(principal_of)]

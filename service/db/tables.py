@@ -392,12 +392,10 @@ subject_facts = sa.Table(
     metadata,
     _workspace(),
     sa.Column("subject_id", sa.Uuid, nullable=False),
-    _text("name"),
     _batch(),
-    _at("observed_at"),
-    sa.Column("value", JSONB, nullable=False),
-    _key("subject_id", "name", "batch"),
-    comment="append-only: a fact that became the newest of its name, dated by posting",
+    sa.Column("facts", JSONB, nullable=False),
+    _key("subject_id", "batch"),
+    comment="append-only: name to [observed_at, value] of the facts that became the newest, dated by posting",
 )
 
 memberships = sa.Table(
@@ -696,6 +694,36 @@ campaign_days = sa.Table(
     postgresql_partition_by="RANGE (day)",
 )
 
+# ------------------------------------------------------------------------------------------------ frontends
+
+campaign_postings = sa.Table(
+    "campaign_postings",
+    metadata,
+    _workspace(),
+    sa.Column("campaign_id", sa.Uuid, nullable=False, comment="nil: every campaign of the workspace"),
+    sa.Column("posting", sa.BigInteger, nullable=False),
+    _at("recorded_at"),
+    _key("campaign_id"),
+    comment="the newest posting that may have changed an answer about a campaign",
+)
+
+idempotency_keys = sa.Table(
+    "idempotency_keys",
+    metadata,
+    _workspace(),
+    sa.Column("key_id", sa.Uuid, nullable=False, comment="the API key that wrote"),
+    sa.Column("name_hash", BYTEA, nullable=False, comment="SHA-256 of the Idempotency-Key"),
+    sa.Column("request_id", sa.Uuid, nullable=False, comment="the request that holds the row"),
+    sa.Column("fingerprint", BYTEA, nullable=False, comment="SHA-256 of method, path, query and body"),
+    _at("created_at"),
+    sa.Column("status", sa.SmallInteger, comment="null: under way"),
+    sa.Column("media_type", sa.Text),
+    sa.Column("body", BYTEA, comment="sealed: an answer may show a secret once"),
+    _key("key_id", "name_hash"),
+    sa.Index(None, "workspace_id", "created_at"),
+    comment="answers to writes by the name that their sender gave them, for a day",
+)
+
 # ------------------------------------------------------------------------------------------------ control
 
 tenants = sa.Table(
@@ -770,6 +798,8 @@ TENANT = frozenset(
         subjects, subject_facts, memberships,
         books, postings, series, entries, balances, retentions, resets, confirmations, events,
         subject_days, campaign_days, touchpoints, conversions, credits_,
+        books, postings, series, entries, balances, confirmations, events, subject_days, campaign_days,
+        campaign_postings, idempotency_keys,
     }
 )  # fmt: skip
 CONTROL = frozenset({tenants, key_routes, webhook_routes, pending_work, rate_budgets, circuits})

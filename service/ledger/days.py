@@ -40,9 +40,8 @@ async def add_subjects(connection: asyncpg.Connection[Any], workspace_id: UUID, 
     """Add rows to the days of subjects; return them as columns."""
     table = rows.table()
     if table.metrics:
-        blank, parameters = table.parameters()
-        statement = statements.put_days("subject_days", table.metrics, blank=blank, carries=table.carries)
-        await connection.execute(statement, workspace_id, *parameters)
+        statement = statements.put_days("subject_days", table.metrics, blank=table.blank, carries=table.carries)
+        await connection.execute(statement, workspace_id, *table.parameters())
     return table
 
 
@@ -52,9 +51,8 @@ async def add_campaigns(
     """Add rows of one platform to the days of campaigns."""
     table = rows.table()
     if table.metrics:
-        blank, parameters = table.parameters()
-        statement = statements.put_days("campaign_days", table.metrics, blank=blank)
-        await connection.execute(statement, workspace_id, *parameters, platform)
+        statement = statements.put_days("campaign_days", table.metrics, blank=table.blank)
+        await connection.execute(statement, workspace_id, *table.parameters(), platform)
 
 
 def net(lines: Iterable[Line]) -> list[Line]:

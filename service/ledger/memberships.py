@@ -17,7 +17,7 @@ from service.ledger import days, statements
 from service.ledger.assign import Candidate, Profiles, Ruled, campaigns_of
 from service.ledger.conversions import reattribute
 from service.ledger.facts import Subject, sources_of
-from service.ledger.posting import Posting, RetryExclusive, close_posting, open_posting
+from service.ledger.posting import EVERY, Posting, RetryExclusive, close_posting, open_posting
 from service.records import CampaignKind, CampaignVersion, Goal, Rule
 
 _CHUNK = 2000
@@ -204,8 +204,8 @@ async def record_version(
         msgspec.json.encode(version.rules).decode(),
         version.archived,
     )
-    await _reassign_all(raw, posting, [campaign_id], windows=True)
-    await close_posting(connection, posting, context)
+    shaped = await _reassign_all(raw, posting, [campaign_id], windows=True)
+    await close_posting(connection, posting, context, shaped=shaped)
     return int(number)
 
 
@@ -215,14 +215,17 @@ async def reassign_campaigns(
     """Decide campaigns anew after what their rules look at changed (the profiles of a creator)."""
     posting = await open_posting(connection, workspace_id, context, cause="campaign", exclusive=True)
     raw = await driver(connection)
-    await _reassign_all(raw, posting, sorted(campaign_ids))
-    await close_posting(connection, posting, context)
+    shaped = await _reassign_all(raw, posting, sorted(campaign_ids))
+    await close_posting(connection, posting, context, shaped=shaped)
 
 
 async def _reassign_all(
     connection: asyncpg.Connection[Any], posting: Posting, campaign_ids: Sequence[UUID], *, windows: bool = False
-) -> None:
-    """Decide campaigns anew, and then what touches on their subjects are credited with; ``windows`` may be new too."""
+) -> frozenset[UUID]:
+    """Decide campaigns anew, and then what touches on their subjects are credited with; ``windows`` may be new too.
+
+    Returns the campaigns that are shaped: a credit that moves may move between any of them.
+    """
     moved: set[UUID] = set()
     for campaign_id in campaign_ids:
         moved |= set(await _reassign_one(connection, posting, campaign_id))
@@ -231,9 +234,11 @@ async def _reassign_all(
         for campaign_id in campaign_ids:
             members = await connection.fetch(statements.MEMBERS, posting.workspace_id, campaign_id)
             touched = touched | {row["subject_id"] for row in members}
-    moved |= await reattribute(connection, posting, touched)
+    credited = await reattribute(connection, posting, touched)
+    moved |= credited
     if moved:
         await days.rebuild(connection, posting.workspace_id, sorted(moved), campaign_ids)
+    return frozenset((EVERY,) if credited else campaign_ids)
 
 
 async def _reassign_one(connection: asyncpg.Connection[Any], posting: Posting, campaign_id: UUID) -> list[UUID]:

@@ -125,9 +125,9 @@ _SUBJECTS = """
 select subject_id, external_id, type, facts from subjects
 where workspace_id = $1 and platform = $2 and external_id = any($3::text[])
 """
-_FACT_LINES = """
+_FACT_LINES = f"""
 select f.subject_id, f.name, f.observed_at, f.value, p.posting, p.source_id, p.cause
-from subject_facts f join postings p using (workspace_id, batch)
+from {statements.FACTS} f join postings p using (workspace_id, batch)
 where f.workspace_id = $1 and f.subject_id = any($2::uuid[])
 order by p.posting
 """

@@ -102,9 +102,9 @@ _EVENTS = """
 select event_key, subject_id, series_id, at, metrics from events
 where workspace_id = $1 and subject_id = any($2::uuid[])
 """
-_NEWEST_FACTS = """
+_NEWEST_FACTS = f"""
 select distinct on (f.subject_id, f.name) f.subject_id, f.name, f.value
-from subject_facts f join postings p using (workspace_id, batch)
+from {statements.FACTS} f join postings p using (workspace_id, batch)
 where f.workspace_id = $1 and f.subject_id = any($2::uuid[])
 order by f.subject_id, f.name, p.posting desc
 """

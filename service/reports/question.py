@@ -54,6 +54,8 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     """What is asked. Empty ``metrics`` are those the campaign's kind opens on; ``range_from`` and ``range_to`` are
     inclusive local days, or instants (then half-open); with them ``preset`` is None. Without ``costs`` what was spent
     is suppressed. ``evidence`` is the address below which each KPI has its provenance (None: not to be linked).
+    ``known`` are number and time of the posting to name as the newest, where a later one has nothing to do with the
+    campaign.
     """
 
     metrics: tuple[str, ...] = ()
@@ -68,6 +70,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     level: float = 0.95
     costs: bool = True
     evidence: str | None = None
+    known: tuple[int, datetime] | None = None
 
 
 class PlatformNotes(msgspec.Struct, frozen=True, kw_only=True):
@@ -147,6 +150,9 @@ async def resolved(
     """
     await raw.execute(_BY_PAGE)
     knowledge = campaign.knowledge
+    if question.known is not None:
+        posting, recorded_at = question.known
+        knowledge = msgspec.structs.replace(knowledge, posting=posting, recorded_at=recorded_at)
     zone = question.timezone or campaign.zone
     needs = {key for kpi in kpis for key in kpi.needs}
     found = Asked(
@@ -156,7 +162,7 @@ async def resolved(
         currency=campaign.currency,
         kpis=kpis,
         columns=tuple(key for key in ADDITIVE if key in needs),
-        period=period or period_of(question, zone, campaign.version, knowledge.clock),
+        period=period or period_of(question, zone, _flight(campaign.version), knowledge.clock),
         knowledge=knowledge,
         members=campaign.members,
         freshness=await freshness(raw, workspace_id, campaign.members, knowledge.number),
@@ -189,9 +195,12 @@ def pointed(error: Invalid, pointer: str) -> Invalid:
     return Invalid(str(error), pointer=pointer, code=error.code, allowed=error.allowed, nearest=error.nearest)
 
 
-def period_of(question: Question, zone: str, version: CampaignVersion, clock: datetime) -> Period:
-    """Return the range of a question. Raises :class:`Invalid`."""
-    flight = Flight(first=version.starts, last=version.ends)
+def _flight(version: CampaignVersion) -> Flight:
+    return Flight(first=version.starts, last=version.ends)
+
+
+def period_of(question: Question, zone: str, flight: Flight, clock: datetime) -> Period:
+    """Return the range of a question at an instant. Raises :class:`Invalid` with its pointer."""
     first, last = question.range_from, question.range_to
     try:
         if first is None or last is None:

@@ -15,6 +15,7 @@ import msgspec
 from service.errors import NotFound
 from service.ledger.history.knowledge import Knowledge, resolved, seen
 from service.ledger.memberships import version_of
+from service.ledger.statements import FACTS
 from service.records import CampaignVersion
 
 _FACTS = ("type", "published_at", "creator", "followers_at_publish")
@@ -28,9 +29,9 @@ select c.campaign_id from strategies s
 left join campaigns c on c.workspace_id = $1 and c.strategy_id = s.strategy_id
 where s.workspace_id = $1 and s.strategy_id = $2 order by c.campaign_id
 """
-_FACTS_THEN = """
+_FACTS_THEN = f"""
 select distinct on (f.subject_id, f.name) f.subject_id, f.name, f.value
-from subject_facts f join postings p using (workspace_id, batch)
+from {FACTS} f join postings p using (workspace_id, batch)
 where f.workspace_id = $1 and f.subject_id = any($2::uuid[]) and f.name = any($3::text[]) and p.posting <= $4
 order by f.subject_id, f.name, p.posting desc
 """

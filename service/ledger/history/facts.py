@@ -9,6 +9,8 @@ from uuid import UUID
 
 import asyncpg
 
+from service.ledger.statements import FACTS
+
 SOURCES = "sources"
 """The name under which stand the ids of the sources that named a subject, in the order of their ids."""
 _PREFIX = "source:"
@@ -21,7 +23,7 @@ where s.workspace_id = $1 and s.subject_id = any($2::uuid[])
 """
 _THEN = f"""
 select distinct on (f.subject_id, f.name) f.subject_id, f.name, f.value
-from subject_facts f join postings p using (workspace_id, batch)
+from {FACTS} f join postings p using (workspace_id, batch)
 where f.workspace_id = $1 and f.subject_id = any($2::uuid[]) and p.posting <= $5
   and (f.name = any($3::text[]) or ($4 and f.name like '{_PREFIX}%'))
 order by f.subject_id, f.name, p.posting desc

@@ -68,6 +68,9 @@ async def test_own_other_and_garbage_ids(office: Office, desk: Desk) -> None:
         assert {answer.status_code for answer in answers} == {404}, (name, [a.text for a in answers])
         told = {(answer.json()["detail"], answer.json()["code"]) for answer in answers[:2]}
         assert len(told) == 1, (name, told)
+        if name == "streamCampaign":
+            # Its answer has no end: test_live reads it.
+            continue
         mine = await ask(own.of(kind))
         # A strategy with a campaign is found and stays; a source of files is found and has nothing to subscribe to.
         found = {"deleteStrategy": {409}, "subscribeSource": {422}}.get(name, {200, 202, 204})
