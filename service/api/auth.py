@@ -28,6 +28,9 @@ OPEN = {
 }
 """Routes below ``/v1`` that ask for no key, and why."""
 
+_OWN_PAST = frozenset({"", "previous_period", "previous_year"})
+"""Comparisons in which no other campaign has a part."""
+
 _bearer = HTTPBearer(
     auto_error=False, scheme_name="key", description="an API key, `tbk_live_...`; about a campaign a read token too"
 )
@@ -55,12 +58,15 @@ async def principal_of(
 
 
 def _confine(request: Request, principal: Principal) -> None:
-    """Let a read token ask about its campaigns alone; any other campaign is none."""
+    """Let a read token ask about its campaigns alone; any other campaign is none, wherever a route names it."""
     named = request.path_params.get("campaign")
     if named is None:
         raise Forbidden("a read token is for answers about its campaigns")
-    if ids.read("campaign", named) not in (principal.campaigns or ()):
+    others = [text for text in request.path_params.values() if text.startswith(ids.PREFIXES["campaign"])]
+    if any(ids.read("campaign", text) not in (principal.campaigns or ()) for text in (named, *others)):
         raise NotFound("no such campaign")
+    if not _OWN_PAST.issuperset(request.query_params.getlist("compare")):
+        raise Forbidden("a read token compares a campaign with its own past alone")
 
 
 Asking = Annotated[Principal, Depends(principal_of)]

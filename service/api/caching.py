@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from service.kpi.catalogue import CATALOGUE
-from service.reports.question import PlatformNotes, Question
+from service.reports.question import PlatformNotes
 from service.reports.standing import STEP, Standing
 
 FORM = 1
@@ -26,17 +26,16 @@ _RUNNING = f"private, max-age={int(STEP.total_seconds())}"
 _VARY = "Authorization, Accept"
 
 
-def tag_of(campaign: str, question: Question, standing: Standing, notes: PlatformNotes, media_type: str) -> str:
-    """Return the ETag of an answer."""
-    asked = msgspec.structs.replace(question, known=None)
-    parts = (FORM, _definitions(), _noted(notes), campaign, asked, standing.facts, media_type)
+def tag_of(words: Any, standing: Standing, notes: PlatformNotes, media_type: str) -> str:
+    """Return the ETag of an answer; ``words`` are all that was asked and all that the caller may see."""
+    parts = (FORM, _definitions(), _noted(notes), words, standing.facts, media_type)
     digest = hashlib.sha256(msgspec.json.encode(parts)).digest()
     return f'"{base64.urlsafe_b64encode(digest[:18]).decode()}"'
 
 
-def headers_of(question: Question, standing: Standing, tag: str) -> dict[str, str]:
+def headers_of(standing: Standing, tag: str) -> dict[str, str]:
     """Return the headers of an answer, full or unchanged."""
-    lasting = _PINNED if question.as_of is not None else _RUNNING if standing.running else _SETTLED
+    lasting = _PINNED if standing.posting is None else _RUNNING if standing.running else _SETTLED
     return {"ETag": tag, "Cache-Control": lasting, "Vary": _VARY}
 
 

@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _EXPOSED = (
     "Content-Disposition, ETag, Idempotent-Replayed, Link, RateLimit, RateLimit-Policy, Retry-After, X-Data-As-Of, "
-    "X-Request-Id"
+    "X-Query-Cost, X-Request-Id"
 )
 _PREFLIGHT = (
     (b"access-control-allow-methods", b"GET, POST, PATCH, DELETE"),

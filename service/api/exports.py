@@ -22,7 +22,7 @@ FORMS: Mapping[str, str] = {
 }
 _ROWS = 200
 """Rows of one chunk."""
-_encode = msgspec.json.Encoder().encode
+encoded = msgspec.json.Encoder().encode
 _SPECIAL = re.compile(r'[",\r\n]')
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?\Z")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
@@ -82,20 +82,20 @@ def rendered(answer: AnswerOut, form: str) -> Iterator[bytes]:
     elif form == "ndjson":
         yield from _lines(answer)
     else:
-        yield _encode(answer)
+        yield encoded(answer)
 
 
 def _lines(answer: AnswerOut) -> Iterator[bytes]:
-    yield _encode({"type": "meta", "meta": answer.meta}) + b"\n"
+    yield encoded({"type": "meta", "meta": answer.meta}) + b"\n"
     for rows in _chunks(answer.data):
-        yield b"".join(_encode({"type": "row", "row": row}) + b"\n" for row in rows)
+        yield b"".join(encoded({"type": "row", "row": row}) + b"\n" for row in rows)
     rest = {"totals": answer.totals, "comparison": answer.comparison, "page": answer.page}
-    yield _encode({"type": "totals"} | rest) + b"\n"
+    yield encoded({"type": "totals"} | rest) + b"\n"
 
 
 def _csv(answer: AnswerOut) -> Iterator[bytes]:
     labels = list(answer.data[0].dimensions) if answer.data else []
-    slugs = list(answer.totals)
+    slugs = list(answer.data[0].metrics if answer.data else answer.totals)
     columns = [*labels, "partial", *(slug + suffix for slug in slugs for suffix, _ in FIELDS)]
     yield (",".join(cell(column) for column in columns) + "\r\n").encode()
     for rows in _chunks(answer.data):
@@ -126,6 +126,6 @@ def cell(value: Any) -> str:
     if value is None:
         return ""
     if not isinstance(value, str):
-        return _encode(value).decode()
+        return encoded(value).decode()
     text = "'" + value if value.startswith(_FORMULA) and not _NUMBER.match(value) else value
     return '"' + text.replace('"', '""') + '"' if not text or _SPECIAL.search(text) else text

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from fastapi import Query as RequestQuery
 
 from service.api import query
@@ -18,7 +18,16 @@ router = APIRouter(prefix="/v1/campaigns", tags=["kpis"])
 
 @router.get("/{campaign}/kpis", response_class=Response, responses=query.ANSWERS)
 async def get_campaign_kpis(
-    campaign: CampaignId, asked: Annotated[CampaignQuery, RequestQuery()], caller: ReadsKpis, parts: Parts
+    request: Request,
+    campaign: CampaignId,
+    asked: Annotated[CampaignQuery, RequestQuery()],
+    caller: ReadsKpis,
+    parts: Parts,
 ) -> Response:
     """Answer how a campaign is doing: values with intervals, states and reasons, compared and as of any instant."""
-    return await query.answered(body_of(asked, campaign), caller, parts)
+    return await query.answered(request, body_of(asked, campaign), caller, parts)
+
+
+def words(text: str | None) -> list[str]:
+    """Return the words of a list."""
+    return [word.strip() for word in text.split(",") if word.strip()] if text else []

@@ -2,6 +2,9 @@
 
 A bucket refills steadily and holds a minute's worth, so an even pace is never refused. Each process counts for itself:
 behind several a key may ask as many times as much. The headers are those of draft-ietf-httpapi-ratelimit-headers-09.
+
+Each request costs one, an unchanged answer too. A route whose answers may be large charges for them with
+:func:`charge` once it knows how large one is; ``X-Query-Cost`` says what was charged.
 """
 
 from __future__ import annotations
@@ -19,6 +22,9 @@ from service.errors import TooMany
 BUDGETS = "tallybook.budgets"
 """Where the buckets are in the scope of a request."""
 _LEFT = "tallybook.budget_left"
+_COST = "tallybook.cost"
+CELLS = 500
+"""Values of an answer that cost as much as a request."""
 _WINDOW = 60
 _MOST = 10_000
 
@@ -44,7 +50,18 @@ class Budgets:
             self._levels.pop(next(iter(self._levels)))
         self._levels[key_id] = (level, now)
         scope[_LEFT] = level
+        scope[_COST] = 1
         return enough
+
+    def charge(self, scope: MutableMapping[str, Any], key_id: UUID, units: int) -> None:
+        """Take more out of a bucket that a request came out of: what is missing has to flow in before the next."""
+        if not self._quota or _LEFT not in scope:
+            return
+        level, at = self._levels.get(key_id, (float(self._quota), self._clock()))
+        level = max(level - units, -float(self._quota))
+        self._levels[key_id] = (level, at)
+        scope[_LEFT] = level
+        scope[_COST] += units
 
     def require(self, scope: MutableMapping[str, Any], key_id: UUID) -> None:
         """Take one request. Raises :class:`TooMany`."""
@@ -56,8 +73,13 @@ class Budgets:
         full_in = math.ceil((self._quota - level) * _WINDOW / self._quota)
         return [
             (b"ratelimit-policy", f'"default";q={self._quota};w={_WINDOW}'.encode()),
-            (b"ratelimit", f'"default";r={int(level)};t={full_in}'.encode()),
+            (b"ratelimit", f'"default";r={max(0, int(level))};t={full_in}'.encode()),
         ]
+
+
+def charge(scope: MutableMapping[str, Any], key_id: UUID, cells: int) -> None:
+    """Charge a key for an answer of so many values: one for each whole :data:`CELLS`."""
+    scope[BUDGETS].charge(scope, key_id, cells // CELLS)
 
 
 class Limits:
@@ -75,7 +97,8 @@ class Limits:
 
         async def saying(message: Message) -> None:
             if message["type"] == "http.response.start" and _LEFT in scope:
-                message["headers"] = [*message.get("headers", ()), *self._budgets.headers(scope[_LEFT])]
+                told = [*self._budgets.headers(scope[_LEFT]), (b"x-query-cost", b"%d" % scope[_COST])]
+                message["headers"] = [*message.get("headers", ()), *told]
             await send(message)
 
         await self._app(scope, receive, saying)

@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.routing import APIRoute, iter_route_contexts
 
-from service.api import auth, conversions, kpi_trails, problems, query, query_presets
+from service.api import auth, conversions, examples, kpi_trails, problems, query, query_presets
 from service.api.idempotency import HEADER, takes_name
 
 _NEVER = {"get": {"408", "409", "415"}, "delete": {"408", "415"}}
@@ -37,6 +37,7 @@ def finished(document: dict[str, Any], app: FastAPI) -> dict[str, Any]:
     schemas.update(problem.pop("$defs", {}))
     schemas["Problem"] = problem
     schemas.update(query.components() | query_presets.components() | kpi_trails.components() | conversions.components())
+    schemas["MetricOut"] = schemas["MetricOut"] | {"examples": examples.metrics()}
     components["schemas"] = dict(sorted(schemas.items()))
     components["responses"] = {
         _name(status): _exemplified(answer, status) for status, answer in problems.DECLARED.items()

@@ -52,7 +52,8 @@ from service.reports.query.filters import Condition, Join, Names, Node
 from service.reports.query.filters import read as read_filters
 from service.reports.question import DIMENSIONS, Question
 
-FORMATS = ("rows", "columns")
+FORMS = {"rows": "json", "json": "json", "columns": "columns", "csv": "csv", "ndjson": "ndjson"}
+"""The words of ``format``, and how an answer leaves."""
 ALIGNMENTS = ("elapsed", "full")
 GRAINS = (*(grain.value for grain in Grain), "auto")
 _MODELS: Mapping[str, Model] = {**{model.value: model for model in Model}, "last_click_then_view": Model.LAST}
@@ -109,7 +110,8 @@ def query_of(body: QueryInput, *, costs: bool, evidence: str | None) -> Query:
         given=given,
         attribution=_attributions(body.metrics),
     )
-    one_of(body.format, FORMATS, "?format")
+    if body.format is not None:
+        one_of(body.format, FORMS, "?format")
     return msgspec.structs.replace(query, written=_written(body))
 
 

@@ -169,4 +169,8 @@ class QueryInput(Input):
     currency: Currency | None = None
     exchange: ExchangeInput | None = None
     options: OptionsInput = Field(default_factory=OptionsInput)
-    format: str = Field("rows", max_length=20, description="`rows` or `columns`")
+    format: str | None = Field(
+        None,
+        max_length=20,
+        description="`rows` (or `json`), `columns`, `csv` or `ndjson`; default: what `Accept` prefers",
+    )

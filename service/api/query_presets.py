@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import msgspec
-from fastapi import APIRouter, Path, Response
+from fastapi import APIRouter, Path, Request, Response
 from fastapi import Query as RequestQuery
 from pydantic import Field
 
@@ -64,14 +64,19 @@ class KnownQuery(Query):
 
 @router.get("/kpis/timeseries", response_class=Response, responses=query.ANSWERS)
 async def get_kpi_timeseries(
-    campaign: CampaignId, asked: Annotated[TimeseriesQuery, RequestQuery()], caller: ReadsKpis, parts: Parts
+    request: Request,
+    campaign: CampaignId,
+    asked: Annotated[TimeseriesQuery, RequestQuery()],
+    caller: ReadsKpis,
+    parts: Parts,
 ) -> Response:
     """Answer as a course of time: every bucket of the range, with a state where there is no number."""
-    return await query.answered(body_of(asked, campaign), caller, parts)
+    return await query.answered(request, body_of(asked, campaign), caller, parts)
 
 
 @router.get("/kpis/breakdown/{dimension}", response_class=Response, responses=query.ANSWERS)
 async def get_kpi_breakdown(
+    request: Request,
     campaign: CampaignId,
     dimension: DimensionName,
     asked: Annotated[CampaignQuery, RequestQuery()],
@@ -83,18 +88,22 @@ async def get_kpi_breakdown(
     body = body_of(asked, campaign)
     named = list(dict.fromkeys((dimension, *body.dimensions)))
     body = body.model_copy(update={"dimensions": named, "order": body.order or _first(asked)})
-    return await query.answered(body, caller, parts)
+    return await query.answered(request, body, caller, parts)
 
 
 @router.get("/kpis/top", response_class=Response, responses=query.ANSWERS)
 async def get_kpi_top(
-    campaign: CampaignId, asked: Annotated[TopQuery, RequestQuery()], caller: ReadsKpis, parts: Parts
+    request: Request,
+    campaign: CampaignId,
+    asked: Annotated[TopQuery, RequestQuery()],
+    caller: ReadsKpis,
+    parts: Parts,
 ) -> Response:
     """Rank posts by the first KPI: rates by the lower limit of their interval, so that luck alone does not win."""
     body = body_of(asked, campaign)
     order = body.order or _first(asked, careful=True)
     body = body.model_copy(update={"dimensions": body.dimensions or ["subject"], "order": order})
-    return await query.answered(body, caller, parts)
+    return await query.answered(request, body, caller, parts)
 
 
 def _first(asked: CampaignQuery, *, careful: bool = False) -> list[Any] | None:

@@ -50,7 +50,11 @@ class CampaignQuery(RangeQuery):
     level: float | None = Field(None, ge=0.5, le=0.999, description="confidence level of the intervals")
     limit: int | None = Field(None, ge=1, le=1000, description="rows of this page at most")
     after: str | None = Field(None, max_length=4000, description="`page.next` of the page before")
-    format: str = Field("rows", max_length=20, description="`rows` or `columns`")
+    format: str | None = Field(
+        None,
+        max_length=20,
+        description="`rows` (or `json`), `columns`, `csv` or `ndjson`; default: what `Accept` prefers",
+    )
 
 
 def body_of(asked: Query, campaign: str, **more: Any) -> QueryInput:

@@ -28,16 +28,18 @@ from service.db.engine import Database
 from service.db.faults import DATABASE_ERRORS
 
 LOOKS = "tallybook.looks"
-"""Where the shared looks are in the scope of a request below a campaign."""
+"""Where the shared looks are in the scope of a GET."""
 _REMEMBER = "tallybook.remember"
 _MOST = 10_000
 _AT_ONCE = 2
 """Looks of one workspace at a time: while one is on its way, the answers of the other are written."""
-_BELOW = "/v1/campaigns/"
+_BELOW = "/v1/"
 _ASKED = (b"authorization", b"accept", b"if-none-match")
 _SEE = sa.text("""
 select campaign_id, posting, cast(null as bytea) as key_hash from campaign_postings
 where workspace_id = :workspace and campaign_id = any(:campaigns)
+union all
+select null, posting, null from books where workspace_id = :workspace
 union all
 select null, null, key_hash from key_routes where key_hash = any(:keys) and workspace_id = :workspace
 """)
@@ -45,10 +47,13 @@ _EVERY = UUID(int=0)
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True):
-    """An answer that was given: the posting it follows from, for whom, and until when it may stand."""
+    """An answer that was given: the posting it follows from, for whom, and until when it may stand.
+
+    Without a campaign it follows from the newest posting of the workspace.
+    """
 
     workspace_id: UUID
-    campaign_id: UUID
+    campaign_id: UUID | None
     posting: int
     key_id: UUID
     key_hash: bytes
@@ -58,13 +63,15 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Seen(NamedTuple):
-    """What a look found: the newest posting of each campaign, and the keys that are live."""
+    """What a look found: the newest posting of each campaign and of the workspace (None), and the keys that live."""
 
-    postings: Mapping[UUID, int]
+    postings: Mapping[UUID | None, int]
     keys: frozenset[bytes]
 
-    def newest(self, campaign_id: UUID) -> int | None:
-        """Return the posting that last shaped a campaign, where one is kept."""
+    def newest(self, campaign_id: UUID | None) -> int | None:
+        """Return the posting that last shaped a campaign, where one is kept; the newest of all without one."""
+        if campaign_id is None:
+            return self.postings.get(None)
         found = [self.postings[one] for one in (campaign_id, _EVERY) if one in self.postings]
         return max(found, default=None)
 
@@ -74,10 +81,10 @@ class Looks:
 
     def __init__(self, db: Database) -> None:
         self._db = db
-        self._waiting: dict[UUID, list[tuple[UUID, bytes, asyncio.Future[Seen]]]] = defaultdict(list)
+        self._waiting: dict[UUID, list[tuple[UUID | None, bytes, asyncio.Future[Seen]]]] = defaultdict(list)
         self._tasks: dict[UUID, set[asyncio.Task[None]]] = defaultdict(set)
 
-    async def see(self, workspace_id: UUID, campaign_id: UUID, key_hash: bytes) -> Seen:
+    async def see(self, workspace_id: UUID, campaign_id: UUID | None, key_hash: bytes) -> Seen:
         """Return what a look that begins now finds. Raises what the database does."""
         future: asyncio.Future[Seen] = asyncio.get_running_loop().create_future()
         self._waiting[workspace_id].append((campaign_id, key_hash, future))
@@ -103,8 +110,11 @@ class Looks:
             for *_, future in waiting:
                 _settle(future, seen)
 
-    async def _ask(self, workspace_id: UUID, waiting: list[tuple[UUID, bytes, Any]]) -> Seen:
-        names = {"campaigns": list({one[0] for one in waiting} | {_EVERY}), "keys": list({one[1] for one in waiting})}
+    async def _ask(self, workspace_id: UUID, waiting: list[tuple[UUID | None, bytes, Any]]) -> Seen:
+        names = {
+            "campaigns": list({one[0] for one in waiting if one[0] is not None} | {_EVERY}),
+            "keys": list({one[1] for one in waiting}),
+        }
         async with self._db.workspace(workspace_id) as connection:
             rows = (await connection.execute(_SEE, {"workspace": workspace_id} | names)).all()
         return Seen(

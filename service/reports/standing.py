@@ -1,7 +1,8 @@
 """Where a campaign stands: what decides whether an answer about it is still the answer. No numbers are read here.
 
-The posting that last shaped a campaign is kept beside its books (``campaign_postings``), so this is one look by key.
-A range that runs moves on in steps: within a step, and with no such posting, equal questions are answered alike.
+The posting that last shaped a campaign is kept beside its books (``campaign_postings``), so this is one look by key. Of
+several campaigns it is the newest posting of their workspace. A range that runs moves on in steps: within a step, and
+with no such posting, equal questions are answered alike.
 """
 
 from __future__ import annotations
@@ -41,11 +42,13 @@ where c.workspace_id = $1 and c.campaign_id = $2
 """
 _THEN = """
 select
-  (select posting from postings where workspace_id = $1 and recorded_at <= $3 order by recorded_at desc limit 1)
+  (select posting from postings where workspace_id = $1 and recorded_at <= $2 order by recorded_at desc limit 1)
     as posting,
   (select max(kept_from) from retentions where workspace_id = $1) as kept_from
-from campaigns where workspace_id = $1 and campaign_id = $2
 """
+_THERE = "select true from campaigns where workspace_id = $1 and campaign_id = $2"
+_NEWEST = "select posting, recorded_at from books where workspace_id = $1"
+_DAY = timedelta(days=1)
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,21 +72,50 @@ async def standing(
     """Return where a campaign stands for a question. Raises NotFound, Gone, and Invalid for a range that is none."""
     raw = await driver(connection)
     if question.as_of is not None:
-        row = await raw.fetchrow(_THEN, workspace_id, campaign_id, question.as_of)
-        if row is None:
+        if not await raw.fetchval(_THERE, workspace_id, campaign_id):
             raise NotFound("no such campaign")
-        if row["posting"] is None:
-            raise Gone("the books of this workspace begin later")
-        # Which posting that is depends on the instant alone once it is settled, and so does everything else; but what
-        # retention takes is answered no more.
-        facts = (row["posting"], str(row["kept_from"]))
-        return Standing(
-            facts=facts, posting=None, known=None, clock=now, holds_until=after(now, QUARTER), running=False
-        )
+        return _pinned(await raw.fetchrow(_THEN, workspace_id, question.as_of), now)
     row = await raw.fetchrow(_NOW, workspace_id, campaign_id)
     if row is None:
         raise NotFound("no such campaign")
     return _present(row, question, now)
+
+
+async def workspace_standing(
+    connection: AsyncConnection, workspace_id: UUID, question: Question, now: datetime
+) -> Standing:
+    """Return where a workspace stands for a question that any posting may answer anew. Raises Gone."""
+    raw = await driver(connection)
+    if question.as_of is not None:
+        return _pinned(await raw.fetchrow(_THEN, workspace_id, question.as_of), now)
+    posting, recorded_at = await raw.fetchrow(_NEWEST, workspace_id)
+    running = not _is_over(question, now)
+    clock = max(after(now, STEP) - STEP, recorded_at) if running else now
+    return Standing(
+        facts=(posting, str(clock) if running else "over"),
+        posting=posting,
+        known=None,
+        clock=clock,
+        holds_until=after(now, STEP if running else QUARTER),
+        running=running,
+    )
+
+
+def _is_over(question: Question, now: datetime) -> bool:
+    """Tell whether a stated range has ended in every zone."""
+    last = question.range_to
+    if isinstance(last, datetime):
+        return last <= now
+    return last is not None and last < (now - 2 * _DAY).date()
+
+
+def _pinned(row: Any, now: datetime) -> Standing:
+    if row["posting"] is None:
+        raise Gone("the books of this workspace begin later")
+    # Which posting that is depends on the instant alone once it is settled, and so does everything else; but what
+    # retention takes is answered no more.
+    facts = (row["posting"], str(row["kept_from"]))
+    return Standing(facts=facts, posting=None, known=None, clock=now, holds_until=after(now, QUARTER), running=False)
 
 
 def _present(row: Any, question: Question, now: datetime) -> Standing:

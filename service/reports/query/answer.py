@@ -38,6 +38,8 @@ from service.reports.sums import Sums
 
 _GRAINS = ((timedelta(hours=50), Grain.HOUR), (timedelta(days=93), Grain.DAY), (timedelta(days=400), Grain.WEEK))
 """The grain that is chosen for a range of at most this length; beyond, months."""
+_MOST_EXPORTED = 100_000
+"""Values of an answer of all rows."""
 
 
 async def query_kpis(
@@ -54,6 +56,7 @@ async def query_kpis(
     if query.after is not None:
         cursor = cursors.read(query.after, digest)
         as_of, clock = cursor.as_of, cursor.clock
+        query = msgspec.structs.replace(query, question=msgspec.structs.replace(query.question, known=None))
     found = await scoped(raw, workspace_id, query.scope, as_of, now)
     asked = await _asked(raw, workspace_id, query, found, clock if query.question.as_of is None else None)
     query, asked = _grained(query, asked)
@@ -222,7 +225,7 @@ def _answer(
     notes: PlatformNotes,
 ) -> AnswerOut:
     slugs = _shown(query, side.asked)
-    if len(page.rows) * len(slugs) > MAX_CELLS:
+    if len(page.rows) * len(slugs) > (MAX_CELLS if query.limit is not None else _MOST_EXPORTED):
         raise TooLarge(f"{len(page.rows)} rows of {len(slugs)} metrics: ask for fewer, or for smaller pages")
     is_linked = _is_linked(query, found, compared)
     totals = _whole(query, side, slugs)

@@ -17,7 +17,8 @@ from service import ids
 from service.kpi.tiers import tier_of
 from service.ledger.history.facts import SOURCES, facts_of, persons_of
 from service.reports.people import at_publication
-from service.reports.query.filters import Names, Words
+from service.reports.query.asked import Query
+from service.reports.query.filters import Names, Words, conditions
 from service.reports.query.scope import Scoped
 from service.reports.question import DIMENSIONS, Asked
 
@@ -28,6 +29,11 @@ WORDS = tuple(name for name in DIMENSIONS if name != "day")
 NUMBERS = ("followers_at_publish",)
 _FACTS = {"content_type": "content_type", "hashtag": "hashtags", "source": SOURCES}
 _NOBODY: Words = (None,)
+
+
+def is_dated(query: Query) -> bool:
+    """Tell whether all that an answer is broken down and narrowed by is dated by posting."""
+    return UNDATED.isdisjoint((*query.question.dimensions, *(one.name for one in conditions(query.filters))))
 
 
 class Described(msgspec.Struct, frozen=True, kw_only=True):

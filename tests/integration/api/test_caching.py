@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from service.access.keys import Scope
-from service.api import answers
+from service.api import kpis
 from service.reports.campaign import campaign_kpis
 from tests.integration.api.clock import Clock
 from tests.integration.api.furniture import OPTIONS, Things, furnish, read_all
@@ -46,7 +46,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         found.append("asked")
         return await campaign_kpis(*arguments)
 
-    monkeypatch.setattr(answers, "campaign_kpis", counting)
+    monkeypatch.setattr(kpis, "campaign_kpis", counting)
     return found
 
 
@@ -115,6 +115,20 @@ async def test_a_posting_ends_the_tags_of_the_campaigns_that_it_shapes(
     fresh = await ask(desk, things, SETTLED, tag)
     assert fresh.status_code == 200
     assert fresh.headers["etag"] != tag
+
+
+async def test_an_explanation_stands_while_nothing_is_posted(office: Office, desk: Desk, things: Things) -> None:
+    path = f"/v1/campaigns/{things.campaign}/kpis/likes/explain?from=2020-06-01&to=2020-06-20"
+    first = await desk.ask("GET", path)
+    tag = {"if-none-match": first.headers["etag"]}
+    assert first.headers["cache-control"] == "private, max-age=300"
+    assert (await desk.ask("GET", path, headers=tag)).status_code == 304
+    other = await desk.post("/v1/sources", {"connector": "files", "name": "O", "platform": "other", "options": OPTIONS})
+    assert (await desk.ask("GET", path, headers=tag)).status_code == 304
+    await upload(office, desk, other["id"], b"Id,By,Likes,Shown\nz1,eve,9,900\n")
+    assert (await desk.ask("GET", path, headers=tag)).status_code == 200
+    running = await desk.ask("GET", path.partition("?")[0])
+    assert running.headers["cache-control"] == "private, max-age=15"
 
 
 async def test_a_new_member_and_new_rules_end_a_tag(office: Office, desk: Desk, things: Things) -> None:

@@ -56,6 +56,20 @@ async def test_unchanged_answers_cost_too(desk: Desk) -> None:
     assert found == [304, 304, 304, 304, 429]
 
 
+async def test_a_large_answer_costs_more(desk: Desk, clock: Clock) -> None:
+    flight = {"name": "C", "kind": "micro", "starts": "2026-01-01", "ends": "2026-12-31"}
+    made = await desk.post("/v1/campaigns", flight)
+    path = f"/v1/campaigns/{made['id']}/kpis?range=flight&granularity=day&metrics=likes,ctr,cpa"
+    answer = await desk.ask("GET", path)
+    assert (answer.headers["x-query-cost"], answer.headers["ratelimit"][:14]) == ("3", '"default";r=2;')
+    again = await desk.ask("GET", path, headers={"if-none-match": answer.headers["etag"]})
+    assert (again.status_code, again.headers["x-query-cost"]) == (304, "1")
+    clock.move(seconds=1)
+    below = await desk.ask("GET", path)
+    assert (below.status_code, below.headers["ratelimit"][:14]) == (200, '"default";r=0;')
+    assert int((await desk.ask("GET", path)).headers["retry-after"]) > 10
+
+
 @pytest.mark.parametrize("origin", [APP, "http://localhost:5173"])
 async def test_a_configured_origin_is_named(desk: Desk, origin: str) -> None:
     answer = await desk.ask("GET", "/v1/strategies", headers={"origin": origin})

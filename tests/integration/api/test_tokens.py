@@ -84,6 +84,13 @@ async def test_another_campaign_is_none(desk: Desk, things: Things) -> None:
     assert told == {"no such campaign"}
 
 
+async def test_it_compares_with_its_own_past_alone(desk: Desk, things: Things) -> None:
+    page = await browser(desk, things)
+    assert (await page.ask("GET", kpis(things.campaign) + "&compare=previous_period")).status_code == 200
+    for other in (things.campaign, "previous_flight", '{"campaign":"c"}'):
+        await page.problem(403, "GET", kpis(things.campaign) + f"&compare={other}")
+
+
 async def test_it_ends_by_the_clock(desk: Desk, things: Things, clock: Clock) -> None:
     page, brief = await browser(desk, things), await browser(desk, things, seconds=10)
     tag = (await page.ask("GET", kpis(things.campaign))).headers["etag"]

@@ -217,8 +217,8 @@ class World(Desk):
             try:
                 answer = await campaign_kpis(connection, home, campaign, known, NOTES, stands.clock)
             except Gone:
-                return tag_of(campaign.hex, question, stands, NOTES, "application/json"), b"gone"
-        return tag_of(campaign.hex, question, stands, NOTES, "application/json"), msgspec.json.encode(answer)
+                return tag_of((campaign, question), stands, NOTES, "application/json"), b"gone"
+        return tag_of((campaign, question), stands, NOTES, "application/json"), msgspec.json.encode(answer)
 
     async def check(self, write: str, pinned: datetime) -> list[UUID]:
         """Ask everything of every campaign; return the campaigns of which an answer has changed."""
