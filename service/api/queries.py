@@ -1,13 +1,11 @@
 """What the words of the query grammar mean: a body becomes a query, or a mistake with its place and what is right.
 
-Places are written as those of a query string (``?metrics/0``); :func:`as_body` turns them into JSON pointers.
+Places are written as those of a query string (``?metrics/0``); ``query_words.as_body`` turns them into JSON pointers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from decimal import Decimal, InvalidOperation
-from fractions import Fraction
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -17,23 +15,21 @@ from pydantic import ValidationError
 from service import ids
 from service.api.kpi_ranges import edges
 from service.api.mistakes import mistake_of
+from service.api.query_figures import exchange_of, given_in
 from service.api.query_models import (
     AttributionInput,
     CompareInput,
     MetricInput,
-    OptionsInput,
     OtherInput,
     QueryInput,
 )
+from service.api.query_words import one_of
 from service.errors import Invalid, NotFound, TooLarge
 from service.kpi.attribution import Model
 from service.kpi.buckets import Grain
-from service.kpi.catalogue import ALIASES, CATALOGUE, CONVENTIONS, Kpi, resolve
-from service.kpi.conventions import earned_media, index_of, voice_among
-from service.kpi.definitions import Benchmark, Brands, RateCard
+from service.kpi.catalogue import ALIASES, CATALOGUE, Kpi, resolve
 from service.kpi.tiers import BRIEF_FOUR_TIER, POLICIES, TierPolicy
 from service.registry import checks
-from service.reports.exchange import Exchange
 from service.reports.query.asked import (
     COMPARISONS,
     INCLUDED,
@@ -58,14 +54,13 @@ ALIGNMENTS = ("elapsed", "full")
 GRAINS = (*(grain.value for grain in Grain), "auto")
 _MODELS: Mapping[str, Model] = {**{model.value: model for model in Model}, "last_click_then_view": Model.LAST}
 _MOST_ORDERS = 5
-_RATE_DIGITS = 18
 
 
 def query_of(body: QueryInput, *, costs: bool, evidence: str | None) -> Query:
     """Return the query of a body. Raises :class:`Invalid` with a pointer, :class:`TooLarge` for more than may be."""
     scope = _scope(body)
     tiers = _tiers(body.options.tier_policy)
-    given = _given(body.options, tiers)
+    given = given_in(body.options, tiers)
     metrics = _metrics(body.metrics, given)
     grain = one_of(body.granularity, GRAINS, "?granularity")
     first, last = edges(body.range.from_, body.range.to, "?range")
@@ -103,7 +98,7 @@ def query_of(body: QueryInput, *, costs: bool, evidence: str | None) -> Query:
         after=body.page.after,
         include=_include(body),
         currency=None if body.currency is None else checks.currency(body.currency, "?currency"),
-        exchange=_exchange(body),
+        exchange=exchange_of(body),
         strict=one_of(body.options.coverage, ("report", "strict"), "?options/coverage") == "strict",
         sunday_weeks=one_of(body.options.week_starts, ("monday", "sunday"), "?options/week_starts") == "sunday",
         tiers=tiers,
@@ -113,25 +108,6 @@ def query_of(body: QueryInput, *, costs: bool, evidence: str | None) -> Query:
     if body.format is not None:
         one_of(body.format, FORMS, "?format")
     return msgspec.structs.replace(query, written=_written(body))
-
-
-def as_body(error: Invalid) -> Invalid:
-    """Return a mistake with its place as a JSON pointer into a body."""
-    pointer = error.pointer
-    if pointer in ("?from", "?to"):
-        pointer = f"?range/{pointer[1:]}"
-    if not pointer.startswith("?"):
-        return error
-    return Invalid(str(error), pointer="/" + pointer[1:], code=error.code, allowed=error.allowed, nearest=error.nearest)
-
-
-def one_of(word: str, allowed: Iterable[str], pointer: str) -> str:
-    """Return a word of a closed set. Raises :class:`Invalid` with the set and the nearest of it."""
-    words = tuple(allowed)
-    if word in words:
-        return word
-    near = checks.nearest(word, words)
-    raise Invalid(f"{word[:40]!r} is not one of them", pointer=pointer, code="not_allowed", allowed=words, nearest=near)
 
 
 def _written(body: QueryInput) -> dict[str, Any]:
@@ -318,59 +294,3 @@ def _other(given: OtherInput, *, elapsed: bool) -> Compare:
     if given.campaign is not None:
         return Compare(to="campaign", campaign=_campaign(given.campaign), elapsed=elapsed)
     return Compare(to="range", first=first, last=last, elapsed=elapsed)
-
-
-# ------------------------------------------------------------------------------------------------ the asker's figures
-
-
-def _exchange(body: QueryInput) -> Exchange | None:
-    if body.exchange is None:
-        return None
-    if body.currency is None:
-        raise Invalid("rates lead to a currency: name it", pointer="?currency", code="missing")
-    rates = {
-        checks.currency(currency, f"?exchange/rates/{currency}"): rate_of(text, f"?exchange/rates/{currency}")
-        for currency, text in body.exchange.rates.items()
-    }
-    return Exchange(to=body.currency, day=body.exchange.day, rates=rates)
-
-
-def rate_of(text: str, pointer: str) -> Fraction:
-    """Return a rate from a decimal string. Raises :class:`Invalid` for what is none."""
-    try:
-        rate = Decimal(text) if len(text) <= _RATE_DIGITS + 2 else Decimal("nan")
-    except InvalidOperation:
-        rate = Decimal("nan")
-    if not rate.is_finite() or rate <= 0 or abs(rate.adjusted()) > 6:  # noqa: PLR2004 - no currency is a million times another
-        raise Invalid("a rate is a decimal above 0, as 0.92", pointer=pointer, code="bad_rate")
-    return Fraction(rate)
-
-
-def _given(options: OptionsInput, tiers: TierPolicy) -> dict[str, Kpi]:
-    found: dict[str, Kpi] = {}
-    if options.rate_card is not None:
-        card = options.rate_card
-        checks.currency(card.currency, "?options/rate_card/currency")
-        place = "?options/rate_card/rates"
-        rates = {key: rate_of(text, f"{place}/{key[:64]}") for key, text in card.rates.items()}
-        found["emv"] = _placed(earned_media, RateCard(id=card.id, currency=card.currency, rates=rates), place)
-    if options.brands is not None:
-        brands = options.brands
-        if any(not 0 <= count <= 2**53 for count in brands.counts.values()):
-            raise Invalid("a count is a whole number from 0 on", pointer="?options/brands/counts", code="bad_count")
-        others = Brands(id=brands.id, metric=ALIASES.get(brands.metric, brands.metric), others=brands.counts)
-        found["share_of_voice"] = _placed(voice_among, others, "?options/brands/metric")
-    if options.benchmark is not None:
-        place, given = "?options/benchmark/rates", options.benchmark
-        rates = {tier: rate_of(text, f"{place}/{tier[:64]}") for tier, text in given.rates.items()}
-        found["tier_index"] = _placed(lambda card: index_of(card, tiers), Benchmark(id=given.id, rates=rates), place)
-    assert set(found) <= set(CONVENTIONS)  # noqa: S101 - the dictionary lists what may be asked for
-    return found
-
-
-def _placed(make: Any, card: Any, pointer: str) -> Kpi:
-    try:
-        kpi: Kpi = make(card)
-    except Invalid as error:
-        raise Invalid(str(error), pointer=pointer, code=error.code, allowed=error.allowed) from None
-    return kpi

@@ -16,8 +16,9 @@ from service.api import answers, exports, kpi_answers
 from service.api.answers import Asking
 from service.api.auth import Caller, ReadsKpis
 from service.api.kpi_answers import REF, platform_notes
-from service.api.queries import FORMS, as_body, query_of
+from service.api.queries import FORMS, query_of
 from service.api.query_models import OtherInput, QueryInput
+from service.api.query_words import as_body
 from service.api.state import Parts, Services
 from service.errors import Invalid
 from service.reports.answer import AnswerOut

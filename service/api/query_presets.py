@@ -16,8 +16,9 @@ from service.api.auth import Caller, ReadsKpis
 from service.api.kpi_answers import declared, platform_notes
 from service.api.kpi_ranges import RangeQuery, over_range
 from service.api.models import CampaignId, Instant, Query
-from service.api.queries import one_of, query_of
+from service.api.queries import query_of
 from service.api.query_strings import CampaignQuery, body_of
+from service.api.query_words import one_of
 from service.api.state import Parts, Services
 from service.errors import Invalid
 from service.kpi.catalogue import Kind, resolve
