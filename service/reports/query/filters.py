@@ -25,7 +25,9 @@ JOINS = ("and", "or", "not")
 EQUAL = ("is", "is_not")
 TEXTS = ("contains", "contains_not", "matches")
 SIZES = ("gte", "gt", "lte", "lt")
-_SIZED: Mapping[str, Callable[[Fraction, Fraction], bool]] = {
+Number = Fraction | int | float
+"""What is compared: all of them exactly, whatever they are set against."""
+_SIZED: Mapping[str, Callable[[Any, Any], bool]] = {
     "gte": operator.ge,
     "gt": operator.gt,
     "lte": operator.le,
@@ -223,7 +225,7 @@ def _number(value: Any, place: str) -> Fraction:
 # ------------------------------------------------------------------------------------------------ deciding
 
 
-def meets(node: Node, words: Callable[[str], Words], number: Callable[[str], Fraction | None]) -> bool:
+def meets(node: Node, words: Callable[[str], Words], number: Callable[[str], Number | None]) -> bool:
     """Tell whether something meets conditions, given its words and numbers by name.
 
     What is unknown meets ``is_null`` and what it is *not*, and nothing else; of several words one is enough.
@@ -238,7 +240,7 @@ def meets(node: Node, words: Callable[[str], Words], number: Callable[[str], Fra
     return any(found) if node.join == "or" else not any(found)
 
 
-def sized(condition: Condition, number: Fraction | None) -> bool:
+def sized(condition: Condition, number: Number | None) -> bool:
     """Tell whether a number (None: unknown) meets a condition."""
     if number is None:
         return condition.operator in ("is_null", "is_not")
@@ -250,7 +252,7 @@ def sized(condition: Condition, number: Fraction | None) -> bool:
     return (number in values) is (condition.operator == "is")
 
 
-def _spoken(condition: Condition, words: Words, number: Callable[[str], Fraction | None]) -> bool:
+def _spoken(condition: Condition, words: Words, number: Callable[[str], Number | None]) -> bool:
     known = [word for word in words if word is not None]
     if condition.operator == "is_null":
         return not known and number(condition.name) is None

@@ -32,6 +32,7 @@ from service.reports.sums import Sums
 MOST_DECIDED = 20_000
 """Values that may be computed to choose and order rows."""
 _NOBODY: Key = ()
+Exact = Fraction | int | float
 _LARGEST = 2**62
 _NO_PLACES: IntArray = np.zeros(0, dtype=np.int64)
 
@@ -126,7 +127,7 @@ def _chosen(query: Query, items: list[Item], side: Side) -> list[Item]:
     _bounded(len(items) * sum(1 for one in conditions(node) if one.name not in quick))
 
     def met(item: Item) -> bool:
-        def number(slug: str) -> Fraction | None:
+        def number(slug: str) -> Exact | None:
             if slug in quick:
                 return quick[slug].get(item.key)
             return exact(measured(query, side, slug, item.key, _span(item, side)).value)
@@ -141,7 +142,8 @@ def _ordered(query: Query, items: list[Item], side: Side, other: Side | None) ->
     for order in reversed(query.order):
         quick = _sums(query, side, order.key) if order.by is By.VALUE else None
         if quick is None:
-            _bounded(len(items))
+            if order.key not in names and order.key != "day":
+                _bounded(len(items))
             found = [(item, _place(query, order, names, item, side, other)) for item in items]
         else:
             found = [(item, quick.get(item.key)) for item in items]
@@ -196,7 +198,7 @@ def _limits(value: Value) -> tuple[Number | None, Number | None]:
     return (None, None) if value.interval is None else (value.interval.low, value.interval.high)
 
 
-def _change(query: Query, slug: str, value: Value, item: Item, side: Side, other: Side | None) -> Fraction | None:
+def _change(query: Query, slug: str, value: Value, item: Item, side: Side, other: Side | None) -> Exact | None:
     span = _span(item, side)
     if other is None or span not in other.sums.by_bucket:
         return None
@@ -204,11 +206,9 @@ def _change(query: Query, slug: str, value: Value, item: Item, side: Side, other
     return exact(change(value.value, before.value).fraction)
 
 
-def exact(number: Number | None) -> Fraction | None:
+def exact(number: Number | None) -> Exact | None:
     """Return a number as it is compared; money is a decimal string."""
-    if number is None:
-        return None
-    return Fraction(Decimal(number)) if isinstance(number, str) else Fraction(number)
+    return Fraction(Decimal(number)) if isinstance(number, str) else number
 
 
 def _bounded(values: int) -> None:
