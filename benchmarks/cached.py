@@ -67,7 +67,7 @@ async def _rate(ground: Ground, database: str, office: Office, load: Child, size
 
 def _effort(found: list[dict[str, Any]]) -> float:
     """Return the median CPU time of the server process over its rate: what it is worth where cores are shared."""
-    return median(one["server_cpu"] / one["rate"] for one in found)
+    return float(median(one["server_cpu"] / one["rate"] for one in found))
 
 
 async def measure(ground: Ground, sizes: Sizes) -> tuple[list[Figure], dict[str, Any]]:

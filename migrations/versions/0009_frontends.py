@@ -1,4 +1,5 @@
-"""What frontends need: which posting last shaped each campaign, and answers to writes that may be sent again.
+"""What frontends need: which posting last shaped each campaign, answers to writes that may be sent again,
+and tickets of streams that were used.
 
 Revision ID: 0009
 Revises: 0008
@@ -17,11 +18,15 @@ depends_on = None
 
 INSTANT = TIMESTAMP(timezone=True)
 WORKSPACE = "workspace_id = nullif(current_setting('app.workspace_id', true), '')::uuid"
-_TABLES = {"campaign_postings": "select, insert, update", "idempotency_keys": "select, insert, update, delete"}
+_TABLES = {
+    "campaign_postings": "select, insert, update",
+    "idempotency_keys": "select, insert, update, delete",
+    "spent_tickets": "select, insert, delete",
+}
 
 
 def upgrade() -> None:
-    """Create both tables, empty: without a row the newest posting of the workspace counts for a campaign."""
+    """Create the tables, empty: without a row the newest posting of the workspace counts for a campaign."""
     op.create_table(
         "campaign_postings",
         sa.Column("workspace_id", sa.Uuid, nullable=False),
@@ -46,6 +51,14 @@ def upgrade() -> None:
         comment="answers to writes by the name that their sender gave them, for a day",
     )
     op.create_index("ix_idempotency_keys_workspace_id_created_at", "idempotency_keys", ["workspace_id", "created_at"])
+    op.create_table(
+        "spent_tickets",
+        sa.Column("workspace_id", sa.Uuid, nullable=False),
+        sa.Column("ticket_hash", BYTEA, nullable=False, comment="SHA-256 of the ticket"),
+        sa.Column("expires_at", INSTANT, nullable=False),
+        sa.PrimaryKeyConstraint("workspace_id", "ticket_hash", name="pk_spent_tickets"),
+        comment="tickets of streams that were used, until they would have ended",
+    )
     role = op.get_bind().dialect.identifier_preparer.quote(context.config.attributes["service_role"])
     for table, rights in _TABLES.items():
         op.execute(f"alter table {table} enable row level security")

@@ -86,6 +86,28 @@ class Needs:
         return Caller(workspace_id=principal.workspace_id, principal=principal)
 
 
+class NeedsTicket:
+    """A dependency: a key of a workspace with one scope, or a ticket in the address in place of a key."""
+
+    def __init__(self, scope: Scope) -> None:
+        """Name the scope."""
+        self.scope = scope
+
+    async def __call__(
+        self,
+        request: Request,
+        parts: Parts,
+        credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+    ) -> Caller:
+        ticket = request.query_params.get("ticket")
+        if ticket is None or credentials is not None:
+            return Needs(self.scope)(await principal_of(request, parts, credentials))
+        principal = await tokens.authenticate(parts.db, parts.vault, ticket, parts.context, tokens.ONCE)
+        _confine(request, principal)
+        request.scope[BUDGETS].require(request.scope, principal.key_id)
+        return Needs(self.scope)(principal)
+
+
 class NeedsInstance:
     """A dependency: an instance key."""
 
@@ -107,6 +129,7 @@ class NeedsKey:
 
 
 ReadsKpis = Annotated[Caller, Depends(Needs(Scope.KPIS_READ))]
+WatchesKpis = Annotated[Caller, Depends(NeedsTicket(Scope.KPIS_READ))]
 ReadsProvenance = Annotated[Caller, Depends(Needs(Scope.PROVENANCE_READ))]
 ReadsRegistry = Annotated[Caller, Depends(Needs(Scope.REGISTRY_READ))]
 WritesRegistry = Annotated[Caller, Depends(Needs(Scope.REGISTRY_WRITE))]
@@ -121,7 +144,7 @@ def scope_of(route: Any) -> str | None:
     waiting = [route.dependant] if getattr(route, "dependant", None) is not None else []
     while waiting:
         dependant = waiting.pop()
-        if isinstance(dependant.call, Needs | NeedsInstance | NeedsKey):
+        if isinstance(dependant.call, Needs | NeedsTicket | NeedsInstance | NeedsKey):
             return str(dependant.call.scope)
         waiting += dependant.dependencies
     return None

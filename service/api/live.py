@@ -22,16 +22,19 @@ from fastapi.responses import StreamingResponse
 from pydantic import Field
 
 from service import ids
+from service.access import tokens
 from service.access.keys import Scope
-from service.api.auth import Caller, ReadsKpis
+from service.access.tokens import SIZE
+from service.api.auth import Caller, ReadsKpis, WatchesKpis
 from service.api.kpi_answers import platform_notes
 from service.api.kpi_ranges import RangeQuery, over_range
 from service.api.kpis import words
-from service.api.models import CampaignId
+from service.api.models import CampaignId, Instant, Output
 from service.api.state import Parts, Services
 from service.api.unchanged import LOOKS, Looks, Seen
 from service.db.faults import DATABASE_ERRORS
 from service.errors import Busy, Invalid, NotFound, TooMany
+from service.registry import campaigns, workspaces
 from service.reports.answer import AnswerOut
 from service.reports.campaign import campaign_kpis
 from service.reports.changes import alerts, changed, restatements
@@ -59,6 +62,15 @@ class StreamQuery(RangeQuery):
     metrics: str | None = Field(
         None, max_length=2000, description="KPIs by slug or alias, comma-separated", examples=["impressions,ctr"]
     )
+    ticket: str | None = Field(None, max_length=SIZE, description="in place of a key, where no header can be sent")
+    last_event_id: str | None = Field(None, max_length=40, description="as the header, where none can be sent")
+
+
+class StreamTicket(Output):
+    """What opens one stream of a campaign: `?ticket=` in its address, once, until it ends."""
+
+    ticket: str
+    expires_at: Instant
 
 
 @router.get(
@@ -71,7 +83,7 @@ async def stream_campaign(
     request: Request,
     campaign: CampaignId,
     asked: Annotated[StreamQuery, RequestQuery()],
-    caller: ReadsKpis,
+    caller: WatchesKpis,
     parts: Parts,
     last_event_id: Annotated[str | None, Header(max_length=40)] = None,
 ) -> StreamingResponse:
@@ -82,8 +94,19 @@ async def stream_campaign(
         over_range(asked), metrics=tuple(words(asked.metrics)), costs=caller.principal.may(Scope.COSTS_READ)
     )
     watch = Watch(request, parts, caller, ids.read("campaign", campaign), question)
-    await watch.begin(_number(last_event_id))
+    await watch.begin(_number(last_event_id or asked.last_event_id))
     return StreamingResponse(watch.events(), media_type="text/event-stream", headers=_HEADERS)
+
+
+@router.post("/{campaign}/stream/tickets", status_code=201)
+async def create_stream_ticket(campaign: CampaignId, caller: ReadsKpis, parts: Parts) -> StreamTicket:
+    """Make a ticket for an `EventSource`, which sends no headers: it opens one stream within a minute."""
+    home, campaign_id = caller.workspace_id, ids.read("campaign", campaign)
+    async with parts.db.workspace(home) as connection:
+        await campaigns.get(connection, home, campaign_id)
+        vault = await workspaces.open_vault(connection, home, parts.vault)
+    made = tokens.ticket(vault, caller.principal, campaign_id, parts.context)
+    return StreamTicket(ticket=made.token, expires_at=made.expires_at)
 
 
 def _number(last_event_id: str | None) -> int | None:

@@ -724,6 +724,16 @@ idempotency_keys = sa.Table(
     comment="answers to writes by the name that their sender gave them, for a day",
 )
 
+spent_tickets = sa.Table(
+    "spent_tickets",
+    metadata,
+    _workspace(),
+    sa.Column("ticket_hash", BYTEA, nullable=False, comment="SHA-256 of the ticket"),
+    _at("expires_at"),
+    _key("ticket_hash"),
+    comment="tickets of streams that were used, until they would have ended",
+)
+
 # ------------------------------------------------------------------------------------------------ control
 
 tenants = sa.Table(
@@ -799,7 +809,7 @@ TENANT = frozenset(
         books, postings, series, entries, balances, retentions, resets, confirmations, events,
         subject_days, campaign_days, touchpoints, conversions, credits_,
         books, postings, series, entries, balances, confirmations, events, subject_days, campaign_days,
-        campaign_postings, idempotency_keys,
+        campaign_postings, idempotency_keys, spent_tickets,
     }
 )  # fmt: skip
 CONTROL = frozenset({tenants, key_routes, webhook_routes, pending_work, rate_budgets, circuits})

@@ -288,45 +288,54 @@ def insert_entries(metrics: tuple[str, ...]) -> str:
 def held_windows(metrics: tuple[str, ...]) -> str:
     """Return the look at windows that are about to be booked: $1 workspace, then ``windows.question``.
 
-    Rows (n, verdict) of those whose subject has any line that begins when the window does: 0 the window itself is new,
-    1 it says the same already, 2 the same and this is the newest time that it is said, 3 look closer.
+    Rows (verdict, the places of its windows, each in eight bytes) of those whose subject has any line that begins when
+    the window does: 0 the window itself is new, 1 it says the same already, 2 the same and this is the newest time that
+    it is said, 3 look closer. What is sorted is told apart before (offset 0): rows of metrics are wide.
     """
-    same = f"l.sign = 1 and l.known = g.known and ({_of('l', metrics)}) is not distinct from ({_of('g', metrics)})"
+    known = f"num_nonnulls({_of('g', metrics)})"
+    same = f"l.sign = 1 and l.known = {known} and ({_of('l', metrics)}) is not distinct from ({_of('g', metrics)})"
     mask = " + ".join(f"case when g.{key} is null then 0 else {1 << STORED.index(key)}::bigint end" for key in metrics)
     return f"""
     with given as materialized (
       select g.n, ($2::uuid[])[g.subject] as subject_id, k.series_id, k.valid_from, k.valid_to,
-        ($5::timestamptz[])[g.said] as at, {_of("g", metrics)}, num_nonnulls({_of("g", metrics)}) as known,
-        {mask} as mask
+        ($5::timestamptz[])[g.said] as at, {_of("g", metrics)}
       from {_numbers(4, "$3::integer", ("subject", "cell", "said"), metrics)} g
       join unnest($6::bigint[], $7::timestamptz[], $8::timestamptz[]) with ordinality
-        as k (series_id, valid_from, valid_to, cell) on k.cell = g.cell
-    ), lines as materialized (
-      select e.subject_id, e.series_id, e.valid_from, e.valid_to, e.sign, e.observed_at, {_of("e", metrics)},
-        num_nonnulls({_of("e", STORED)}) as known
-      from entries e
-      where e.workspace_id = $1 and e.subject_id = any($2::uuid[]) and e.valid_from = any($7::timestamptz[])
+        as k (series_id, valid_from, valid_to, cell) using (cell)
     ), confirmed as materialized (
       select c.subject_id, c.series_id, c.valid_from, c.valid_to, c.mask, c.confirmed_at
       from confirmations c
       where c.workspace_id = $1 and c.subject_id = any($2::uuid[]) and c.valid_from = any($7::timestamptz[])
-    ), held as (
-      select g.n, count(*) filter (where o.own) as lines, count(*) filter (where o.own and {same}) as same,
-        max(l.observed_at) filter (where o.own) as said
-      from given g join lines l using (subject_id, valid_from)
-      cross join lateral (select l.series_id = g.series_id and l.valid_to = g.valid_to as own) o
-      group by g.n
+    ), held as materialized (
+      select n, at, count(*) filter (where own) as lines, count(*) filter (where own and same) as same,
+        max(observed_at) filter (where own) as said
+      from (
+        select g.n, g.at, l.observed_at, l.series_id = g.series_id and l.valid_to = g.valid_to as own, {same} as same
+        from (
+          select e.subject_id, e.series_id, e.valid_from, e.valid_to, e.sign, e.observed_at, {_of("e", metrics)},
+            num_nonnulls({_of("e", STORED)}) as known
+          from entries e
+          where e.workspace_id = $1 and e.subject_id = any($2::uuid[]) and e.valid_from = any($7::timestamptz[])
+          offset 0
+        ) l
+        join given g using (subject_id, valid_from)
+        offset 0
+      ) found
+      group by n, at
     ), told as (
-      select g.n, count(*) as times, count(*) filter (where c.mask = g.mask) as same, max(c.confirmed_at) as said
+      select g.n, g.at, count(*) as times, count(*) filter (where c.mask = {mask}) as same, max(c.confirmed_at) as said
       from given g join confirmed c using (subject_id, series_id, valid_from, valid_to)
-      group by g.n
+      group by g.n, g.at
     )
-    select n, case
-      when coalesce(h.lines, 0) = 0 and t.n is null then 0
-      when h.lines = 1 and h.same = 1 and (t.n is null or (t.times = 1 and t.same = 1))
-        then case when g.at > greatest(h.said, t.said) then 2 else 1 end
-      else 3 end::integer as verdict
-    from held h full join told t using (n) join given g using (n)
+    select verdict, string_agg(int8send(n), '') as places from (
+      select n, case
+        when coalesce(h.lines, 0) = 0 and t.n is null then 0
+        when h.lines = 1 and h.same = 1 and (t.n is null or (t.times = 1 and t.same = 1))
+          then case when coalesce(h.at, t.at) > greatest(h.said, t.said) then 2 else 1 end
+        else 3 end::integer as verdict
+      from held h full join told t using (n)
+    ) judged
+    group by verdict
     """
 
 

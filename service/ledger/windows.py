@@ -146,8 +146,8 @@ async def _held(work: Work, rows: _Rows, asked: Any) -> Any:
     verdicts = np.full(len(asked), _UNSAID)
     if len(asked):
         metrics, parameters = rows.question(asked, work.sheet.roster.ids)
-        found = await work.connection.fetch(statements.held_windows(metrics), work.workspace_id, *parameters)
-        verdicts[[row["n"] - 1 for row in found]] = [row["verdict"] for row in found]
+        for row in await work.connection.fetch(statements.held_windows(metrics), work.workspace_id, *parameters):
+            verdicts[np.frombuffer(row["places"], dtype=">i8") - 1] = row["verdict"]
     return verdicts
 
 

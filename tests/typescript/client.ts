@@ -7,6 +7,7 @@ type Metric = components["schemas"]["MetricOut"];
 type Problem = components["schemas"]["Problem"];
 type Asked = NonNullable<operations["getCampaignKpis"]["parameters"]["query"]>;
 type Token = components["schemas"]["TokenOutput"];
+type Ticket = components["schemas"]["StreamTicket"];
 type TokenAsked = operations["createToken"]["requestBody"]["content"]["application/json"];
 
 export type Told<T> = { kind: "answer"; value: T; tag: string | null } | { kind: "unchanged" } | { kind: "problem"; problem: Problem };
@@ -33,6 +34,16 @@ export async function tokenFor(base: string, key: string, campaign: string): Pro
   const body: TokenAsked = { campaigns: [campaign], scopes: ["kpis:read"], seconds: 900 };
   const headers = { authorization: `Bearer ${key}`, "content-type": "application/json", "idempotency-key": "page-1" };
   return told<Token>(await fetch(`${base}/v1/tokens`, { method: "POST", headers, body: JSON.stringify(body) }));
+}
+
+export async function watch(base: string, key: string, campaign: string, told: (posting: string) => void): Promise<EventSource> {
+  const answer = await fetch(`${base}/v1/campaigns/${campaign}/stream/tickets`, { method: "POST", headers: { authorization: `Bearer ${key}` } });
+  const { ticket }: Ticket = await answer.json();
+  const asked: NonNullable<operations["streamCampaign"]["parameters"]["query"]> = { range: "last_7d", metrics: "ctr", ticket };
+  const query = new URLSearchParams({ range: asked.range ?? "", metrics: asked.metrics ?? "", ticket: asked.ticket ?? "" });
+  const source = new EventSource(`${base}/v1/campaigns/${campaign}/stream?${query}`);
+  source.addEventListener("delta", (event: MessageEvent<string>) => told(event.lastEventId));
+  return source;
 }
 
 export function card(slug: string, answer: Answer): string {

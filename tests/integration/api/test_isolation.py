@@ -73,7 +73,7 @@ async def test_own_other_and_garbage_ids(office: Office, desk: Desk) -> None:
             continue
         mine = await ask(own.of(kind))
         # A strategy with a campaign is found and stays; a source of files is found and has nothing to subscribe to.
-        found = {"deleteStrategy": {409}, "subscribeSource": {422}}.get(name, {200, 202, 204})
+        found = {"deleteStrategy": {409}, "subscribeSource": {422}}.get(name, {200, 201, 202, 204})
         assert mine.status_code in found, (name, mine.text)
     assert await snapshot(office, other) == before
 

@@ -79,10 +79,12 @@ class Reader:
 
 
 @asynccontextmanager
-async def watching(desk: Desk, things: Things, query: str = WATCHED, last: str | None = None) -> AsyncIterator[Any]:
+async def watching(
+    desk: Desk, things: Things, query: str = WATCHED, last: str | None = None, *, keyed: bool = True
+) -> AsyncIterator[Any]:
     reader = Reader()
     path, _, text = f"/v1/campaigns/{things.campaign}/stream{query}".partition("?")
-    headers = [(b"authorization", f"Bearer {desk.token}".encode())]
+    headers = [(b"authorization", f"Bearer {desk.token}".encode())] if keyed else []
     if last is not None:
         headers.append((b"last-event-id", last.encode()))
     waiting = [{"type": "http.request", "body": b"", "more_body": False}]
@@ -227,6 +229,26 @@ async def test_it_ends_when_the_server_stops_and_when_the_key_is_revoked(
         await reader.until("snapshot")
         await desk.ask("DELETE", f"/v1/keys/{made['id']}")
         await asyncio.wait_for(reader.task, 20)
+
+
+async def test_a_ticket_opens_one_stream_and_nothing_else(office: Office, desk: Desk, things: Things) -> None:
+    reader = await office.caller(desk, [Scope.KPIS_READ])
+    path = f"/v1/campaigns/{things.campaign}/stream"
+    ticket = (await reader.post(f"{path}/tickets", {}))["ticket"]
+    await office.nobody.problem(401, "GET", f"/v1/campaigns/{things.campaign}/kpis?ticket={ticket}")
+    async with watching(desk, things, f"{WATCHED}&ticket={ticket}", keyed=False) as stream:
+        ((_, number, answer), *_) = await stream.until("snapshot", "heartbeat")
+        assert answer["totals"]["cost"]["reason"] == "not_permitted"
+        await office.nobody.problem(401, "GET", f"{path}{WATCHED}&ticket={ticket}")
+    other = (await reader.post(f"{path}/tickets", {}))["ticket"]
+    resumed = f"{WATCHED}&last_event_id={number}&ticket={other}"
+    async with watching(desk, things, resumed, keyed=False) as stream:
+        await stream.until("heartbeat", "heartbeat")
+        assert {kind for kind, _, _ in stream.events()} == {"heartbeat"}
+    for wrong in ("", "x", ticket[:-2], reader.token, ticket.replace("tbk_once_", "tbk_read_")):
+        await office.nobody.problem(401, "GET", f"{path}{WATCHED}&ticket={wrong}")
+    for where in ("cmp_" + "0" * 32, "cmp_x"):
+        await reader.problem(404, "POST", f"/v1/campaigns/{where}/stream/tickets", {})
 
 
 async def test_costs_stay_hidden_and_mistakes_are_problems(office: Office, desk: Desk, things: Things) -> None:

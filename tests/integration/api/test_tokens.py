@@ -18,7 +18,7 @@ from tests.integration.api.clock import Clock
 from tests.integration.api.furniture import Things, furnish
 from tests.integration.api.office import Desk, Office, open_office
 
-ALLOWED = {"getCampaignKpis", "getKpiExplanation", "streamCampaign"}
+ALLOWED = {"getCampaignKpis", "getKpiExplanation", "streamCampaign", "createStreamTicket"}
 ROUTES = [
     (operation["operationId"], method.upper(), path)
     for path, operations in openapi_document()["paths"].items()
@@ -101,6 +101,18 @@ async def test_it_ends_by_the_clock(desk: Desk, things: Things, clock: Clock) ->
     clock.move(seconds=2)
     answer = await page.ask("GET", kpis(things.campaign), headers={"if-none-match": tag})
     assert answer.status_code == 401
+
+
+async def test_a_ticket_ends_by_the_clock_and_is_of_its_campaign(desk: Desk, things: Things, clock: Clock) -> None:
+    page = await browser(desk, things)
+    path = f"/v1/campaigns/{things.campaign}/stream"
+    made = [await page.post(f"{path}/tickets", {}) for _ in range(2)]
+    assert made[0]["expires_at"] == clock.said(seconds=60)
+    stranger = Desk(desk.app, None)
+    other = path.replace(things.campaign, "cmp_" + "0" * 32)
+    await stranger.problem(404, "GET", f"{other}?ticket={made[0]['ticket']}")
+    clock.move(seconds=60)
+    await stranger.problem(401, "GET", f"{path}?ticket={made[1]['ticket']}")
 
 
 async def test_it_ends_with_its_key(office: Office, desk: Desk, things: Things) -> None:
