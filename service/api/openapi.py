@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.routing import APIRoute, iter_route_contexts
 
-from service.api import auth, conversions, examples, falls, kpi_trails, kpis, problems
+from service.api import auth, conversions, examples, falls, kpi_trails, problems, query, query_presets
 from service.api.idempotency import HEADER, takes_name
 
 _NEVER = {"get": {"408", "409", "415"}, "delete": {"408", "415"}}
@@ -36,7 +36,8 @@ def finished(document: dict[str, Any], app: FastAPI) -> dict[str, Any]:
     problem = problems.Problem.model_json_schema(ref_template="#/components/schemas/{model}", mode="serialization")
     schemas.update(problem.pop("$defs", {}))
     schemas["Problem"] = problem
-    schemas.update(kpis.components() | kpi_trails.components() | conversions.components() | falls.components())
+    schemas.update(query.components() | query_presets.components() | kpi_trails.components())
+    schemas.update(conversions.components() | falls.components())
     schemas["MetricOut"] = schemas["MetricOut"] | {"examples": examples.metrics()}
     components["schemas"] = dict(sorted(schemas.items()))
     components["responses"] = {

@@ -131,15 +131,18 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
     shares: tuple[tuple[UUID, Fraction, bytes | None], ...]
 
 
-def choose(event: Event, touches: Iterable[Touch], windows: Mapping[UUID, Windows]) -> Choice:
-    """Return who is credited with a conversion or an order; ``windows`` are those of the touched subjects."""
+def choose(event: Event, touches: Iterable[Touch], windows: Mapping[UUID, Windows], model: Model = MODEL) -> Choice:
+    """Return who is credited with a conversion or an order; ``windows`` are those of the touched subjects.
+
+    The books know one ``model``; others are for questions.
+    """
     visit = event.visit
     if event.basis not in {"subject", "promo_code"}:
         known = [touch for touch in touches if touch.external_id != NOBODY]
         clicked = [touch for touch in known if visit.click is not None and touch.visit.click == visit.click]
         came = [touch for touch in known if visit.customer is not None and _same_visitor(touch, visit)]
         for rule, mine in (("click_id", clicked), ("customer", came)):
-            shares = _credited(event.at, mine, windows)
+            shares = _credited(event.at, mine, windows, model)
             if shares:
                 return Choice(rule=rule, shares=shares)
     return Choice(rule=event.basis, shares=((event.subject_id, Fraction(1), None),))
@@ -156,7 +159,7 @@ def _same_visitor(touch: Touch, visit: Visit) -> bool:
 
 
 def _credited(
-    at: datetime, touches: Sequence[Touch], windows: Mapping[UUID, Windows]
+    at: datetime, touches: Sequence[Touch], windows: Mapping[UUID, Windows], model: Model
 ) -> tuple[tuple[UUID, Fraction, bytes | None], ...]:
     # Touches of one instant are ordered by what they are, never by which came first.
     ranked = sorted(touches, key=lambda touch: (touch.platform, touch.external_id, touch.key))
@@ -171,7 +174,7 @@ def _credited(
         return ()
     wide = Windows(click_days=LONGEST / _DAY, view_days=LONGEST / _DAY)
     ordered = attribution.eligible(asked, wide).touches
-    shares = zip(ordered, WEIGHTS[MODEL](ordered, wide), strict=True)
+    shares = zip(ordered, WEIGHTS[model](ordered, wide), strict=True)
     return tuple((found[one.id].subject_id, weight, found[one.id].key) for one, weight in shares if weight)
 
 
