@@ -95,7 +95,8 @@ def _shaped(work: Work, joined: Joined) -> frozenset[UUID]:
 
     A level of a profile shapes every campaign in which its creator posts: the tier of a post is told by followers.
     """
-    if any(work.series[shape.series_id].key.kind is Kind.LEVEL for shape in work.sheet.shapes):
+    levels = {number for number, home in work.series.items() if home.key.kind is Kind.LEVEL}
+    if levels and any(shape.series_id in levels for shape in work.sheet.shapes):
         return frozenset((EVERY,))
     ids = work.sheet.roster.ids
     named = {ids[place] for place in set(work.sheet.subjects)} | joined.moved.keys()

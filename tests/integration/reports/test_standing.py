@@ -55,6 +55,7 @@ class World(Desk):
         await self.open()
         books = self.books
         self.shops = {name: await books.source(name) for name in ("links", "shop")}
+        self.shops["cleo"] = await books.source("elsewhere")
         self.creator = Creator(
             creator_id=self.context.new_id(),
             name="Ada",
@@ -77,7 +78,10 @@ class World(Desk):
             await books.post(links, [made, test_credits.click(tag, 1 + 9 * number, tag, **who)])
         await books.post(shop, [test_credits.order("of two clicks", 20, **who)])
         published = SubjectSeen(subject=SubjectRef("p3"), creator="ada", published_at=at(1), observed_at=at(0))
+        late: dict[str, Any] = {"creator": "cleo", "hashtags": ("early",), "published_at": at(1), "observed_at": at(0)}
+        unread = SubjectSeen(subject=SubjectRef("p5"), **late)
         await books.post(self.sources[0], [published, counter("p3", at(2), likes=7)])
+        await books.post(self.shops["cleo"], [unread])
         self.written = 0
         self.turn: Counter[object] = Counter()
         self.sales = test_credits.made_up(seed, COUNT)
@@ -159,13 +163,12 @@ class World(Desk):
         await self.books.post(self.sources[0], [seen])
 
     async def follow(self) -> None:
-        """Say how many followed a creator when a post of hers came out."""
+        """Say how many followed somebody when a post came out: the profile counts nowhere, its post does."""
         self.written += 1
-        fans, when = {"followers": 10 + 30_000 * (self.written % 3)}, at(0, self.written / 10)
-        ada = SubjectRef("ada", SubjectType.PROFILE)
-        await self.books.post(
-            self.sources[0], [Observation(subject=ada, kind=Kind.LEVEL, metrics=fans, observed_at=when)]
-        )
+        fans, when = {"followers": self.turns(90_000, 10)}, at(0, self.written / 10)
+        cleo = SubjectRef("cleo", SubjectType.PROFILE)
+        level = Observation(subject=cleo, kind=Kind.LEVEL, metrics=fans, observed_at=when)
+        await self.books.post(self.shops["cleo"], [level])
 
     async def change_creator(self) -> None:
         """Take the profile of the creator away, or give it back."""
