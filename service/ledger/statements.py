@@ -249,15 +249,17 @@ _SHAPE = {
 
 
 @lru_cache(maxsize=256)
-def insert_entries(metrics: tuple[str, ...]) -> str:
+def insert_entries(metrics: tuple[str, ...], *, credits_: bool = False) -> str:
     """Return the insert of entries that hold the given metrics: $1 workspace, $2 batch, then ``Sheet.columns``.
 
+    Lines of ``credits_`` that are written beside those of the posting are numbered downwards, apart from the others.
     The dictionary of shapes is joined, not subscripted: a subscript walks an array that holds nulls from its start.
     """
     names = ", ".join(metrics)
+    line = "-g.line" if credits_ else "g.line"
     return f"""
     insert into entries (workspace_id, batch, subject_id, line, {", ".join(_SHAPE)}, {names})
-    select $1, $2, ($3::uuid[])[g.subject], g.line, {_of("k", tuple(_SHAPE))}, {_of("g", metrics)}
+    select $1, $2, ($3::uuid[])[g.subject], {line}, {_of("k", tuple(_SHAPE))}, {_of("g", metrics)}
     from unnest($4::text::integer[], $5::text::integer[], {_arrays([METRIC] * len(metrics), 6 + len(_SHAPE))})
       with ordinality as g (subject, shape, {names}, line)
     join unnest({_arrays(tuple(_SHAPE.values()), 6)}) with ordinality as k ({", ".join(_SHAPE)}, shape)
