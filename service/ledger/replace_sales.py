@@ -110,8 +110,9 @@ def _newest(
         old = own[-1] if own else None
         if old is not None and edge is not None and old.at < edge:
             continue
-        fixed = [one for one in own if known.fixed(one.ref) and one.observed_at > NEVER]
-        newest = max([*told.get(key, ()), *fixed], key=_order, default=None)
+        said: list[Version] = [one for one in own if known.fixed(one.ref) and one.observed_at > NEVER]
+        said += told.get(key, ())
+        newest = max(said, key=_order, default=None)
         if newest is None:
             if old is not None and old.observed_at > NEVER:
                 found[key] = withdrawn(old)

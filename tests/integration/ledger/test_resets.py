@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 import pytest_asyncio
 
-from connectors.contract import Kind
+from connectors.contract import Item, Kind
 from service.db.engine import Database
 from service.errors import Invalid, NotFound
 from service.kpi.buckets import Grain
@@ -128,7 +128,7 @@ async def test_a_verdict_outlives_readings_that_are_read_otherwise(database: Dat
     desk = Desk(database, 3)
     await desk.open(campaigns=False)
     campaign = await desk.books.campaign([Rule(platform="instagram")])
-    said = {
+    said: dict[int, list[Item]] = {
         0: [seen("p", published_at=at()), counter("p", at(1), comments=500)],
         1: [counter("p", at(2), comments=20)],
         2: [counter("p", at(3), comments=40)],
@@ -138,7 +138,11 @@ async def test_a_verdict_outlives_readings_that_are_read_otherwise(database: Dat
     await desk.drain()
     await say(desk.books, await subject_of(desk.books), "comments", at(2), Verdict.RESET)
     assert (await answer(desk.books, campaign, "comments", **WEEK))["value"] == 540
-    for version, second, value, reason in (("2", [], None, "suspected_reset"), ("3", said[1], 540, None)):
+    read_as: tuple[tuple[str, list[Item], int | None, str | None], ...] = (
+        ("2", [], None, "suspected_reset"),
+        ("3", said[1], 540, None),
+    )
+    for version, second, value, reason in read_as:
         desk.reads(version, said | {1: second})
         await desk.replay(since=at(0))
         found = await answer(desk.books, campaign, "comments", **WEEK)
