@@ -68,10 +68,9 @@ async def test_pushes_in_any_order_and_again_end_in_the_same_books(database_url:
 
 async def test_a_newer_connector_reads_payments_anew(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is paid is read at half of its value, and one payment not at all; who paid stays a hash."""
-    payments = [
-        Payment("1", at(19, 9), 10_000, refunds=[Refund("re_1", at(19, 10), 3_000)]),
-        Payment("2", at(19, 11), 800),
-    ]
+    refunded = Payment("1", at(19, 9), 10_000, refunds=[Refund("re_1", at(19, 10), 3_000)])
+    payments = [refunded, Payment("2", at(19, 11), 800)]
+    charge = refunded.charge(refunds={"data": [refunded.refund(refunded.refunds[0])]})
     old = CONNECTOR.parse
 
     def newer(delivery: Delivery, options: Any) -> list[Item]:
