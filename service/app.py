@@ -309,6 +309,7 @@ def _loops(services: Services, roles: frozenset[str]) -> dict[str, Loop]:
             services.connectors,
             wake=services.lander.landed,
             post=posting_with(services.vault),
+            vault=services.vault,
         )
         loops["mover"] = Mover(services.db, services.context)
     if "scheduler" in roles:

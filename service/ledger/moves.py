@@ -10,6 +10,7 @@ goes on from it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any
 from uuid import UUID
 
@@ -89,12 +90,11 @@ async def record_version(
         version.archived,
     )
     # The windows of touches hold for every member at once: what they lead to is decided by the newest version.
+    members: set[UUID] = set()
     if newest and (newest["click_days"], newest["view_days"]) != (version.click_days, version.view_days):
         members = {row["subject_id"] for row in await raw.fetch(statements.MEMBERS, workspace_id, campaign_id)}
-        credited = await reattribute(raw, posting, members)
-        await recount.recount_all(raw, workspace_id, credited, {}, credited)
     await raw.execute(_BEGIN, workspace_id, [campaign_id], _NOWHERE)
-    await _move(raw, posting)
+    await _move(raw, posting, members)
     await close_posting(connection, posting, context)
     return int(number)
 
@@ -132,24 +132,30 @@ async def waiting(connection: asyncpg.Connection[Any], workspace_id: UUID) -> di
     return {row["campaign_id"]: row["after"] for row in await connection.fetch(_WAITING, workspace_id)}
 
 
-async def _move(raw: asyncpg.Connection[Any], posting: Posting) -> bool:
-    """Move what is next; tell whether anything was written. The caller has the workspace to itself."""
-    row = await raw.fetchrow(_NEXT, posting.workspace_id)
-    if row is None:
-        return False
-    campaign_id = row["campaign_id"]
-    part = await _decided(raw, posting.workspace_id, campaign_id, row["after"])
-    if part.after is None:
-        await raw.execute(_DONE, posting.workspace_id, campaign_id)
-    else:
-        await raw.execute(_REACHED, posting.workspace_id, campaign_id, part.after)
-    if not part.lines:
-        return False
+async def _move(raw: asyncpg.Connection[Any], posting: Posting, touched: AbstractSet[UUID] = frozenset()) -> bool:
+    """Move what is next, and credit what touches on these subjects and on ``touched`` lead to.
+
+    Tells whether anything was written. The caller has the workspace to itself.
+    """
+    part = await _next(raw, posting.workspace_id)
     await write_lines(raw, posting, part.lines)
     moved = {line.subject_id for line in part.lines}
-    credited = await reattribute(raw, posting, moved)
+    credited = await reattribute(raw, posting, moved | touched) if moved or touched else set()
     await recount.recount_all(raw, posting.workspace_id, moved | credited, part.before, credited)
-    return True
+    return bool(part.lines)
+
+
+async def _next(raw: asyncpg.Connection[Any], workspace_id: UUID) -> _Part:
+    """Return what is moved next, and note how far that comes."""
+    row = await raw.fetchrow(_NEXT, workspace_id)
+    if row is None:
+        return _Part()
+    part = await _decided(raw, workspace_id, row["campaign_id"], row["after"])
+    if part.after is None:
+        await raw.execute(_DONE, workspace_id, row["campaign_id"])
+    else:
+        await raw.execute(_REACHED, workspace_id, row["campaign_id"], part.after)
+    return part
 
 
 async def _decided(raw: asyncpg.Connection[Any], workspace_id: UUID, campaign_id: UUID, after: UUID) -> _Part:

@@ -112,6 +112,8 @@ async def recount_all(
     ``written`` are those that lines were written of.
     """
     named = sorted(subject_ids)
+    if not named:
+        return
     after = await campaigns_of(connection, workspace_id, named)
     by_platform: dict[str, list[UUID]] = defaultdict(list)
     for row in await connection.fetch(_PLATFORMS, workspace_id, named):

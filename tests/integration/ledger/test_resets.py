@@ -138,7 +138,11 @@ async def test_a_verdict_outlives_readings_that_are_read_otherwise(database: Dat
     await desk.drain()
     await say(desk.books, await subject_of(desk.books), "comments", at(2), Verdict.RESET)
     assert (await answer(desk.books, campaign, "comments", **WEEK))["value"] == 540
-    for version, second, value, reason in (("2", [], None, "suspected_reset"), ("3", said[1], 540, None)):
+    read_as: tuple[tuple[str, list[Item], int | None, str | None], ...] = (
+        ("2", [], None, "suspected_reset"),
+        ("3", said[1], 540, None),
+    )
+    for version, second, value, reason in read_as:
         desk.reads(version, said | {1: second})
         await desk.replay(since=at(0))
         found = await answer(desk.books, campaign, "comments", **WEEK)

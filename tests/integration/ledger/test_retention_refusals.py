@@ -147,6 +147,15 @@ async def test_what_was_taken_is_refused_and_the_rest_is_exact(database: Databas
     assert {name: value["value"] for name, value in later.items()} == {"likes": 240, "comments": 600, "shares": 340}
     assert await said(desk, metrics=metrics, **KEPT, as_of=known) == then
 
+    # Who leaves a campaign and comes back counts with what was kept.
+    now = await said(desk, metrics=metrics, **KEPT)
+    for rules, likes in (([], None), ([Rule(hashtag="sale")], now[1]["likes"]["value"])):
+        await desk.books.rules(desk.campaigns[2], rules)
+        await assert_sound(desk)
+        assert (await said(desk, metrics=metrics, **KEPT))[1]["likes"]["value"] == likes
+    assert await said(desk, metrics=metrics, **KEPT) == now
+    assert (await said(desk, metrics=("likes",), preset="lifetime"))[1]["likes"]["value"] == 240
+
 
 async def test_months_go_only_when_every_workspace_has_carried(database: Database) -> None:
     desk = Desk(database, 4, start=NOW)
