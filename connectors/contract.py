@@ -673,7 +673,10 @@ class Auth(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MetricMapping(msgspec.Struct, frozen=True, kw_only=True):
-    """One wire metric and what it becomes. ``metric`` None means *not mapped*, with the reason in ``note``."""
+    """One wire metric and what it becomes. ``metric`` None means *not mapped*, with the reason in ``note``.
+
+    ``quality`` is what the platform may say against it. Answers look for marks only where they are declared.
+    """
 
     wire: str
     metric: str | None
@@ -682,6 +685,7 @@ class MetricMapping(msgspec.Struct, frozen=True, kw_only=True):
     counting: bool = True
     mapping: str = ""  # id of a named mapping rule, for example meta_views@1
     note: str = ""
+    quality: tuple[Quality, ...] = ()
 
 
 class FetchKind(msgspec.Struct, frozen=True, kw_only=True):

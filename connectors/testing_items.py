@@ -28,6 +28,7 @@ from connectors.contract import (
     Kind,
     MetricMapping,
     Observation,
+    Quality,
     RefreshHint,
     Source,
     SubjectRef,
@@ -151,6 +152,7 @@ def _require_observation(item: Observation, delivery: Delivery, metrics: Sequenc
         require(type(value) is int, f"{key} is no integer")
         require(value >= 0 or METRICS[key].unit in {Unit.MONEY, Unit.MILLIONTHS}, f"{key} is negative")
         require(_declares(metrics, key, item.kind), f"{key} as {item.kind.value} is not declared in metrics")
+        require(_admits(metrics, key, item.quality), f"what is said against {key} is not declared in metrics")
     _require_currency(item)
     require(item.window is not None or item.kind is not Kind.PERIOD, "a period without a window")
     require(item.window is None or item.kind in _WINDOWED, f"a window does not go with {item.kind.value}")
@@ -181,6 +183,10 @@ def _require_conversion(item: Conversion, metrics: Sequence[MetricMapping]) -> N
 
 def _declares(metrics: Sequence[MetricMapping], key: str, kind: Kind = Kind.EVENT) -> bool:
     return any(one.metric == key and one.kind in {kind, None} for one in metrics)
+
+
+def _admits(metrics: Sequence[MetricMapping], key: str, said: Sequence[Quality]) -> bool:
+    return set(said) <= {quality for one in metrics if one.metric == key for quality in one.quality}
 
 
 def _is_currency(text: str) -> bool:

@@ -110,6 +110,7 @@ class Mapped(msgspec.Struct, frozen=True, kw_only=True):
     counting: bool
     mapping: str
     note: str
+    quality: list[str]
 
 
 class Described(msgspec.Struct, frozen=True, kw_only=True):
@@ -267,6 +268,7 @@ def _mapped(mapping: MetricMapping) -> Mapped:
         counting=mapping.counting,
         mapping=mapping.mapping,
         note=mapping.note,
+        quality=[quality.value for quality in mapping.quality],
     )
 
 

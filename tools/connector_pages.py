@@ -130,7 +130,7 @@ def _call(call: Call) -> str:
 
 
 def _metrics(metrics: Iterable[Mapped]) -> str:
-    head = ("wire name", "metric", "kind", "unit", "of", "use", "mapping", "note")
+    head = ("wire name", "metric", "kind", "unit", "of", "use", "mapping", "may be", "note")
     return table(head, map(_metric, metrics)).rstrip()
 
 
@@ -143,6 +143,7 @@ def _metric(mapped: Mapped) -> tuple[str, ...]:
         ", ".join(mapped.subject_types),
         mapped.use.replace("_", " "),
         code(mapped.mapping),
+        ", ".join(mapped.quality),
         mapped.note,
     )
 

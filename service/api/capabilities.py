@@ -89,7 +89,8 @@ class AuthVariantOutput(Output):
 class MappingOutput(Output):
     """One metric as the platform calls it and what it becomes.
 
-    `use` says whether it is counted, a check that is never added, or not mapped; then `note` says why.
+    `use` says whether it is counted, a check that is never added, or not mapped; then `note` says why. `quality` is
+    what the platform may say against it.
     """
 
     wire: str
@@ -101,6 +102,7 @@ class MappingOutput(Output):
     counting: bool
     mapping: str
     note: str
+    quality: list[str]
 
 
 class CapabilityOutput(Output):

@@ -37,7 +37,7 @@ async def campaign_kpis(
     raw = await driver(connection)
     asked = await understand(raw, workspace_id, campaign_id, question, now)
     stretches = _stretches(asked)
-    sums, *others = await sums_of(raw, asked, stretches)
+    sums, *others = await sums_of(raw, asked, stretches, notes)
     if question.granularity is Grain.HOUR:
         _refuse_hours(sums)
     other = _other(stretches[1], others[0]) if others else None

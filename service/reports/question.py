@@ -54,10 +54,14 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PlatformNotes(msgspec.Struct, frozen=True, kw_only=True):
-    """What the connectors declare that an answer must say: mapping rules by (platform, metric), simulated platforms."""
+    """What the connectors declare that an answer must say: mapping rules by (platform, metric), simulated platforms.
+
+    ``doubtful`` are (platform, metric) that a platform may say something against.
+    """
 
     mappings: Mapping[tuple[str, str], str]
     simulated: frozenset[str]
+    doubtful: frozenset[tuple[str, str]] = frozenset()
 
 
 _PEOPLE = frozenset({"reach", "followers", FOLLOWERS_AT_PUBLISH})

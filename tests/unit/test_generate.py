@@ -111,8 +111,8 @@ def test_no_connector_is_left_out_silently(broken: dict[str, str]) -> None:
 def test_connectors_are_shown_with_what_they_map() -> None:
     text = connector_pages.connectors_page([Example()])
     assert "| `example` | Example | 3 | yes | posts every 90 min |  | 28 d |  |  |" in text
-    assert "| `imp` | `impressions` | period | count | ad | counted |  |  |" in text
-    assert "| `odd` |  |  |  |  | not mapped |  | means nothing \\| here |" in text
+    assert "| `imp` | `impressions` | period | count | ad | counted |  |  |  |" in text
+    assert "| `odd` |  |  |  |  | not mapped |  |  | means nothing \\| here |" in text
 
 
 def test_a_page_has_all_that_a_connector_declares() -> None:

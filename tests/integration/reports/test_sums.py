@@ -19,13 +19,14 @@ from service.kpi.catalogue import CATALOGUE
 from service.kpi.periods import previous
 from service.ledger.verify import verify
 from service.records import Rule
-from service.reports.question import Asked, Question, understand
+from service.reports.question import Asked, PlatformNotes, Question, understand
 from service.reports.stretches import stretch
 from service.reports.sums import Sums, sums_of
 from tests.bookkeeping import Books, at, counter, seen
 
 ZONES = ("UTC", "America/Los_Angeles", "Asia/Kolkata", "Europe/London")
 POSTS = ("p1", "p2", "p3")
+NOTES = PlatformNotes(mappings={}, simulated=frozenset())
 RANGES: tuple[dict[str, Any], ...] = (
     {"range_from": date(2026, 6, 24), "range_to": date(2026, 7, 8)},
     {"range_from": date(2026, 7, 1), "range_to": date(2026, 7, 1)},
@@ -106,8 +107,8 @@ async def both(
         earlier = previous(asked.period)
         if earlier is not None:
             stretches.append(stretch(earlier, grain, 1, elapsed=True))
-        kept = await sums_of(raw, asked, stretches)
-        cut = await sums_of(raw, msgspec.structs.replace(asked, home=False), stretches)
+        kept = await sums_of(raw, asked, stretches, NOTES)
+        cut = await sums_of(raw, msgspec.structs.replace(asked, home=False), stretches, NOTES)
     return asked, kept, cut
 
 
