@@ -31,7 +31,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from connectors import shopify_values as values
+from connectors import values
 from connectors.contract import (
     Auth,
     AuthKind,
@@ -179,7 +179,7 @@ async def _check_shop(shop: Shop) -> list[Finding]:
         return [Finding(ok=False, text="Shopify does not answer or throttles at the moment: try again later")]
     except ConnectorError as error:
         return [Finding(ok=False, text=f"the shop is not readable: {error}")]
-    name = values.text(values.mapping(data.get("shop")).get("name"), 100) or shop.options.shop
+    name = values.trimmed(values.mapping(data.get("shop")).get("name"), 100) or shop.options.shop
     found = [Finding(ok=True, text=f"the token is accepted and the shop {_line(name)} is readable")]
     answered = response.headers.get(VERSION_HEADER, shop.options.api_version)
     if answered != shop.options.api_version:
