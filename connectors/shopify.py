@@ -16,7 +16,7 @@ where the delivery id is a header that nothing vouches for. Topics that tell the
 its versions the newest by ``updated_at`` stands, whatever came last. And since pushes get lost, or come a day late,
 what changed in the last three days is fetched every hour, and all that is readable once a week.
 
-Where an order came from is read in ``connectors.shopify_origin``. Of several codes the first is credited. A customer is
+Where an order came from is read in ``connectors.origin``. Of several codes the first is credited. A customer is
 a number and nothing else; when webhooks are asked for here, names, addresses and e-mails are not among their fields.
 The visits of a customer's journey name origins and are no clicks: those of buyers alone would make a false click rate.
 

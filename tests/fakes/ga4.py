@@ -14,9 +14,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import httpx
-
-from tests.fakes.graph import Call, Failure, Receive, Scope, Send
+from tests.fakes.wire import Answer, Call, Failure, Receive, Scope, Send, answered, body_of, failing, headers_of
 
 PROPERTY = "312345678"
 TOKEN = "ya29.fake-token-of-a-reader"
@@ -91,24 +89,21 @@ class FakeGa4:
     bodies: list[dict[str, Any]] = field(default_factory=list)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = {name.decode(): value.decode() for name, value in scope["headers"]}
+        headers = headers_of(scope)
         self.calls.append(Call(method=scope["method"], path=scope["path"], query={}, headers=headers))
-        body = await _read(receive)
+        body = await body_of(receive)
         status, more, answer = self._answer(self.calls[-1], body)
-        told = [(name.encode(), value.encode()) for name, value in {"content-type": "application/json", **more}.items()]
-        await send({"type": "http.response.start", "status": status, "headers": told})
-        await send({"type": "http.response.body", "body": answer})
+        await answered(send, status, {"content-type": "application/json", **more}, answer)
 
     def ranges(self) -> list[tuple[str, str]]:
         """Return the days that reports were asked for."""
         told = [body["dateRanges"][0] for body in self.bodies]
         return [(one["startDate"], one["endDate"]) for one in told]
 
-    def _answer(self, call: Call, body: bytes) -> tuple[int, Mapping[str, str], bytes]:
-        for failure in self.failures:
-            if failure.times > 0 and failure.path in call.path:
-                failure.times -= 1
-                return failure.status, failure.headers, failure.body
+    def _answer(self, call: Call, body: bytes) -> Answer:
+        failed = failing(self.failures, call.path)
+        if failed is not None:
+            return failed
         if call.headers.get("authorization") != f"Bearer {self.token}":
             return 401, {}, DEAD_TOKEN
         if not call.path.startswith(f"/v1beta/properties/{PROPERTY}"):
@@ -186,17 +181,3 @@ class FakeGa4:
 
 def _values(texts: list[str]) -> list[dict[str, str]]:
     return [{"value": text} for text in texts]
-
-
-async def _read(receive: Receive) -> bytes:
-    body = b""
-    while True:
-        message = await receive()
-        body += bytes(message.get("body", b""))
-        if not message.get("more_body"):
-            return body
-
-
-def transport(fake: FakeGa4) -> httpx.ASGITransport:
-    """Return a transport that reaches the fake without a socket."""
-    return httpx.ASGITransport(app=fake)

@@ -11,13 +11,13 @@ import hashlib
 import hmac
 import json
 import re
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
-import httpx
+from tests.fakes.wire import Answer, Failure, Receive, Scope, Send, answered, failing, headers_of, live
 
 NUMBER = "96072893"
 ORGANISATION = f"urn:li:organization:{NUMBER}"
@@ -78,17 +78,6 @@ class Post:
 
 
 @dataclass
-class Failure:
-    """An answer to give instead of the right one, ``times`` times, to calls whose path contains ``path``."""
-
-    status: int
-    body: bytes
-    path: str = ""
-    times: int = 1
-    headers: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass
 class Call:
     """One request as it came, its query not decoded."""
 
@@ -125,9 +114,6 @@ class Refused(Exception):  # noqa: N818 - the fake's own word for an error answe
         self.status = status
 
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Days = dict[date, dict[str, int]]
 
 
@@ -151,13 +137,13 @@ class FakeLinkedIn:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            await _live(receive, send)
+            await live(receive, send)
             return
         call = Call(
             method=scope["method"],
             path=scope["raw_path"].decode(),
             query=scope["query_string"].decode(),
-            headers={name.decode(): value.decode() for name, value in scope["headers"]},
+            headers=headers_of(scope),
         )
         self.calls.append(call)
         if call.path.endswith("/oauth/v2/accessToken"):
@@ -166,26 +152,23 @@ class FakeLinkedIn:
         else:
             status, headers, body = self._answer(call)
         told = {"content-type": "application/json", "x-li-uuid": "AAYH", "x-li-fabric": "prod-lor1", **headers}
-        raw = [(name.encode(), value.encode()) for name, value in told.items()]
-        await send({"type": "http.response.start", "status": status, "headers": raw})
-        await send({"type": "http.response.body", "body": body})
+        await answered(send, status, told, body)
 
     def paths(self) -> list[str]:
         """Return the resources called so far."""
         return [call.path.partition("/rest/")[2].partition("?")[0] for call in self.calls]
 
-    def _answer(self, call: Call) -> tuple[int, Mapping[str, str], bytes]:
-        for failure in self.failures:
-            if failure.times > 0 and failure.path in call.path:
-                failure.times -= 1
-                return failure.status, failure.headers, failure.body
+    def _answer(self, call: Call) -> Answer:
+        failed = failing(self.failures, call.path)
+        if failed is not None:
+            return failed
         try:
             self._gate(call)
             return 200, {}, json.dumps(self._route(call)).encode()
         except Refused as refused:
             return refused.status, {}, refused.body
 
-    def _renew(self, form: Mapping[str, str]) -> tuple[int, Mapping[str, str], bytes]:
+    def _renew(self, form: Mapping[str, str]) -> Answer:
         """Give a new access token; most apps are given no refresh token with it."""
         if form.get("refresh_token") != REFRESH_TOKEN:
             told = {"error": "invalid_grant", "error_description": "The provided refresh token is not valid"}
@@ -323,19 +306,6 @@ def _followers(numbers: Mapping[str, int]) -> dict[str, Any]:
 
 def _visits(numbers: Mapping[str, int]) -> dict[str, Any]:
     return {"totalPageStatistics": {"views": {"allPageViews": dict(numbers), "careersPageViews": {"pageViews": 0}}}}
-
-
-async def _live(receive: Receive, send: Send) -> None:
-    while True:
-        message = await receive()
-        await send({"type": f"{message['type']}.complete"})
-        if message["type"] == "lifespan.shutdown":
-            return
-
-
-def transport(fake: FakeLinkedIn) -> httpx.ASGITransport:
-    """Return a transport that reaches the fake without a socket."""
-    return httpx.ASGITransport(app=fake)
 
 
 # ------------------------------------------------------------------------------------------------ webhooks

@@ -38,7 +38,8 @@ from tests.contract.facebook.desk import (
     video,
 )
 from tests.fakes.facebook import ACCOUNT, BUSINESS_USAGE, NOT_A_PAGE, FakeFacebook, Post, Reel
-from tests.fakes.graph import DEAD_TOKEN, NO_PERMISSION, THROTTLED, TOKEN, TRANSIENT, Failure, envelope
+from tests.fakes.graph import DEAD_TOKEN, NO_PERMISSION, THROTTLED, TOKEN, TRANSIENT, envelope
+from tests.fakes.wire import Failure
 
 INSIGHTS = {
     "post_media_view": 450,

@@ -14,7 +14,8 @@ from connectors.contract import Delivery, Drop, Item, Observation, Page, Respons
 from connectors.ga4 import CONNECTOR
 from connectors.ga4_property import Ga4Options
 from connectors.http import Limits, PlatformHttp, new_client
-from tests.fakes.ga4 import HOST, PROPERTY, TOKEN, FakeGa4, transport
+from tests.fakes.ga4 import HOST, PROPERTY, TOKEN, FakeGa4
+from tests.fakes.wire import transport
 
 RECORDINGS = Path(__file__).parents[2] / "recordings" / "ga4"
 NOW = datetime(2026, 8, 20, 12, tzinfo=UTC)

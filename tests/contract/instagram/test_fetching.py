@@ -39,8 +39,9 @@ from tests.contract.instagram.desk import (
     story,
     task,
 )
-from tests.fakes.graph import DEAD_TOKEN, NO_PERMISSION, THROTTLED, TOKEN, TRANSIENT, Failure, envelope
+from tests.fakes.graph import DEAD_TOKEN, NO_PERMISSION, THROTTLED, TOKEN, TRANSIENT, envelope
 from tests.fakes.instagram import ACCOUNT, BUSINESS_USAGE, FakeInstagram, Media
+from tests.fakes.wire import Failure
 
 IMAGE = Media("17895695668004550", like_count=2, comments_count=6, caption="#one")
 REEL = Media("17895695668004551", "VIDEO", "REELS", like_count=None, comments_count=3)

@@ -25,7 +25,8 @@ from connectors.contract import (
 from connectors.http import Limits, PlatformHttp, new_client
 from connectors.linkedin import CONNECTOR
 from connectors.linkedin_account import LinkedInOptions
-from tests.fakes.linkedin import CLIENT_SECRET, HOST, NUMBER, ORGANISATION, TOKEN, FakeLinkedIn, transport
+from tests.fakes.linkedin import CLIENT_SECRET, HOST, NUMBER, ORGANISATION, TOKEN, FakeLinkedIn
+from tests.fakes.wire import transport
 
 RECORDINGS = Path(__file__).parents[2] / "recordings" / "linkedin"
 NOW = datetime(2026, 8, 20, 12, tzinfo=UTC)

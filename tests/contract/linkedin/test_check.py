@@ -13,17 +13,8 @@ from connectors.contract import STORED, NotSupported, Secret, Source
 from connectors.linkedin import CONNECTOR
 from connectors.linkedin_account import LinkedInOptions
 from tests.contract.linkedin.desk import NOW, client, source
-from tests.fakes.linkedin import (
-    DENIED,
-    NUMBER,
-    OLD_VERSION,
-    QUOTA,
-    REFRESH_TOKEN,
-    TOKEN,
-    Failure,
-    FakeLinkedIn,
-    transport,
-)
+from tests.fakes.linkedin import DENIED, NUMBER, OLD_VERSION, QUOTA, REFRESH_TOKEN, TOKEN, FakeLinkedIn
+from tests.fakes.wire import Failure, transport
 
 
 async def check(fake: FakeLinkedIn, of: Source | None = None) -> list[tuple[bool, str]]:

@@ -49,11 +49,11 @@ from tests.fakes.linkedin import (
     QUOTA,
     REVOKED,
     TOKEN,
-    Failure,
     FakeLinkedIn,
     Post,
     envelope,
 )
+from tests.fakes.wire import Failure
 
 KINDS = [kind.name for kind in CONNECTOR.capabilities.fetch]
 NUMBERS: dict[str, int | float] = {"impressionCount": 240, "uniqueImpressionsCount": 150, "clickCount": 6}

@@ -24,7 +24,8 @@ from connectors.contract import (
 from connectors.http import Limits, PlatformHttp, new_client
 from connectors.meta_ads import CONNECTOR
 from connectors.meta_ads_account import MetaAdsOptions
-from tests.fakes.meta_ads import ACCOUNT, HOST, TOKEN, FakeMetaAds, transport
+from tests.fakes.meta_ads import ACCOUNT, HOST, TOKEN, FakeMetaAds
+from tests.fakes.wire import transport
 
 RECORDINGS = Path(__file__).parents[2] / "recordings" / "meta_ads"
 NOW = datetime(2026, 8, 20, 12, tzinfo=UTC)

@@ -38,8 +38,9 @@ from tests.contract.meta_ads.desk import (
     source,
     task,
 )
-from tests.fakes.graph import DEAD_TOKEN, NO_PERMISSION, Failure, envelope
+from tests.fakes.graph import DEAD_TOKEN, NO_PERMISSION, envelope
 from tests.fakes.meta_ads import ACCOUNT, BUSINESS_USAGE, NOT_READY, THROTTLED, TOO_MUCH, Ad, Day, FakeMetaAds
+from tests.fakes.wire import Failure
 
 ASYNC = source(MetaAdsOptions(reports="async"))
 RUNNING = ("Job Running", 50)

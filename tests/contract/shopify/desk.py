@@ -14,7 +14,8 @@ from connectors.contract import SubjectType as Type
 from connectors.http import Limits, PlatformHttp, new_client
 from connectors.shopify import CONNECTOR
 from connectors.shopify_shop import ShopifyOptions
-from tests.fakes.shopify import APP_SECRET, SHOP, TOKEN, FakeShop, Order, escaped, resource, transport
+from tests.fakes.shopify import APP_SECRET, SHOP, TOKEN, FakeShop, Order, escaped, resource
+from tests.fakes.wire import transport
 
 RECORDINGS = Path(__file__).parents[2] / "recordings" / "shopify"
 NOW = datetime(2026, 8, 20, 12, tzinfo=UTC)

@@ -13,7 +13,8 @@ from connectors.contract import Conversion, Delivery, Drop, Item, Page, Response
 from connectors.http import Limits, PlatformHttp, new_client
 from connectors.stripe import CONNECTOR
 from connectors.stripe_events import StripeOptions
-from tests.fakes.stripe import HOST, SECRET, TOKEN, FakeStripe, transport, written
+from tests.fakes.stripe import HOST, SECRET, TOKEN, FakeStripe, written
+from tests.fakes.wire import transport
 
 RECORDINGS = Path(__file__).parents[2] / "recordings" / "stripe"
 NOW = datetime(2026, 8, 20, 12, tzinfo=UTC)

@@ -47,12 +47,12 @@ from tests.fakes.stripe import (
     TOKEN,
     TRUNCATED,
     WRONG_KEY,
-    Failure,
     FakeStripe,
     Payment,
     Refund,
     error,
 )
+from tests.fakes.wire import Failure
 
 
 def account(number: int = 3, **more: Any) -> FakeStripe:

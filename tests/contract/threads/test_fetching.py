@@ -32,8 +32,9 @@ from tests.contract.threads.desk import (
     source,
     task,
 )
-from tests.fakes.graph import DEAD_TOKEN, NO_PERMISSION, THROTTLED, TRANSIENT, Failure, envelope
+from tests.fakes.graph import DEAD_TOKEN, NO_PERMISSION, THROTTLED, TRANSIENT, envelope
 from tests.fakes.threads import ACCOUNT, TOKEN, FakeThreads, Thread
+from tests.fakes.wire import Failure
 
 INSIGHTS = {"views": 90, "likes": 2, "replies": 6, "reposts": 1, "quotes": 0, "shares": 3}
 KINDS = [kind.name for kind in CONNECTOR.capabilities.fetch]

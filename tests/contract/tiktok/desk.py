@@ -24,7 +24,8 @@ from connectors.contract import (
 from connectors.http import Limits, PlatformHttp, new_client
 from connectors.tiktok import CONNECTOR
 from connectors.tiktok_account import TiktokOptions
-from tests.fakes.tiktok import ACCOUNT, APP_ID, HOST, TOKEN, FakeTiktok, transport
+from tests.fakes.tiktok import ACCOUNT, APP_ID, HOST, TOKEN, FakeTiktok
+from tests.fakes.wire import transport
 
 RECORDINGS = Path(__file__).parents[2] / "recordings" / "tiktok"
 NOW = datetime(2026, 8, 20, 12, tzinfo=UTC)

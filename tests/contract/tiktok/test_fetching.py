@@ -36,11 +36,11 @@ from tests.fakes.tiktok import (
     THROTTLED,
     TIMED_OUT,
     TOKEN,
-    Failure,
     FakeTiktok,
     Post,
     envelope,
 )
+from tests.fakes.wire import Failure
 
 KINDS = [kind.name for kind in CONNECTOR.capabilities.fetch]
 LIST = "business/video/list"

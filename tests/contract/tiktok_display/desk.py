@@ -11,7 +11,8 @@ import msgspec
 from connectors.contract import Delivery, Drop, Item, Observation, Page, Secret, Source, SubjectRef, SubjectType, Task
 from connectors.http import Limits, PlatformHttp, new_client
 from connectors.tiktok_display import CONNECTOR, TiktokDisplayOptions
-from tests.fakes.tiktok_display import ACCOUNT, HOST, TOKEN, FakeDisplay, transport
+from tests.fakes.tiktok_display import ACCOUNT, HOST, TOKEN, FakeDisplay
+from tests.fakes.wire import transport
 
 RECORDINGS = Path(__file__).parents[2] / "recordings" / "tiktok_display"
 NOW = datetime(2026, 8, 20, 12, tzinfo=UTC)

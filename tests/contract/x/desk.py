@@ -25,7 +25,8 @@ from connectors.contract import (
 from connectors.http import Limits, PlatformHttp, new_client
 from connectors.x import CONNECTOR
 from connectors.x_account import XOptions
-from tests.fakes.x import ACCOUNT, CONSUMER_SECRET, HOST, TOKEN, FakeX, transport
+from tests.fakes.wire import transport
+from tests.fakes.x import ACCOUNT, CONSUMER_SECRET, HOST, TOKEN, FakeX
 
 RECORDINGS = Path(__file__).parents[2] / "recordings" / "x"
 NOW = datetime(2026, 8, 20, 12, tzinfo=UTC)

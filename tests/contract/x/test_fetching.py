@@ -38,6 +38,7 @@ from tests.contract.x.desk import (
     source,
     task,
 )
+from tests.fakes.wire import Failure
 from tests.fakes.x import (
     ACCOUNT,
     APP_TOKEN,
@@ -49,7 +50,6 @@ from tests.fakes.x import (
     THROTTLED_OLD,
     TOKEN,
     UNAUTHORIZED,
-    Failure,
     FakeX,
     Post,
     problem,

@@ -24,7 +24,8 @@ from connectors.contract import (
 from connectors.http import Limits, PlatformHttp, new_client
 from connectors.youtube import CONNECTOR
 from connectors.youtube_channel import YoutubeOptions
-from tests.fakes.youtube import CHANNEL, HOST, HOSTS, TOKEN, FakeYoutube, transport
+from tests.fakes.wire import transport
+from tests.fakes.youtube import CHANNEL, HOST, HOSTS, TOKEN, FakeYoutube
 
 RECORDINGS = Path(__file__).parents[2] / "recordings" / "youtube"
 NOW = datetime(2026, 8, 20, 12, tzinfo=UTC)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 
 from connectors.ga4 import CONNECTOR
-from tests.fakes.ga4 import PROPERTY, TOKEN, FakeGa4, Utm, Visits, transport
+from tests.fakes.ga4 import PROPERTY, TOKEN, FakeGa4, Utm, Visits
+from tests.fakes.wire import transport
 from tests.integration.platforms.road import Road, road
 
 NOW = datetime(2026, 8, 20, 12, tzinfo=UTC)

@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from connectors.stripe import CONNECTOR
-from tests.fakes.stripe import SECRET, TOKEN, FakeStripe, Payment, Refund, event, signed, transport, written
+from tests.fakes.stripe import SECRET, TOKEN, FakeStripe, Payment, Refund, event, signed, written
+from tests.fakes.wire import transport
 from tests.integration.platforms.road import Road, road
 
 NOW = datetime(2026, 8, 20, 12, tzinfo=UTC)
