@@ -66,7 +66,10 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Login(msgspec.Struct, frozen=True, kw_only=True):
-    """The terms of a login (OAuth 2.0): where it begins, how tokens are had and renewed, and how long they live."""
+    """The terms of a login (OAuth 2.0): where it begins, how tokens are had and renewed, and how long they live.
+
+    ``key`` names the credential that signs for tokens where an account of a machine has no login.
+    """
 
     authorize_url: str
     parameters: dict[str, str]
@@ -78,6 +81,7 @@ class Login(msgspec.Struct, frozen=True, kw_only=True):
     lifetime: int | None
     refresh_lifetime: int | None
     refresh_before: int
+    key: str
 
 
 class Access(msgspec.Struct, frozen=True, kw_only=True):
@@ -176,6 +180,12 @@ def plain(connectors: Iterable[Connector]) -> list[dict[str, Any]]:
     return told
 
 
+def ways_of(connector: Connector) -> Iterator[Auth]:
+    """Yield every way in which sources of a connector authenticate, the default one first."""
+    yield connector.auth
+    yield from (connector.auth_for(options) for _, options in _chosen(connector))
+
+
 # ------------------------------------------------------------------------------------------------ parts
 
 
@@ -223,6 +233,7 @@ def _login(login: OAuth2) -> Login:
         lifetime=_span(login.lifetime),
         refresh_lifetime=_span(login.refresh_lifetime),
         refresh_before=_seconds(login.refresh_before),
+        key=login.key,
     )
 
 

@@ -108,8 +108,11 @@ def _terms(auth: Access) -> Iterator[tuple[str, str]]:
 
 
 def _login(login: Login) -> Iterator[tuple[str, str]]:
-    yield "login at", code(login.authorize_url) + (", with PKCE" if login.pkce else "")
-    yield "code", _call(login.code)
+    if login.key:
+        yield "tokens for", f"what {code(login.key)} signs; nobody logs in"
+    else:
+        yield "login at", code(login.authorize_url) + (", with PKCE" if login.pkce else "")
+        yield "code", _call(login.code)
     if login.exchange is not None:
         yield "exchange", _call(login.exchange)
     yield "refresh", _call(login.refresh) if login.refresh else "none: a person connects the account again"

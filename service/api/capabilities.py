@@ -54,7 +54,10 @@ class TokenCallOutput(Output):
 
 
 class LoginOutput(Output):
-    """The terms of a login; `refresh` null: a person must connect again. A lifetime of null has no stated end."""
+    """The terms of a login; `refresh` null: a person must connect again. A lifetime of null has no stated end.
+
+    `key` names the credential that signs for tokens where nobody logs in.
+    """
 
     authorize_url: str
     parameters: dict[str, str]
@@ -66,6 +69,7 @@ class LoginOutput(Output):
     lifetime: int | None
     refresh_lifetime: int | None
     refresh_before: int
+    key: str
 
 
 class AuthOutput(Output):

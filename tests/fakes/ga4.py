@@ -12,13 +12,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any
+from urllib.parse import parse_qsl
 from zoneinfo import ZoneInfo
 
+from tests.fakes.identity import Machine
 from tests.fakes.wire import Answer, Call, Failure, Receive, Scope, Send, answered, body_of, failing, headers_of
 
 PROPERTY = "312345678"
 TOKEN = "ya29.fake-token-of-a-reader"
 HOST = "https://analyticsdata.googleapis.com"
+TOKEN_URL = "https://oauth2.googleapis.com/token"
 NOT_SET = "(not set)"
 
 _DIMENSIONS = {
@@ -68,6 +71,7 @@ class Visits:
 class FakeGa4:
     """The server. Set its fields, add to ``failures``, read ``calls`` and ``bodies``.
 
+    ``machine`` is the service account that may ask for tokens; each one ends the one before it.
     ``events`` are the key events that the property has, ``known`` how it calls their metric. ``metadata`` adds to what
     a report says of itself. ``page_size`` bounds the rows of an answer, whatever was asked for.
     """
@@ -84,6 +88,8 @@ class FakeGa4:
     remaining: int = 39_997
     page_size: int = 250_000
     reversed_columns: bool = False
+    machine: Machine | None = None
+    tokens: int = 0
     failures: list[Failure] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
     bodies: list[dict[str, Any]] = field(default_factory=list)
@@ -104,13 +110,17 @@ class FakeGa4:
         failed = failing(self.failures, call.path)
         if failed is not None:
             return failed
+        if call.path == "/token":
+            return self._grant(dict(parse_qsl(body.decode())))
         if call.headers.get("authorization") != f"Bearer {self.token}":
             return 401, {}, DEAD_TOKEN
         if not call.path.startswith(f"/v1beta/properties/{PROPERTY}"):
             return 403, {}, NO_PERMISSION
         if call.path.endswith("/metadata"):
             return 200, {}, self._metadata()
-        asked = json.loads(body)
+        return self._reported(json.loads(body))
+
+    def _reported(self, asked: dict[str, Any]) -> Answer:
         self.bodies.append(asked)
         wrong = [one["name"] for one in asked["metrics"] if not self._knows(one["name"])]
         if wrong:
@@ -119,6 +129,17 @@ class FakeGa4:
             )
             return 400, {}, error(400, "INVALID_ARGUMENT", message)
         return 200, {}, json.dumps(self._report(asked), indent=2).encode()
+
+    def _grant(self, asked: Mapping[str, str]) -> Answer:
+        """Give a token to the service account that signs for it."""
+        if self.machine is None or asked.get("grant_type") != "urn:ietf:params:oauth:grant-type:jwt-bearer":
+            return 400, {}, b'{"error": "invalid_grant"}'
+        claims = self.machine.proven(asked["assertion"], TOKEN_URL, self.now)
+        assert claims["scope"] == "https://www.googleapis.com/auth/analytics.readonly"
+        self.tokens += 1
+        self.token = f"{TOKEN}-{self.tokens}"
+        told = {"access_token": self.token, "expires_in": 3599, "token_type": "Bearer"}
+        return 200, {}, json.dumps(told).encode()
 
     def _knows(self, metric: str) -> bool:
         events = {f"{self.known}:{event}" for event in self.events}

@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 
 from connectors.ga4 import CONNECTOR
 from tests.fakes.ga4 import PROPERTY, TOKEN, FakeGa4, Utm, Visits
+from tests.fakes.identity import Machine
 from tests.fakes.wire import transport
 from tests.integration.platforms.road import Road, road
 
@@ -112,6 +113,29 @@ async def qualities(way: Road) -> dict[str, str]:
     answer = await way.answer(metrics="sessions", granularity="day", range="flight")
     told = {row["dimensions"]["day"]: row["metrics"]["sessions"] for row in answer["data"]}
     return {day: one["quality"] for day, one in told.items() if one["value"]}
+
+
+async def test_a_service_account_reads_by_its_key(database_url: str) -> None:
+    fake = platform()
+    fake.machine, fake.token = Machine(), "none is given yet"
+    source = {
+        "account": PROPERTY,
+        "credentials": {"service_account": fake.machine.key()},
+        "options": {"login": "service_account"},
+    }
+    async with road(database_url, CONNECTOR, NOW, transport=transport(fake), source=source, campaign=CAMPAIGN) as way:
+        assert way.source["missing_credentials"] == []
+        assert [(one.kind, one.error) for one in await way.fetch()] == [("link_days", "")]
+        assert await way.totals("sessions") == {"sessions": 145}
+        way.clock.forward(timedelta(hours=7))
+        fake.now = way.clock.at
+        assert [(one.kind, one.error) for one in await way.fetch()] == [("link_days", "")]
+        assert fake.tokens == 2
+        standing = await way.desk.get(f"/v1/sources/{way.source['id']}")
+        assert (standing["standing"]["renews"], standing["standing"]["missing_credentials"]) == (True, [])
+        url = f"/v1/sources/ga4/authorize?source={way.source['id']}"
+        refused = await way.desk.ask("GET", url)
+        assert refused.status_code in {404, 422}
 
 
 async def test_a_visit_at_the_edge_of_the_propertys_day_lands_on_its_day(database_url: str) -> None:
