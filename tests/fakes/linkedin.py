@@ -17,7 +17,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
-from tests.fakes.wire import Answer, Failure, Receive, Scope, Send, answered, failing, headers_of, live
+from tests.fakes.wire import Answer, Failure, Receive, Scope, Send, answered, body_of, failing, headers_of, live
 
 NUMBER = "96072893"
 ORGANISATION = f"urn:li:organization:{NUMBER}"
@@ -26,6 +26,11 @@ REFRESH_TOKEN = "fake-refresh-token-of-linkedin"
 HOST = "https://api.linkedin.com/rest"
 CLIENT_SECRET = "client-secret-0123456789"
 PERSON = "urn:li:person:zLqAbCdEf"
+APPLICATION = "4711"
+_SUBSCRIPTION = re.compile(
+    r"/rest/eventSubscriptions/\(developerApplication:([^,]+),user:([^,]+),entity:([^,]+),"
+    r"eventType:ORGANIZATION_SOCIAL_ACTION_NOTIFICATIONS\)"
+)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LAG = timedelta(days=2)
@@ -132,6 +137,9 @@ class FakeLinkedIn:
     follower_days: Days = field(default_factory=dict)
     page_days: Days = field(default_factory=dict)
     has_links: bool = True
+    application: str = APPLICATION
+    is_reviewed: bool = True
+    subscribed: dict[str, str] = field(default_factory=dict)
     failures: list[Failure] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
 
@@ -146,9 +154,11 @@ class FakeLinkedIn:
             headers=headers_of(scope),
         )
         self.calls.append(call)
+        asked = await body_of(receive)
         if call.path.endswith("/oauth/v2/accessToken"):
-            form = dict(parse_qsl((await receive()).get("body", b"").decode()))
-            status, headers, body = self._renew(form)
+            status, headers, body = self._renew(dict(parse_qsl(asked.decode())))
+        elif call.method == "PUT":
+            status, headers, body = self._subscribe(call, asked)
         else:
             status, headers, body = self._answer(call)
         told = {"content-type": "application/json", "x-li-uuid": "AAYH", "x-li-fabric": "prod-lor1", **headers}
@@ -167,6 +177,22 @@ class FakeLinkedIn:
             return 200, {}, json.dumps(self._route(call)).encode()
         except Refused as refused:
             return refused.status, {}, refused.body
+
+    def _subscribe(self, call: Call, body: bytes) -> Answer:
+        """Take a subscription: made anew it answers with nothing. Addresses of tunnels are refused."""
+        try:
+            self._gate(call)
+        except Refused as refused:
+            return refused.status, {}, refused.body
+        found = _SUBSCRIPTION.fullmatch(call.path)
+        address = json.loads(body)["webhook"]
+        if found is None or not address.startswith("https://") or "ngrok" in address:
+            return 400, {}, BAD_QUERY
+        named = (f"urn:li:developerApplication:{self.application}", PERSON, ORGANISATION)
+        if tuple(map(unquote, found.groups())) != named or not self.is_reviewed:
+            return 403, {}, DENIED
+        self.subscribed[call.path] = address
+        return 200, {}, b""
 
     def _renew(self, form: Mapping[str, str]) -> Answer:
         """Give a new access token; most apps are given no refresh token with it."""
