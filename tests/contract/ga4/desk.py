@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from connectors.contract import Delivery, Drop, Item, Observation, Page, Response, Source, SubjectSeen, Task
+from connectors.contract import Delivery, Item, Observation, Page, Response, Source, SubjectSeen, Task
 from connectors.ga4 import CONNECTOR
 from connectors.ga4_property import Ga4Options
 from connectors.http import Limits, PlatformHttp, new_client
@@ -81,7 +81,3 @@ def newest(items: Iterable[Item], key: str) -> dict[tuple[str, date | None], int
         (one.subject.external_id.partition("/")[2], one.window.day if one.window else None): one.metrics[key]
         for one in observations(items, key)
     }
-
-
-def drops(items: Iterable[Item]) -> list[tuple[str, str]]:
-    return [(item.reason.value, item.detail) for item in items if isinstance(item, Drop)]

@@ -25,18 +25,8 @@ from connectors.contract import (
 )
 from connectors.linkedin import CONNECTOR
 from connectors.linkedin_account import LinkedInOptions
-from tests.contract.linkedin.desk import (
-    NOW,
-    PROFILE,
-    client,
-    drops,
-    fetch,
-    observations,
-    post,
-    read,
-    source,
-    task,
-)
+from tests.contract.linkedin.desk import NOW, PROFILE, client, fetch, post, read, source, task
+from tests.contract.reading import drops, observations
 from tests.fakes.linkedin import (
     BAD_QUERY,
     DENIED,

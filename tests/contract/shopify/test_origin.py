@@ -9,7 +9,8 @@ import pytest
 
 from connectors import origin as origins
 from connectors.contract import Conversion
-from tests.contract.shopify.desk import at, drops, only, parsed, pushed
+from tests.contract.reading import drops, only
+from tests.contract.shopify.desk import at, parsed, pushed
 from tests.fakes.shopify import Order, node
 
 

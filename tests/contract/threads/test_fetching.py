@@ -19,19 +19,8 @@ from connectors.contract import (
 )
 from connectors.threads import CONNECTOR
 from connectors.threads_account import ThreadsOptions
-from tests.contract.threads.desk import (
-    NOW,
-    PROFILE,
-    counting,
-    drops,
-    fetch,
-    observations,
-    post,
-    read,
-    sight,
-    source,
-    task,
-)
+from tests.contract.reading import counting, drops, observations, sight
+from tests.contract.threads.desk import NOW, PROFILE, fetch, post, read, source, task
 from tests.fakes.graph import DEAD_TOKEN, NO_PERMISSION, THROTTLED, TRANSIENT, envelope
 from tests.fakes.threads import ACCOUNT, TOKEN, FakeThreads, Thread
 from tests.fakes.wire import Failure

@@ -21,14 +21,13 @@ from connectors.contract import (
     TryLater,
 )
 from connectors.tiktok_display import CONNECTOR
+from tests.contract.reading import drops, observations
 from tests.contract.tiktok_display.desk import (
     APP_SECRET,
     NOW,
     PROFILE,
     client,
-    drops,
     fetch,
-    observations,
     parsed,
     read,
     source,

@@ -23,21 +23,8 @@ from connectors.contract import (
 )
 from connectors.x import CONNECTOR
 from connectors.x_account import XOptions
-from tests.contract.x.desk import (
-    NOW,
-    OWNER,
-    PROFILE,
-    PUBLIC,
-    client,
-    counted,
-    drops,
-    fetch,
-    observations,
-    post,
-    read,
-    source,
-    task,
-)
+from tests.contract.reading import counted, drops, observations
+from tests.contract.x.desk import NOW, OWNER, PROFILE, PUBLIC, client, fetch, post, read, source, task
 from tests.fakes.wire import Failure
 from tests.fakes.x import (
     ACCOUNT,

@@ -24,12 +24,12 @@ from connectors.contract import (
     WebhookRequest,
 )
 from connectors.youtube import CONNECTOR
+from tests.contract.reading import drops
 from tests.contract.youtube.desk import (
     CALLBACK,
     NOW,
     SECRET,
     client,
-    drops,
     fetch,
     parsed,
     read,
