@@ -101,7 +101,8 @@ async def create(
     )
     await connection.execute(sources.insert().values(_values(row)))
     address = await rotate_address(connection, workspace_id, source_id, context, vault)
-    missing = tuple(name for name in connector.auth.credentials if name not in wanted.credentials)
+    wants = connector.auth_for(wanted_options.restored(connector, row.options)).credentials
+    missing = tuple(name for name in wants if name not in wanted.credentials)
     left = tuple(name for name in missing if not (generated and name == wanted_options.GENERATED))
     kept = await load(connection, workspace_id, source_id)
     return Created(row=kept, address=address, secret=generated, missing=left)

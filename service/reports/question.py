@@ -78,10 +78,14 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PlatformNotes(msgspec.Struct, frozen=True, kw_only=True):
-    """What the connectors declare that an answer must say: mapping rules by (platform, metric), simulated platforms."""
+    """What the connectors declare that an answer must say: mapping rules by (platform, metric), simulated platforms.
+
+    ``doubtful`` are (platform, metric) that a platform may say something against.
+    """
 
     mappings: Mapping[tuple[str, str], str]
     simulated: frozenset[str]
+    doubtful: frozenset[tuple[str, str]] = frozenset()
 
 
 _PEOPLE = frozenset({"reach", "followers", FOLLOWERS_AT_PUBLISH})
@@ -91,7 +95,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """A question that has been understood: everything resolved, nothing computed.
 
     ``home``: what is asked is kept in tallies, now and in the campaign's zone. ``freshness`` is by platform. ``paid``
-    narrows sums to paid (1), organic (0) or unsaid (-1) delivery; ``by_tier``: followers at publication are needed.
+    narrows sums to paid (1), organic (0) or unsaid (-1) delivery; ``by_tier``: followers at publication are needed;
+    ``doubtful`` are (platform, metric) of which is told what their platform says against them.
     """
 
     workspace_id: UUID
@@ -111,6 +116,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     exchange: Exchange | None = None
     tiers: TierPolicy = BRIEF_FOUR_TIER
     by_tier: bool = False
+    doubtful: frozenset[tuple[str, str]] = frozenset()
 
     @property
     def needed(self) -> frozenset[str]:

@@ -18,8 +18,10 @@ from service.ledger.history.falls import open_falls
 from service.ledger.history.high_water import shifts
 from service.ledger.history.marks import Marks, cut_at, marks
 from service.ledger.history.spans import Span, cut_sums
+from service.reports.answer import WarningOut
+from service.reports.doubts import Doubts, doubts_of, warnings
 from service.reports.people import people_of
-from service.reports.question import COSTS, HIGH_WATER, Asked
+from service.reports.question import COSTS, HIGH_WATER, Asked, PlatformNotes
 from service.reports.stretches import Stretch, segments, total_span
 from service.reports.tables import Tables
 from service.reports.tallies import day_sums, windows
@@ -33,6 +35,7 @@ class Sums(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     currencies: frozenset[str]
     marks: Marks
     suspected: frozenset[str]
+    warnings: Sequence[WarningOut] = ()
 
 
 async def sums_of(raw: asyncpg.Connection[Any], asked: Asked, stretches: Sequence[Stretch]) -> list[Sums]:
@@ -47,13 +50,17 @@ async def sums_of(raw: asyncpg.Connection[Any], asked: Asked, stretches: Sequenc
             await _fill_holes(raw, asked, one)
     ranges = [(min(span.start for span in one.spans), max(span.end for span in one.spans)) for one in stretches]
     suspected = await open_falls(raw, asked.workspace_id, ids, asked.columns, ranges, asked.knowledge.number)
-    return [await _finished(raw, asked, one, doubts) for one, doubts in zip(tables, suspected, strict=True)]
+    heard = await doubts_of(raw, asked, stretches)
+    return [
+        await _finished(raw, asked, one, fallen, words)
+        for one, fallen, words in zip(tables, suspected, heard, strict=True)
+    ]
 
 
-async def total_of(raw: asyncpg.Connection[Any], asked: Asked) -> Sums:
+async def total_of(raw: asyncpg.Connection[Any], asked: Asked, notes: PlatformNotes) -> Sums:
     """Return the sums of the whole range as one bucket."""
     total = Stretch(period=asked.period, buckets=(), total=total_span(asked.period))
-    (sums,) = await sums_of(raw, asked, [total])
+    (sums,) = await sums_of(raw, msgspec.structs.replace(asked, doubtful=notes.doubtful), [total])
     return sums
 
 
@@ -65,13 +72,16 @@ def _is_kept(asked: Asked, one: Stretch) -> bool:
     return asked.home and whole and asked.question.granularity is not Grain.HOUR
 
 
-async def _finished(raw: asyncpg.Connection[Any], asked: Asked, tables: Tables, suspected: frozenset[str]) -> Sums:
+async def _finished(
+    raw: asyncpg.Connection[Any], asked: Asked, tables: Tables, suspected: frozenset[str], heard: Doubts
+) -> Sums:
     withheld = dict.fromkeys(suspected, Reason.SUSPECTED_RESET)
     if not asked.question.costs:
         withheld |= dict.fromkeys(COSTS, Reason.NOT_PERMITTED)
     quality = dict.fromkeys(tables.marks.interpolated, Quality.INTERPOLATED)
     people = await people_of(raw, asked, tables.stretch.spans)
     names = [member.subject_id.hex for member in asked.members]
+    spans = {span.number: span for span in tables.stretch.spans}
     currencies = tables.currencies
     return Sums(
         by_bucket={
@@ -80,6 +90,7 @@ async def _finished(raw: asyncpg.Connection[Any], asked: Asked, tables: Tables, 
                 columns=table.columns() | {key: column(values) for key, values in people[number].items()},
                 withheld=withheld,
                 quality=quality,
+                said=heard.by_member(len(names), spans[number]),
             )
             for number, table in tables.by_span.items()
         },
@@ -87,6 +98,7 @@ async def _finished(raw: asyncpg.Connection[Any], asked: Asked, tables: Tables, 
         currencies=frozenset(currencies),
         marks=tables.marks,
         suspected=suspected,
+        warnings=warnings(asked, heard, tables.stretch.total),
     )
 
 

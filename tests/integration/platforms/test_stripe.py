@@ -10,7 +10,8 @@ import pytest
 
 from connectors.contract import Conversion, Delivery, Item
 from connectors.stripe import CONNECTOR
-from tests.fakes.stripe import SECRET, TOKEN, FakeStripe, Payment, Refund, event, signed, transport, written
+from tests.fakes.stripe import SECRET, TOKEN, FakeStripe, Payment, Refund, event, signed, written
+from tests.fakes.wire import transport
 from tests.integration.platforms.road import Road, road
 
 NOW = datetime(2026, 8, 20, 12, tzinfo=UTC)
@@ -74,7 +75,7 @@ async def test_a_newer_connector_reads_payments_anew(database_url: str, monkeypa
     old = CONNECTOR.parse
 
     def newer(delivery: Delivery, options: Any) -> list[Item]:
-        found = []
+        found: list[Item] = []
         for item in old(delivery, options):
             if not isinstance(item, Conversion):
                 found.append(item)
