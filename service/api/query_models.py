@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from service.api.models import CampaignId, Currency, Day, Input, Instant, Line, StrategyId, Zone
 from service.reports.query.asked import MOST_ROWS
@@ -138,8 +138,22 @@ _LIST = {"type": "array", "items": {}}
 Condition = Annotated[Any, WithJsonSchema(_LIST)]
 
 
+_EXAMPLE = {
+    "scope": {"campaigns": ["cmp_01890a5d0000700080000000000000aa"]},
+    "metrics": ["impressions", "ctr", {"key": "cpa", "attribution": {"model": "linear"}}],
+    "range": {"preset": "last_28d"},
+    "granularity": "day",
+    "dimensions": ["platform"],
+    "filters": ["is", "platform", ["instagram", "tiktok"]],
+    "compare": {"to": "previous_period"},
+    "order": ["impressions", "desc"],
+}
+
+
 class QueryInput(Input):
     """One question about one campaign or several. Everything but the scope may be left out."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
 
     scope: ScopeInput
     metrics: list[Annotated[MetricInput, BeforeValidator(_as_key), WithJsonSchema(_METRIC)]] = Field(
