@@ -7,7 +7,17 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.routing import APIRoute, iter_route_contexts
 
-from service.api import auth, conversions, examples, falls, kpi_trails, problems, query, query_presets
+from service.api import (
+    auth,
+    conversions,
+    examples,
+    falls,
+    kpi_trails,
+    problems,
+    query,
+    query_presets,
+    query_schemas,
+)
 from service.api.idempotency import HEADER, takes_name
 
 _NEVER = {"get": {"408", "409", "415"}, "delete": {"408", "415"}}
@@ -39,7 +49,7 @@ def finished(document: dict[str, Any], app: FastAPI) -> dict[str, Any]:
     schemas.update(query.components() | query_presets.components() | kpi_trails.components())
     schemas.update(conversions.components() | falls.components())
     schemas["MetricOut"] = schemas["MetricOut"] | {"examples": examples.metrics()}
-    components["schemas"] = dict(sorted(schemas.items()))
+    components["schemas"] = query_schemas.settled(dict(sorted(schemas.items())))
     components["responses"] = {
         _name(status): _exemplified(answer, status) for status, answer in problems.DECLARED.items()
     }

@@ -193,9 +193,8 @@ def _tiers(name: str | None) -> TierPolicy:
 
 
 def _include(body: QueryInput) -> frozenset[str]:
-    if body.include is None:
-        return frozenset(INCLUDED)
-    words = [one_of(word, INCLUDED, f"?include/{place}") for place, word in enumerate(body.include)]
+    listed = INCLUDED if body.include is None else body.include
+    words = [one_of(word, INCLUDED, f"?include/{place}") for place, word in enumerate(listed)]
     method = one_of(body.options.interval.method, ("auto", "none"), "?options/interval/method")
     return frozenset(words) - ({"intervals"} if method == "none" else set())
 

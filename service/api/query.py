@@ -12,12 +12,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import ids
 from service.access.keys import Scope
-from service.api import answers, exports, kpi_answers
+from service.api import answers, exports, kpi_answers, query_schemas
 from service.api.answers import Asking
 from service.api.auth import Caller, ReadsKpis
 from service.api.kpi_answers import REF, platform_notes
 from service.api.queries import FORMS, query_of
-from service.api.query_models import OtherInput, QueryInput
+from service.api.query_models import CompareInput, MetricInput, OtherInput, QueryInput, RangeInput
 from service.api.query_words import as_body
 from service.api.state import Parts, Services
 from service.errors import Invalid
@@ -45,8 +45,11 @@ ANSWERS = _answers()
 
 def components() -> dict[str, Any]:
     """Return the JSON Schemas that the document needs beside those of bodies, by name."""
-    other = OtherInput.model_json_schema(by_alias=True, ref_template=REF.format(name="{model}"))
-    return kpi_answers.schemas(AnswerOut, ColumnsAnswerOut) | {"OtherInput": other}
+    own: dict[str, Any] = {}
+    for model in (MetricInput, RangeInput, CompareInput, OtherInput):
+        schema = model.model_json_schema(by_alias=True, ref_template=REF.format(name="{model}"))
+        own |= schema.pop("$defs", {}) | {model.__name__: schema}
+    return kpi_answers.schemas(AnswerOut, ColumnsAnswerOut) | query_schemas.components() | own
 
 
 @router.post("/query", response_class=Response, responses=ANSWERS)

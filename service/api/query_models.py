@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from service.api.models import CampaignId, Currency, Day, Input, Instant, Line, StrategyId, Zone
-from service.reports.query.asked import MOST_ROWS
+from service.api.query_schemas import KEYS, either, ref, words
+from service.reports.query.asked import COMPARISONS, INCLUDED, MOST_ROWS
+from service.reports.question import DIMENSIONS
 
 _MOST_LISTED = 2000
 """Of anything: more is refused as too large by what reads it."""
@@ -43,7 +45,7 @@ class AttributionInput(Input):
 class MetricInput(Input):
     """A KPI by slug or alias; the word alone is enough."""
 
-    key: str = Field(max_length=100, examples=["ctr"])
+    key: Annotated[str, WithJsonSchema(words(*KEYS))] = Field(max_length=100)
     attribution: AttributionInput | None = None
     aggregation: str | None = Field(
         None, max_length=40, description="how values are put together; each KPI has one way, others are refused"
@@ -66,14 +68,19 @@ class OtherInput(Input):
     campaign: CampaignId | None = None
 
 
-_OTHER = {"anyOf": [{"type": "string"}, {"$ref": "#/components/schemas/OtherInput"}]}
+_OTHER = either({"type": "string", "examples": list(COMPARISONS)}, ref("OtherInput"))
 
 
 class CompareInput(Input):
     """What to compare with; the word alone is enough."""
 
     to: Annotated[Any, WithJsonSchema(_OTHER)] = "previous_period"
-    align: str = Field("elapsed", max_length=20, description="`elapsed`: the same part of it; `full`: all of it")
+    align: str = Field(
+        "elapsed",
+        max_length=20,
+        description="`elapsed`: the same part of it; `full`: all of it",
+        json_schema_extra=words("elapsed", "full"),
+    )
     same_weekdays: bool = Field(True, description="`previous_year` is 52 weeks back, else the same dates")  # noqa: FBT003
 
 
@@ -118,13 +125,18 @@ class IntervalInput(Input):
     """Confidence level and method of intervals."""
 
     level: float = Field(0.95, ge=0.5, le=0.999)
-    method: str = Field("auto", max_length=20)
+    method: str = Field("auto", max_length=20, json_schema_extra=words("auto", "none"))
 
 
 class OptionsInput(Input):
     """What changes how numbers come about."""
 
-    coverage: str = Field("report", max_length=20, description="`strict`: null unless every post knows both sides")
+    coverage: str = Field(
+        "report",
+        max_length=20,
+        description="`strict`: null unless every post knows both sides",
+        json_schema_extra=words("report", "strict"),
+    )
     interval: IntervalInput = Field(default_factory=IntervalInput)
     falls: str = Field(
         "signed",
@@ -132,19 +144,36 @@ class OptionsInput(Input):
         description="`signed`: a fall is negative growth; `high_water`: none is, later growth first fills the hole",
     )
     tier_policy: str | None = Field(None, max_length=100, examples=["brief_four_tier@1"])
-    week_starts: str = Field("monday", max_length=20, description="`monday` or `sunday`")
+    week_starts: str = Field("monday", max_length=20, json_schema_extra=words("monday", "sunday"))
     rate_card: RateCardInput | None = None
     brands: BrandsInput | None = None
     benchmark: BenchmarkInput | None = None
 
 
-_METRIC = {"anyOf": [{"type": "string"}, {"$ref": "#/components/schemas/MetricInput"}]}
-_LIST = {"type": "array", "items": {}}
-Condition = Annotated[Any, WithJsonSchema(_LIST)]
+_NOTHING = {"type": "null"}
+_METRIC = either(ref("MetricKey"), ref("MetricInput"))
+_PRESET = either({"type": "string", "examples": ["last_7d_complete"]}, ref("RangeInput"))
+_COMPARED = either({"type": "string", "examples": list(COMPARISONS)}, ref("CompareInput"), _NOTHING)
+Dimension = Annotated[str, WithJsonSchema(words(*DIMENSIONS))]
+Included = Annotated[str, WithJsonSchema(words(*INCLUDED))]
+
+
+_EXAMPLE: dict[str, Any] = {
+    "scope": {"campaigns": ["cmp_01890a5d0000700080000000000000aa"]},
+    "metrics": ["impressions", "ctr", {"key": "cpa", "attribution": {"model": "linear"}}],
+    "range": {"preset": "last_28d"},
+    "granularity": "day",
+    "dimensions": ["platform"],
+    "filters": ["is", "platform", ["instagram", "tiktok"]],
+    "compare": {"to": "previous_period"},
+    "order": ["impressions", "desc"],
+}
 
 
 class QueryInput(Input):
     """One question about one campaign or several. Everything but the scope may be left out."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
 
     scope: ScopeInput
     metrics: list[Annotated[MetricInput, BeforeValidator(_as_key), WithJsonSchema(_METRIC)]] = Field(
@@ -152,24 +181,28 @@ class QueryInput(Input):
         max_length=_MOST_LISTED,
         description="KPIs by slug or alias; without any, those that the campaign's kind opens on",
     )
-    range: Annotated[RangeInput, BeforeValidator(_as_preset)] = Field(
+    range: Annotated[RangeInput, BeforeValidator(_as_preset), WithJsonSchema(_PRESET)] = Field(
         default_factory=RangeInput, description="default: `flight_to_date`, for several campaigns `lifetime`"
     )
     timezone: Zone | None = None
     granularity: str = Field(
-        "total", max_length=20, description="`total`, `hour`, `day`, `week`, `month` or `auto`", examples=["day"]
+        "total", max_length=20, json_schema_extra=words("total", "hour", "day", "week", "month", "auto")
     )
-    dimensions: list[str] = Field(default_factory=list, max_length=_MOST_LISTED, examples=[["platform"]])
-    filters: Condition = Field(
+    dimensions: list[Dimension] = Field(default_factory=list, max_length=_MOST_LISTED, examples=[["platform"]])
+    filters: Annotated[Any, WithJsonSchema(either(ref("Filter"), _NOTHING))] = Field(
         None,
         description='conditions on subjects: `["is", "platform", ["tiktok"]]`, joined by `["and", [...]]`, '
         '`["or", [...]]`, `["not", [...]]`',
     )
-    having: Condition = Field(None, description='conditions on KPIs of rows: `["gte", "impressions", 100]`')
-    compare: Annotated[CompareInput, BeforeValidator(_as_comparison)] | None = None
-    order: Condition = Field(None, description='`["ctr", "desc", {"by": "lower_limit"}]`, one or a list of them')
+    having: Annotated[Any, WithJsonSchema(either(ref("Having"), _NOTHING))] = Field(
+        None, description='conditions on KPIs of rows: `["gte", "impressions", 100]`'
+    )
+    compare: Annotated[CompareInput | None, BeforeValidator(_as_comparison), WithJsonSchema(_COMPARED)] = None
+    order: Annotated[Any, WithJsonSchema(either(ref("Order"), _NOTHING))] = Field(
+        None, description='`["ctr", "desc", {"by": "lower_limit"}]`, one or a list of them'
+    )
     page: PageInput = Field(default_factory=PageInput)
-    include: list[str] | None = Field(None, max_length=20, description="default: everything")
+    include: list[Included] | None = Field(None, max_length=20, description="default: everything")
     as_of: Instant | None = None
     currency: Currency | None = None
     exchange: ExchangeInput | None = None

@@ -15,6 +15,7 @@ import msgspec
 
 from service import ids
 from service.kpi.tiers import tier_of
+from service.ledger.history.campaigns import Member
 from service.ledger.history.facts import SOURCES, facts_of, persons_of
 from service.reports.people import at_publication
 from service.reports.query.asked import Query
@@ -45,7 +46,8 @@ class Described(msgspec.Struct, frozen=True, kw_only=True):
 
 def names(tiers: Sequence[str]) -> Names:
     """Return what conditions may be about; ``tiers`` are those of the policy."""
-    return Names(words=WORDS, numbers=NUMBERS, closed={"tier": tuple(tiers), "paid": ("paid", "organic")})
+    closed = {"tier": tuple(tiers), "paid": ("paid", "organic")}
+    return Names(words=WORDS, numbers=NUMBERS, closed=closed, tags=("hashtag",))
 
 
 async def described(
@@ -92,20 +94,26 @@ async def _subject(teller: _Teller) -> Sequence[Words]:
 
 
 async def _profile(teller: _Teller) -> Sequence[Words]:
-    return [(_profile_of(member.platform, member.creator),) for member in teller.asked.members]
+    return [(_profile_of(member.platform, _maker(member)),) for member in teller.asked.members]
 
 
 async def _creator(teller: _Teller) -> Sequence[Words]:
     """The person where one is known, else the profile."""
     members = teller.asked.members
-    profiles = sorted({(member.platform, member.creator) for member in members if member.creator is not None})
+    made = [(member.platform, _maker(member)) for member in members]
+    profiles = sorted({(platform, maker) for platform, maker in made if maker is not None})
     persons = await persons_of(teller.raw, teller.asked.workspace_id, profiles)
     found: list[Words] = []
-    for member in members:
-        person = None if member.creator is None else persons.get((member.platform, member.creator))
-        named = _profile_of(member.platform, member.creator)
+    for platform, maker in made:
+        person = None if maker is None else persons.get((platform, maker))
+        named = _profile_of(platform, maker)
         found.append((named if person is None else ids.show("creator", person),))
     return found
+
+
+def _maker(member: Member) -> str | None:
+    """Return the profile behind a subject; a profile is its own."""
+    return member.external_id if member.type == "profile" else member.creator
 
 
 def _profile_of(platform: str, creator: str | None) -> str | None:

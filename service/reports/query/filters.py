@@ -62,11 +62,15 @@ Node = Condition | Join
 
 
 class Names(msgspec.Struct, frozen=True, kw_only=True):
-    """The names that conditions may be about: those of words, those of numbers, and the words that some may have."""
+    """The names that conditions may be about: those of words, those of numbers, and the words that some may have.
+
+    ``tags`` are kept in lower case and without their sign, however they are written.
+    """
 
     words: tuple[str, ...] = ()
     numbers: tuple[str, ...] = ()
     closed: Mapping[str, tuple[str, ...]] = msgspec.field(default_factory=dict)
+    tags: tuple[str, ...] = ()
 
     @property
     def all(self) -> tuple[str, ...]:
@@ -160,6 +164,8 @@ class _Reader:
         if name in self.names.numbers:
             return tuple(_number(value, at) for value in listed)
         texts = tuple(_text(value, at) for value in listed)
+        if name in self.names.tags and word != "matches":
+            texts = tuple(text.removeprefix("#").lower() for text in texts)
         self._check(name, word, texts, at)
         return texts
 

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="package")
         ("tier", {"macro": 2000, "micro": 5000, "nano": 3000, None: 1200}),
         ("profile", {"instagram:ada": 3000, "instagram:bob": 5000, "instagram:eve": 2000, None: 1200}),
         ("creator", {"instagram:ada": 3000, "instagram:bob": 5000, "instagram:eve": 2000, None: 1200}),
-        ("content_type", {"carousel": 5000, "post": 3200, "reel": 3000}),
+        ("content_type", {"carousel": 5000, "post": 3200, "profile": None, "reel": 3000}),
         ("paid", {"paid": 1200, None: 10_000}),
         ("hashtag", {"spring": 3000, "tea": 5000, None: 4200}),
         ("tactic", {"awareness": 11_200}),
@@ -35,7 +35,7 @@ async def test_every_dimension_has_its_rows(world: World, dimension: str, expect
 
 
 async def test_subjects_sources_campaigns_and_strategies_are_named_by_their_ids(world: World) -> None:
-    for name, prefix, count in (("subject", "sub_", 7), ("source", "src_", 2), ("campaign", "cmp_", 1)):
+    for name, prefix, count in (("subject", "sub_", 8), ("source", "src_", 2), ("campaign", "cmp_", 1)):
         rows = table(await world.ask(metrics=["impressions"], dimensions=[name]), "impressions", name)
         assert len(rows) == count
         assert all(key.startswith(prefix) for key in rows)
@@ -62,6 +62,7 @@ async def test_several_campaigns_are_over_distinct_subjects(world: World) -> Non
     [
         (["is", "platform", ["instagram"]], 11_200),
         (["is", "hashtag", "tea"], 5000),
+        (["is", "hashtag", ["#Tea"]], 5000),
         (["is_not", "hashtag", ["tea"]], 6200),
         (["not", ["is", "hashtag", ["tea"]]], 6200),
         (["is_null", "hashtag"], 4200),
@@ -116,6 +117,16 @@ async def test_rows_are_chosen_ordered_and_paged_by_what_they_say(world: World) 
     assert pages == sorted(rates)
     none = await world.ask(metrics=["impressions"], dimensions=["platform"], order=[["impressions", "asc"]])
     assert [row["metrics"]["impressions"]["value"] for row in none["data"]] == [11_200, None]
+
+
+async def test_followers_are_of_the_profile_that_they_belong_to(world: World) -> None:
+    answer = await world.ask(metrics=["follower_growth", "impressions"], dimensions=["profile"])
+    assert table(answer, "follower_growth", "profile") == {
+        "instagram:ada": 50,
+        "instagram:bob": None,
+        "instagram:eve": None,
+        None: None,
+    }
 
 
 async def test_days_are_filled_and_order_keeps_time_in_a_group(world: World) -> None:
@@ -273,6 +284,25 @@ async def test_as_of_pins_every_widget_of_a_page(world: World) -> None:
     then = await world.ask(metrics=["impressions"], dimensions=["paid"], as_of=early)
     assert table(then, "impressions", "paid") == {"paid": 1200, None: 10_000}
     assert "tiktok" not in then["meta"]["freshness"]
+
+
+async def test_a_query_leaves_in_any_form_and_not_again_while_nothing_changed(world: World) -> None:
+    body: dict[str, Any] = {"scope": {"campaigns": [world.broad]}, "range": JUNE, "metrics": ["impressions", "ctr"]}
+    body |= {"dimensions": ["platform"], "options": {"interval": {"method": "none"}}}
+    first = await world.desk.ask("POST", "/v1/kpis/query", body)
+    assert [row["metrics"]["ctr"]["interval"] for row in first.json()["data"]] == [None, None]
+    again = await world.desk.ask("POST", "/v1/kpis/query", body, headers={"if-none-match": first.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    columns = await world.desk.ask(
+        "POST", "/v1/kpis/query", body | {"format": "columns"}, headers={"if-none-match": first.headers["etag"]}
+    )
+    assert columns.status_code == 200
+    csv = await world.desk.ask("POST", "/v1/kpis/query", body, headers={"accept": "text/csv"})
+    lines = csv.text.splitlines()
+    assert lines[0].startswith("platform,partial,impressions,")
+    assert lines[1].startswith("instagram,false,11200,")
+    undated = await world.desk.ask("POST", "/v1/kpis/query", body | {"dimensions": ["creator"]})
+    assert (undated.status_code, "etag" in undated.headers) == (200, False)
 
 
 async def test_costs_are_hidden_from_whoever_may_not_see_them(world: World) -> None:

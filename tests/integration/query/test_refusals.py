@@ -76,6 +76,7 @@ for _ in range(8):
         ({"exchange": {"rates": {"EUR": "1.1"}}}, "missing", "/currency", None),
         ({"currency": "USD", "exchange": {"rates": {"EUR": "-1"}}}, "bad_rate", "/exchange/rates/EUR", None),
         ({"options": {"tier_policy": "brief_four_tier"}}, "not_allowed", "/options/tier_policy", "brief_four_tier@1"),
+        ({"options": {"interval": {"method": "bayes"}}}, "not_allowed", "/options/interval/method", "auto"),
         ({"options": {"coverage": "strickt"}}, "not_allowed", "/options/coverage", "strict"),
         (
             {"options": {"rate_card": {"id": "a", "currency": "EUR", "rates": {"reach": "1"}}}},

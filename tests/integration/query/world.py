@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from connectors.contract import Kind, Observation, SubjectRef, day_window
+from connectors.contract import Kind, Observation, SubjectRef, SubjectType, day_window
 from service import ids
 from service.context import fixed
 from service.db import embedded
@@ -119,6 +119,12 @@ async def open_world(url: str) -> AsyncIterator[World]:
         twice = [counter(name, at(10), check=True, impressions=n) for name, (n, _) in SHOWN.items()]
         await books.post(gram, [*facts, *early], [*late, *reached, *twice])
         await books.post(gram, [ad(5, impressions=500, clicks_link=9), ad(6, impressions=700, clicks_link=11)])
+        me = SubjectRef("ada", SubjectType.PROFILE)
+        levels = [
+            Observation(subject=me, kind=Kind.LEVEL, metrics={"followers": count}, observed_at=at(day))
+            for day, count in ((1, 2000), (20, 2050))
+        ]
+        await books.post(gram, levels)
         await books.post(
             tok, [seen("t1", published_at=at(2), hashtags=("spring",)), counter("t1", at(8), views=900, likes=90)]
         )
