@@ -13,6 +13,7 @@ from starlette.types import ASGIApp
 from service.api import (
     campaigns,
     capabilities,
+    comparisons,
     connect,
     conversions,
     creators,
@@ -52,6 +53,7 @@ PUBLIC: tuple[APIRouter, ...] = (
     kpis.router,
     kpi_trails.router,
     conversions.router,
+    comparisons.router,
     capabilities.router,
 )
 _ALWAYS: tuple[APIRouter, ...] = (operations.router, problems.router)
