@@ -39,8 +39,8 @@ def _posts(rng: np.random.Generator, number: int) -> Grown:
 
 def _claims(nature: Nature, a: Grown, b: Grown, look: Look) -> bool:
     for day in range(LOOKS):
-        arms = (Arm(nature=nature, numerators=top[:, day], denominators=low[:, day]) for top, low in (a, b))
-        found = against(*arms, {}, look)
+        arms = [Arm(nature=nature, numerators=top[:, day], denominators=low[:, day]) for top, low in (a, b)]
+        found = against(arms[0], arms[1], {}, look)
         if found is not None and found.decision in (Decision.BETTER, Decision.WORSE):
             return True
     return False

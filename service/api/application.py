@@ -23,7 +23,9 @@ from service.api import (
     kpis,
     openapi,
     operations,
+    pacing,
     problems,
+    signals,
     sources,
     strategies,
     subjects,
@@ -54,6 +56,8 @@ PUBLIC: tuple[APIRouter, ...] = (
     kpi_trails.router,
     conversions.router,
     comparisons.router,
+    signals.router,
+    pacing.router,
     capabilities.router,
 )
 _ALWAYS: tuple[APIRouter, ...] = (operations.router, problems.router)

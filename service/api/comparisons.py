@@ -124,7 +124,7 @@ async def get_campaign_versus(
         margins=_read_margins(asked.margins),
         by_platform=asked.strata == "platform",
         align=asked.align,
-        false_discovery_rate=1 - asked.level,
+        false_discovery_rate=round(1 - asked.level, 9),
     )
     try:
         return await _answered([campaign], other, versus, caller, parts)
