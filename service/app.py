@@ -43,6 +43,7 @@ from service.fetch.subscribing import Subscriber
 from service.fetch.tokens import Tokens
 from service.inbox.land import Lander
 from service.ledger.memberships import reassign_campaigns, record_version
+from service.ledger.policies import record_policy
 from service.pipeline.run import posting_with
 from service.pipeline.worker import Worker
 from service.registry import workspaces as tenants
@@ -130,6 +131,7 @@ async def open_services(
             revision=newest_revision(),
             record_version=record_version,
             reassign=reassign_campaigns,
+            record_policy=record_policy,
         )
 
 

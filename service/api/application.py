@@ -18,12 +18,14 @@ from service.api import (
     conversions,
     creators,
     deliveries,
+    influencers,
     keys,
     kpi_trails,
     kpis,
     openapi,
     operations,
     pacing,
+    policies,
     problems,
     signals,
     sources,
@@ -58,6 +60,8 @@ PUBLIC: tuple[APIRouter, ...] = (
     comparisons.router,
     signals.router,
     pacing.router,
+    policies.router,
+    influencers.router,
     capabilities.router,
 )
 _ALWAYS: tuple[APIRouter, ...] = (operations.router, problems.router)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
@@ -28,13 +28,16 @@ RecordVersion = Callable[[AsyncConnection, UUID, UUID, CampaignVersion, Context]
 Reassign = Callable[[AsyncConnection, UUID, Iterable[UUID], Context], Awaitable[None]]
 """Decides campaigns of a workspace anew."""
 
+RecordPolicy = Callable[[AsyncConnection, UUID, str, str, Mapping[str, Any], Context], Awaitable[int]]
+"""Writes the next version of a policy (workspace, kind, name, body) and returns its number."""
+
 
 class Services(msgspec.Struct, frozen=True, kw_only=True):
     """The parts of a running process. ``revision`` is the newest migration that the code knows.
 
     ``http_for`` gives a connector its client towards its platform, ``tokens`` keeps its tokens alive,
     ``logins`` connects accounts, ``subscriber`` asks platforms to push, ``standings`` says how a source stands.
-    ``record_version`` and ``reassign`` are the ledger's: HTTP reaches it through what it is handed.
+    ``record_version``, ``reassign`` and ``record_policy`` are the ledger's: HTTP reaches it through what it is handed.
     """
 
     settings: Settings
@@ -51,6 +54,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     revision: str
     record_version: RecordVersion
     reassign: Reassign
+    record_policy: RecordPolicy
 
 
 async def services_of(request: Request) -> Services:

@@ -80,6 +80,7 @@ async def opened(database: Database) -> AsyncIterator[Site]:
         revision="0001",
         record_version=no_version,
         reassign=no_change,
+        record_policy=no_version,
     )
     app = with_routes(Api(CONTEXT, SETTINGS), [webhooks.router])
     app.state.services = services
