@@ -18,6 +18,7 @@ from service.api import (
     conversions,
     creators,
     deliveries,
+    fees,
     influencers,
     keys,
     kpi_trails,
@@ -61,6 +62,7 @@ PUBLIC: tuple[APIRouter, ...] = (
     signals.router,
     pacing.router,
     policies.router,
+    fees.router,
     influencers.router,
     capabilities.router,
 )

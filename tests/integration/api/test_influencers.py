@@ -122,15 +122,15 @@ async def test_policies_are_data_with_versions(arena: Arena) -> None:
         "followers_at_publish",
         "brief_four_tier@1",
     )
-    for more, pointer in (
+    for wrong, pointer in (
         ({"metric": "ctr"}, "/metric"),
         ({"tier_policy": "six_tier"}, "/tier_policy"),
         ({"rates": {"huge": 0.1}}, "/rates/huge"),
         ({"rates": {"micro": 0}}, "/rates/micro"),
         ({"source": ""}, "/source"),
     ):
-        problem = await arena.desk.problem(422, "POST", "/v1/benchmarks", RATES | more)
-        assert problem["errors"][0]["pointer"] == pointer, more
+        problem = await arena.desk.problem(422, "POST", "/v1/benchmarks", RATES | wrong)
+        assert problem["errors"][0]["pointer"] == pointer, wrong
     reader = await arena.office.caller(arena.desk, [Scope.REGISTRY_READ])
     assert (await reader.ask("POST", "/v1/tier-policies", GOOD)).status_code == 403
     stranger = await arena.office.workspace("Other")
