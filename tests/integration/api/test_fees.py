@@ -26,9 +26,9 @@ async def arena(database_url: str) -> AsyncIterator[Arena]:
         yield Arena(office, await office.workspace())
 
 
-async def book(arena: Arena, status: int = 202, **fee: Any) -> dict[str, Any]:
+async def book(arena: Arena, **fee: Any) -> dict[str, Any]:
     body = {"reference": "INV-1", "campaign": arena.ids["c"], "amount": CASES["G44"].inputs["fee"]} | fee
-    found: dict[str, Any] = await arena.desk.post("/v1/fees", body, status)
+    found: dict[str, Any] = await arena.desk.post("/v1/fees", body, 202)
     await read_all(arena.office)
     return found
 
