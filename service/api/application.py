@@ -11,12 +11,14 @@ from fastapi import APIRouter, FastAPI
 from starlette.types import ASGIApp
 
 from service.api import (
+    attribution,
     campaigns,
     capabilities,
     comparisons,
     connect,
     conversions,
     creators,
+    customers,
     deliveries,
     fees,
     influencers,
@@ -63,6 +65,8 @@ PUBLIC: tuple[APIRouter, ...] = (
     pacing.router,
     policies.router,
     fees.router,
+    attribution.router,
+    customers.router,
     influencers.router,
     capabilities.router,
 )

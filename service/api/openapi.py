@@ -7,7 +7,19 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.routing import APIRoute, iter_route_contexts
 
-from service.api import auth, comparisons, conversions, influencers, kpi_trails, kpis, pacing, problems, signals
+from service.api import (
+    attribution,
+    auth,
+    comparisons,
+    conversions,
+    customers,
+    influencers,
+    kpi_trails,
+    kpis,
+    pacing,
+    problems,
+    signals,
+)
 
 _NEVER = {"get": {"408", "409", "415"}, "delete": {"408", "415"}}
 """Problems that a method without a body does not meet."""
@@ -27,7 +39,7 @@ def finished(document: dict[str, Any], app: FastAPI) -> dict[str, Any]:
     problem = problems.Problem.model_json_schema(ref_template="#/components/schemas/{model}", mode="serialization")
     schemas.update(problem.pop("$defs", {}))
     schemas["Problem"] = problem
-    for answers in (kpis, kpi_trails, conversions, comparisons, signals, pacing, influencers):
+    for answers in (kpis, kpi_trails, conversions, comparisons, signals, pacing, influencers, attribution, customers):
         schemas.update(answers.components())
     components["schemas"] = dict(sorted(schemas.items()))
     components["responses"] = {_name(status): answer for status, answer in problems.DECLARED.items()}
