@@ -165,7 +165,7 @@ async def create_benchmark(body: BenchmarkInput, caller: WritesRegistry, parts: 
         raise Invalid("no KPI with a base", pointer="/metric", code="not_allowed", allowed=tuple(BASES))
     async with parts.db.snapshot(caller.workspace_id) as connection:
         raw = await driver(connection)
-        tiers = await policies.tier_policy(raw, caller.workspace_id, body.tier_policy, None, "/tier_policy")
+        tiers = (await policies.tier_policy(raw, caller.workspace_id, body.tier_policy, None, "/tier_policy")).policy
     _known_tiers(tiers, list(body.rates))
     kept = {
         "metric": body.metric,

@@ -33,10 +33,14 @@ class Margin(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Needed(msgspec.Struct, frozen=True, kw_only=True):
-    """What the smaller arm lacks before a difference like this can be told, with four chances out of five."""
+    """What the smaller arm lacks before a difference like this can be told, with four chances out of five.
+
+    ``factor`` is how many times as much it wants; ``of_first`` tells whether arm a is the smaller one.
+    """
 
     amount: int
     factor: float
+    of_first: bool
 
 
 class Against(msgspec.Struct, frozen=True, kw_only=True):
@@ -142,7 +146,7 @@ def _needed(a: Arm, b: Arm, pair: Pair, effect: float | None, look: Look) -> Nee
     if wanted is None or not math.isfinite(wanted):
         return None
     amount = max(0, math.ceil(wanted - smaller))
-    return Needed(amount=amount, factor=wanted / smaller)
+    return Needed(amount=amount, factor=wanted / smaller, of_first=a.size <= b.size)
 
 
 def _by_error(pair: Pair, smaller: float, look: Look) -> float | None:

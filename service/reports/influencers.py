@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service.db.engine import driver
 from service.errors import Invalid
 from service.kpi.arms import COMPARABLE, is_inverted
-from service.kpi.catalogue import Kpi
+from service.kpi.catalogue import Kpi, resolve
 from service.kpi.measure import Value, significant
 from service.kpi.suspicion import SUSPECT, score
 from service.kpi.tiers import TierPolicy
@@ -68,13 +68,13 @@ async def campaign_influencers(
     shown = question.metrics or _SHOWN
     every = tuple(dict.fromkeys((*shown, *_BEHIND, *BASES)))
     asked = await understand(raw, workspace_id, campaign_id, msgspec.structs.replace(question, metrics=every), now)
-    kpis = asked.kpis[: len(dict.fromkeys(shown))]
+    kpis = asked.kpis[: len({resolve(name).slug for name in shown})]
     number = asked.knowledge.number
-    policy = await tier_policy(raw, workspace_id, choice.tier_policy, number, "?tier_policy")
-    chosen = await _chosen(raw, asked, choice, policy, kpis[0])
+    known = await tier_policy(raw, workspace_id, choice.tier_policy, number, "?tier_policy")
+    chosen = await _chosen(raw, asked, choice, known.policy, kpis[0])
     if chosen is not None and choice.tier_policy is None:
-        policy = await tier_policy(raw, workspace_id, chosen.tier_policy, number, "?benchmark")
-    ground = await ground_of(raw, asked, policy)
+        known = await tier_policy(raw, workspace_id, chosen.tier_policy, number, "?benchmark")
+    policy, ground = known.policy, await ground_of(raw, asked, known)
     crowd = await signs_of(raw, asked, ground.part, ground.tiers)
     rows = _rows(ground, kpis, chosen, crowd)
     suspects = tuple(row.creator or "" for row in rows if row.suspicion.suspect)
@@ -84,7 +84,7 @@ async def campaign_influencers(
         totals=metrics_at(ground, kpis, None),
         without_suspects=metrics_at(ground, kpis, _clean(ground, rows)) if choice.exclude_suspect else None,
         index=index_of(ground, chosen, range(len(asked.members))),
-        mix=await mix_of(raw, ground, choice.against, policy, kpis[0], now),
+        mix=await mix_of(raw, ground, choice.against, known, kpis[0], now),
         meta=InfluencersMetaOut(
             as_of=known_at(asked),
             posting=asked.knowledge.posting,

@@ -18,13 +18,13 @@ from service.kpi.catalogue import Kpi
 from service.kpi.evaluate import evaluate
 from service.kpi.measure import Value, significant
 from service.kpi.members import MemberSums, read, take
-from service.kpi.tiers import Basis, TierPolicy, tier_of
+from service.kpi.tiers import Basis, tier_of
 from service.reports.answer import MetricOut, metric_out
 from service.reports.influencers_answer import IndexOut, MixOut
 from service.reports.influencers_base import BASES
 from service.reports.influencers_signs import followers_now
 from service.reports.people import at_publication
-from service.reports.policies import Benchmark
+from service.reports.policies import Benchmark, KnownPolicy
 from service.reports.question import Asked, understand
 from service.reports.stretches import TOTAL
 from service.reports.sums import Sums, total_of
@@ -43,12 +43,15 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         return self.sums.by_bucket[TOTAL]
 
 
-async def ground_of(raw: asyncpg.Connection[Any], asked: Asked, policy: TierPolicy) -> Ground:
+async def ground_of(raw: asyncpg.Connection[Any], asked: Asked, rules: KnownPolicy) -> Ground:
     """Return a campaign's sums with the tier of each member under a policy."""
-    sums = await total_of(raw, asked)
+    sums, policy = await total_of(raw, asked), rules.policy
     known = await (at_publication if policy.basis is Basis.AT_PUBLISH else followers_now)(raw, asked)
     followers = [known.get(member.subject_id) for member in asked.members]
-    tiers = [tier_of(policy, count) for count in followers]
+    tiers = [
+        tier_of(policy, count) if not rules.platforms or member.platform in rules.platforms else None
+        for member, count in zip(asked.members, followers, strict=True)
+    ]
     return Ground(asked=asked, sums=sums, tiers=tiers, followers=followers)
 
 
@@ -101,7 +104,7 @@ def index_of(ground: Ground, chosen: Benchmark | None, places: Sequence[int] | r
 
 
 async def mix_of(
-    raw: asyncpg.Connection[Any], ground: Ground, against: UUID | None, policy: TierPolicy, first: Kpi, now: datetime
+    raw: asyncpg.Connection[Any], ground: Ground, against: UUID | None, rules: KnownPolicy, first: Kpi, now: datetime
 ) -> MixOut | None:
     """Return how much of the difference to another campaign comes from another mix of tiers."""
     if against is None:
@@ -109,7 +112,7 @@ async def mix_of(
     metric = first.slug if first.slug in BASES else "er_followers"
     question = msgspec.structs.replace(ground.asked.question, metrics=(metric,))
     asked = await understand(raw, ground.asked.workspace_id, against, question, now)
-    other = await ground_of(raw, asked, policy)
+    other = await ground_of(raw, asked, rules)
     split = mix_effect(_sums(ground, metric), _sums(other, metric))
     return MixOut(
         against=ids.show("campaign", against),

@@ -19,7 +19,6 @@ from service.ledger.history.policies import Stored, stored
 from service.registry.checks import nearest
 
 TIERS, BENCHMARK = "tiers", "benchmark"
-DEFAULT = BRIEF_FOUR_TIER
 
 
 class KnownPolicy(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,6 +28,9 @@ class KnownPolicy(msgspec.Struct, frozen=True, kw_only=True):
     platforms: tuple[str, ...] = ()
     source: str = ""
     recorded_at: datetime | None = None
+
+
+DEFAULT = KnownPolicy(policy=BRIEF_FOUR_TIER, source="comes with the service")
 
 
 class Benchmark(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,12 +65,12 @@ async def tier_policies(
 
 async def tier_policy(
     connection: asyncpg.Connection[Any], workspace_id: UUID, name: str | None, number: int | None, pointer: str
-) -> TierPolicy:
+) -> KnownPolicy:
     """Return a tier policy by name, or name and version; None is the default. Raises :class:`Invalid`."""
     if name is None:
         return DEFAULT
-    known = {one.policy.name: one.policy for one in await tier_policies(connection, workspace_id, number)}
-    newest = {one.id: one for one in sorted(known.values(), key=lambda one: one.version)}
+    known = {one.policy.name: one for one in await tier_policies(connection, workspace_id, number)}
+    newest = {one.policy.id: one for one in sorted(known.values(), key=lambda one: one.policy.version)}
     found = known.get(name) or newest.get(name)
     if found is None:
         raise _unknown("tier policy", name, (*newest, *known), pointer)

@@ -23,6 +23,7 @@ from service.kpi.catalogue import CATALOGUE, Kind, Kpi
 from service.kpi.compare import Obstacle
 from service.kpi.counts import benjamini_hochberg
 from service.kpi.evaluate import evaluate
+from service.kpi.layers import Platforms
 from service.kpi.measure import Value
 from service.kpi.members import MemberSums, take
 from service.kpi.periods import Period
@@ -35,6 +36,7 @@ from service.reports.sums import total_of
 from service.reports.versus_terms import Align, Parts, against_comparing, parts_of
 
 _MOST_ORDERS = 5_000
+_MOSTLY = 0.9
 
 
 class Versus(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,7 +90,10 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
 
 class Contest(msgspec.Struct, frozen=True, kw_only=True, eq=False):
-    """One KPI of a against b: values, what stands against comparing them, or what came of it."""
+    """One KPI of a against b: values, what stands against comparing them, or what came of it.
+
+    ``apart``: costs and what they brought stand on different platforms, which therefore cannot be strata.
+    """
 
     kpi: Kpi
     values: tuple[Value, Value]
@@ -98,6 +103,7 @@ class Contest(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     platforms: Mapping[str, tuple[Value, Value]]
     adjusted: float | None = None
     discovered: bool = True
+    apart: bool = False
 
 
 class Meeting(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -210,6 +216,9 @@ def _contest(a: Seen, b: Seen, parts: Parts, kpi: Kpi, versus: Versus) -> Contes
     if obstacles or arms[0] is None or arms[1] is None:
         return msgspec.structs.replace(contest, obstacles=obstacles or (Obstacle.NO_DATA,))
     platforms = _platforms(a, b, kpi) if versus.by_platform else {}
+    apart = len(platforms) > 1 and _apart(kpi, (arms[0], arms[1]), platforms)
+    if apart:
+        platforms = {}
     if platforms and all(None in both for both in platforms.values()):
         return msgspec.structs.replace(contest, obstacles=(Obstacle.NO_PLATFORM,))
     strata = platforms if len(platforms) > 1 else {}
@@ -217,7 +226,19 @@ def _contest(a: Seen, b: Seen, parts: Parts, kpi: Kpi, versus: Versus) -> Contes
     places = a.platforms(), b.platforms()
     shown = () if found is None else tuple(stratum.name for stratum in found.strata)
     by_platform = {name: (a.value(kpi, level, places[0][name]), b.value(kpi, level, places[1][name])) for name in shown}
-    return msgspec.structs.replace(contest, found=found, platforms=by_platform)
+    return msgspec.structs.replace(contest, found=found, platforms=by_platform, apart=apart)
+
+
+def _apart(kpi: Kpi, arms: tuple[Arm, Arm], platforms: Platforms) -> bool:
+    """Tell whether platforms hold too little of what a KPI of money divides: ads cost here, posts are clicked there."""
+    if "cost" not in (kpi.numerator, kpi.denominator):
+        return False
+    for at, arm in enumerate(arms):
+        there = [one for both in platforms.values() if (one := both[at]) is not None]
+        above, below = sum(one.above for one in there), sum(one.below for one in there)
+        if above < _MOSTLY * arm.above or below < _MOSTLY * arm.below:
+            return True
+    return False
 
 
 def _platforms(a: Seen, b: Seen, kpi: Kpi) -> dict[str, tuple[Arm | None, Arm | None]]:

@@ -157,7 +157,7 @@ def _verdict(contest: Contest, versus: Versus, claims: int) -> tuple[Decision, t
     if found is None:
         text = "too few posts for an error by post, and nothing is known of the single amounts"
         return Decision.UNDECIDED, (ReasonOut(code="too_few_posts", detail=text),)
-    decision, reasons = found.decision, _notes(found, versus)
+    decision, reasons = found.decision, _notes(found, versus, apart=contest.apart)
     if found.too_few:
         text = f"fewer than {FEWEST_EVENTS} hits in both campaigns together say nothing that holds at every look"
         reasons.insert(0, ReasonOut(code="too_few_events", detail=text))
@@ -170,11 +170,14 @@ def _verdict(contest: Contest, versus: Versus, claims: int) -> tuple[Decision, t
     return decision, tuple(reasons)
 
 
-def _notes(found: Against, versus: Versus) -> list[ReasonOut]:
+def _notes(found: Against, versus: Versus, *, apart: bool) -> list[ReasonOut]:
     reasons = []
     if found.reversed:
         text = "pooled over platforms the difference points to the other side: the mix of platforms makes it"
         reasons.append(ReasonOut(code="pooled_view_reversed", detail=text))
+    if apart:
+        text = "costs and what they brought stand on different platforms: compared pooled"
+        reasons.append(ReasonOut(code="costs_apart", detail=text))
     if found.left_out:
         text = f"only one campaign has numbers on {', '.join(found.left_out)}: left out of the stratified view"
         reasons.append(ReasonOut(code="platforms_left_out", detail=text))
@@ -306,13 +309,11 @@ def _needed(meeting: Meeting, contest: Contest) -> NeededOut | None:
     kpi, nature = contest.kpi, found.pair.nature
     counted = kpi.numerator if nature is Nature.AMOUNTS else kpi.denominator
     unit = ("posts" if found.pair.clustered else "orders") if nature is Nature.AMOUNTS else counted or ""
-    spans = [(one.period.until - one.period.start).total_seconds() for one in _dated(meeting)]
-    days = min(spans) / 86_400 * (found.needed.factor - 1) if spans else None
-    return NeededOut(amount=found.needed.amount, unit=unit, days=None if days is None else round(max(0.0, days), 1))
-
-
-def _dated(meeting: Meeting) -> list[Any]:
-    return [one for one in (meeting.a, meeting.b) if one.period.start is not None]
+    smaller = (meeting.a if found.needed.of_first else meeting.b).period
+    days = None
+    if smaller.start is not None:
+        days = round(max(0.0, (smaller.until - smaller.start).total_seconds() / 86_400 * (found.needed.factor - 1)), 1)
+    return NeededOut(amount=found.needed.amount, unit=unit, days=days)
 
 
 def _number(value: float | None) -> float | None:

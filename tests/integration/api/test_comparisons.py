@@ -62,6 +62,8 @@ async def test_the_golden_comparisons(arena: Arena) -> None:
             "two": {"grams": posts([81], [87]), "toks": posts([192], [263])},
             "twice": {"grams": posts([234], [270]), "toks": posts([55], [80])},
             "elsewhere": {"tubes": posts([50], [900])},
+            "split": {"ads": [Row(spend="400.00")], "grams": [Row(conversions=14)]},
+            "cleft": {"ads": [Row(spend="520.00")], "grams": [Row(conversions=6)]},
         }
     )
     for check in (_one_look, _watched, _by_post, _equivalent, _costs, _platforms, _several):
@@ -130,6 +132,10 @@ async def _costs(arena: Arena) -> None:
     assert (cost["better"], cost["verdict"]) == ("lower", "better")
     assert float(cost["pooled"]["difference"]["value"]) == pytest.approx(400 / 14 - 520 / 6)
     assert float(cost["pooled"]["difference"]["high"]) > float(cost["pooled"]["difference"]["value"])
+    # Ads cost on one platform what is sold on another: platforms are no strata then.
+    apart = await versus(arena, "split", "cleft", "cpa", **ONE_LOOK)
+    assert (apart["p_value"], apart["decided_by"], apart["verdict"]) == (cost["p_value"], "pooled", "better")
+    assert "costs_apart" in codes(apart)
     none = await versus(arena, "nothing", "dear", "cpa")
     assert (none["a"]["value"], none["a"]["reason"], none["verdict"]) == (None, "zero_denominator", "undecided")
     assert codes(none)[0] == "too_few_events"
@@ -233,6 +239,11 @@ async def test_questions_that_mean_nothing(arena: Arena) -> None:
     await arena.desk.problem(404, "GET", f"/v1/campaigns/{arena.ids['a']}/versus/cmp_{'0' * 32}")
     stranger = await arena.office.workspace("Other")
     await stranger.problem(404, "GET", path)
+    theirs = await stranger.post("/v1/campaigns", {"name": "x", "kind": "micro", "starts": day(-9), "ends": day(-5)})
+    for address in (f"{arena.ids['a']}/versus/{theirs['id']}", f"{theirs['id']}/versus/{arena.ids['a']}"):
+        await arena.desk.problem(404, "GET", f"/v1/campaigns/{address}")
+    for garbage in ("x", "%00", "cmp_", arena.ids["b"].upper()):
+        await arena.desk.problem(404, "GET", f"/v1/campaigns/{arena.ids['a']}/versus/{garbage}")
 
     good = {"campaigns": [arena.ids["a"]], "base": arena.ids["b"]}
     for more, pointer in (

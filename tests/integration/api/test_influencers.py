@@ -176,6 +176,12 @@ async def test_who_made_a_campaign(arena: Arena) -> None:
     assert [row["tier"] for row in by_click["data"]] == ["macro", "micro", "micro"]
     assert (await influencers(arena, "other", range="flight"))["meta"]["warnings"][0]["code"] == "tier_unknown"
 
+    await arena.desk.post("/v1/tier-policies", GOOD | {"platforms": ["toks"]})
+    foreign = await influencers(arena, "mixed", tier_policy="mine", metrics="clicks,clicks_link")
+    assert {row["tier"] for row in foreign["data"]} == {None}
+    assert list(foreign["data"][0]["metrics"]) == ["clicks_link"]
+    assert foreign["data"][0]["creator"] == "c"  # a count is ordered by itself
+
     suspects = await influencers(arena, "mixed", metrics="er_impressions", exclude_suspect="true")
     assert suspects["without_suspects"]["er_impressions"] == suspects["totals"]["er_impressions"]
     (silent,) = [row for row in suspects["data"] if row["creator"] == "a"]
