@@ -151,7 +151,7 @@ async def compare_campaigns(body: ComparisonInput, caller: ReadsKpis, parts: Par
         )
         return await _answered(list(dict.fromkeys(body.campaigns)), body.base, versus, caller, parts)
     except Invalid as error:
-        pointer = _PLACES.get(error.pointer, error.pointer.replace("?", "/", 1))
+        pointer = _PLACES.get(error.pointer, error.pointer.replace("?margins", "/options/margins").replace("?", "/", 1))
         raise _moved(error, pointer) from None
 
 

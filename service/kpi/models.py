@@ -46,9 +46,8 @@ def weights_of(model: str, half_life_days: float = HALF_LIFE_DAYS, custom: Seque
 def _custom(vector: tuple[Fraction, ...]) -> Weights:
     def divided(touches: Sequence[Touch], _: Windows) -> list[Fraction]:
         back = [vector[place] if place < len(vector) else Fraction(0) for place in range(len(touches))]
-        # Where all that is weighed is missing, the last touch has it.
-        return (
-            list(reversed(back)) if any(back) else [Fraction(int(at == len(touches) - 1)) for at in range(len(touches))]
-        )
+        if not any(back):
+            back[0] = Fraction(1)  # what is weighed is missing: the last touch has all
+        return list(reversed(back))
 
     return divided

@@ -12,11 +12,12 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.db.engine import driver
+from service.errors import Invalid
 from service.kpi.allocation import Bearer, Part
 from service.kpi.money import amount_text
 from service.kpi.periods import local_day
 from service.ledger.history.campaigns import Campaign, Member, campaign_at
-from service.ledger.history.fees import SCOPE, Cell, standing
+from service.ledger.history.fees import MOST, SCOPE, Cell, standing
 
 Bearing = Member
 """A post that bears a part of a fee."""
@@ -76,8 +77,10 @@ def _day(member: Member, campaign: Campaign, today: date) -> date:
 async def fees(
     connection: AsyncConnection, workspace_id: UUID, source_ids: Sequence[UUID], reference: str | None
 ) -> list[Booked]:
-    """Return bookings as they stand."""
+    """Return bookings as they stand. Raises :class:`Invalid` where they have too many parts for one answer."""
     cells = await standing(await driver(connection), workspace_id, list(source_ids), reference)
+    if len(cells) > MOST:
+        raise Invalid(f"more than {MOST} parts: name a reference", pointer="?reference", code="too_many_parts")
     found: dict[tuple[str, str, str], list[Cell]] = defaultdict(list)
     for cell in cells:
         found[cell.reference, cell.metric, cell.currency].append(cell)

@@ -139,6 +139,7 @@ async def meetings(
         ]
     other = await _asked(raw, workspace_id, base, "/base", alike, now)
     _refuse_counts(other.kpis)
+    _refuse_idle(versus.margins, other.kpis)
     bases: dict[tuple[datetime | None, datetime], Seen] = {}
     found = []
     for campaign_id, one in zip(campaigns, asked, strict=True):
@@ -169,6 +170,14 @@ def _refuse_counts(kpis: Sequence[Kpi]) -> None:
                 code="not_comparable",
                 allowed=tuple(one.slug for one in CATALOGUE.values() if one.kind in COMPARABLE),
             )
+
+
+def _refuse_idle(margins: Mapping[str, Margin], kpis: Sequence[Kpi]) -> None:
+    """Refuse a margin of what is not asked: somebody believes that it counts."""
+    asked = tuple(kpi.slug for kpi in kpis)
+    for slug in margins:
+        if slug not in asked:
+            raise Invalid(f"{slug} is not asked", pointer=f"?margins/{slug}", code="not_asked", allowed=asked)
 
 
 async def _seen(raw: asyncpg.Connection[Any], asked: Asked, campaign_id: UUID, period: Period) -> Seen:

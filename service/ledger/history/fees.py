@@ -21,8 +21,10 @@ where s.workspace_id = $1 and s.kind = 'period' and s.source_id = any($2::uuid[]
   and starts_with(s.scope, $3) and ($4::text is null or s.scope = $3 || $4)
 group by s.scope, s.source_id, s.zone, s.currency, u.subject_id, u.platform, u.external_id, u.type, e.day
 having sum(e.sign) > 0
-order by s.scope, e.day, u.platform, u.external_id
+order by s.scope, e.day, u.platform, u.external_id limit $5
 """
+MOST = 50_000
+"""Parts of one question at most."""
 
 
 class Cell(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,8 +46,8 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
 async def standing(
     connection: asyncpg.Connection[Any], workspace_id: UUID, source_ids: list[UUID], reference: str | None
 ) -> list[Cell]:
-    """Return what stands of one booking, or of all."""
-    rows = await connection.fetch(_STANDING, workspace_id, source_ids, SCOPE, reference) if source_ids else []
+    """Return what stands of one booking, or of all: up to one more than :data:`MOST`."""
+    rows = await connection.fetch(_STANDING, workspace_id, source_ids, SCOPE, reference, MOST + 1) if source_ids else []
     return [
         Cell(
             reference=row["scope"].removeprefix(SCOPE),

@@ -227,6 +227,7 @@ async def test_questions_that_mean_nothing(arena: Arena) -> None:
         ('margins={"ctr":{}}', "?margins/ctr", "bad_margin"),
         ('margins={"ctr":{"absolute":-1}}', "?margins/ctr/absolute", "malformed"),
         ('margins={"crt":{"absolute":1}}', "?margins/crt", "unknown_metric"),
+        ('metrics=ctr&margins={"cpa":{"relative":0.1}}', "?margins/cpa", "not_asked"),
         ("range=last_7", "?range", "unknown_preset"),
         ("strata=country", "?strata", "not_allowed"),
         ("peek=1", "?peek", "unknown_field"),
@@ -253,6 +254,7 @@ async def test_questions_that_mean_nothing(arena: Arena) -> None:
         ({"base": arena.ids["a"]}, "/base"),
         ({"campaigns": ["cmp_" + "0" * 32]}, "/campaigns/0"),
         ({"options": {"margins": {"ctr": {}}}}, "/options/margins/ctr"),
+        ({"metrics": ["ctr"], "options": {"margins": {"cpa": {"relative": 0.1}}}}, "/options/margins/cpa"),
         ({"timezone": "Mars/Olympus"}, "/timezone"),
         ({"campaigns": []}, "/campaigns"),
     ):

@@ -13,6 +13,7 @@ from service.kpi.arms import Arm, Nature, arm_of, clustered, plain
 from service.kpi.catalogue import resolve
 from service.kpi.compare import Decision
 from service.kpi.members import member_sums
+from service.kpi.rates import Spread
 from service.kpi.versus import Margin, against
 from service.kpi.views import Look, Pair, inverse, p_value, view
 
@@ -53,23 +54,30 @@ def test_an_arm_of_nothing_or_of_everything_has_an_error() -> None:
     assert clustered(trials([1, 2, 3, 4], [9, 9, 9, 9])) is None
 
 
-@given(st.floats(-6, 6), st.sampled_from([WATCHED, ONCE]), st.booleans())
-def test_limits_and_p_value_say_the_same(z: float, look: Look, by_post: bool) -> None:
-    base = plain(trials([200.0], [10_000.0]))
-    assert base is not None
-    se = math.hypot(base.se, base.se)
+@given(
+    st.floats(-6, 6),
+    st.sampled_from([WATCHED, ONCE]),
+    st.booleans(),
+    st.sampled_from([Nature.PROPORTION, Nature.EVENTS]),
+)
+def test_limits_and_p_value_say_the_same(z: float, look: Look, by_post: bool, nature: Nature) -> None:
+    base = Spread(ratio=0.02, se=0.001, n=9)
     moved = Pair(
-        a=type(base)(ratio=base.ratio + z * se, se=base.se, n=12),
-        b=type(base)(ratio=base.ratio, se=base.se, n=9),
-        nature=Nature.PROPORTION,
+        a=Spread(ratio=0.02 + z * math.hypot(0.001, 0.001), se=0.001, n=12),
+        b=base,
+        nature=nature,
         size=20_000,
         clustered=by_post,
     )
-    low, high = view(moved, look).limits
+    found = view(moved, look)
+    low, high = found.limits
     p = p_value(moved, look)
     assert p is not None
+    assert found.logarithmic is (nature is Nature.EVENTS)
     if abs(p - look.alpha) > 1e-6:
         assert (low > 0 or high < 0) is (p < look.alpha)
+    middle = math.log(moved.a.ratio / base.ratio) if found.logarithmic else found.difference.value
+    assert (low + high) / 2 == pytest.approx(middle, abs=1e-12)
 
 
 def test_a_cost_shows_the_ratio_upside_down() -> None:
