@@ -131,14 +131,12 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
     shares: tuple[tuple[UUID, Fraction, bytes | None], ...]
 
 
-BOOKED = WEIGHTS[MODEL]
-"""How the books divide."""
-
-
-def choose(event: Event, touches: Iterable[Touch], windows: Mapping[UUID, Windows], weigh: Weights = BOOKED) -> Choice:
+def choose(
+    event: Event, touches: Iterable[Touch], windows: Mapping[UUID, Windows], model: Model | Weights = MODEL
+) -> Choice:
     """Return who is credited with a conversion or an order; ``windows`` are those of the touched subjects.
 
-    ``weigh`` divides among the touches that led there: as the books do, unless a reader wants it otherwise.
+    The books know one ``model``; others, and weights of a reader's own, are for questions.
     """
     visit = event.visit
     if event.basis not in {"subject", "promo_code"}:
@@ -146,7 +144,7 @@ def choose(event: Event, touches: Iterable[Touch], windows: Mapping[UUID, Window
         clicked = [touch for touch in known if visit.click is not None and touch.visit.click == visit.click]
         came = [touch for touch in known if visit.customer is not None and _same_visitor(touch, visit)]
         for rule, mine in (("click_id", clicked), ("customer", came)):
-            shares = _credited(event.at, mine, windows, weigh)
+            shares = _credited(event.at, mine, windows, model)
             if shares:
                 return Choice(rule=rule, shares=shares)
     return Choice(rule=event.basis, shares=((event.subject_id, Fraction(1), None),))
@@ -163,7 +161,7 @@ def _same_visitor(touch: Touch, visit: Visit) -> bool:
 
 
 def _credited(
-    at: datetime, touches: Sequence[Touch], windows: Mapping[UUID, Windows], weigh: Weights
+    at: datetime, touches: Sequence[Touch], windows: Mapping[UUID, Windows], model: Model | Weights
 ) -> tuple[tuple[UUID, Fraction, bytes | None], ...]:
     # Touches of one instant are ordered by what they are, never by which came first.
     ranked = sorted(touches, key=lambda touch: (touch.platform, touch.external_id, touch.key))
@@ -178,6 +176,7 @@ def _credited(
         return ()
     wide = Windows(click_days=LONGEST / _DAY, view_days=LONGEST / _DAY)
     ordered = attribution.eligible(asked, wide).touches
+    weigh = WEIGHTS[model] if isinstance(model, Model) else model
     shares = zip(ordered, weigh(ordered, wide), strict=True)
     return tuple((found[one.id].subject_id, weight, found[one.id].key) for one, weight in shares if weight)
 
