@@ -41,6 +41,7 @@ GOALS: Mapping[str, Goal] = {
     ),
     "kpi_growth": Goal(text="p99 of the KPI query, large ledger over small", goal=1.3, floor=2, rises=False),
     "kpi_p99_ms": Goal(text="KPI query in process, large ledger", unit="ms", goal=20, floor=60, rises=False),
+    "not_modified_vs_noop": Goal(text="unchanged KPI answers/s over a route that does nothing", goal=0.7, floor=0.35),
     "refresh_simulated": Goal(
         text="error of the refresh plan over uniform polling, simulated platform by the hour",
         goal=0.5,

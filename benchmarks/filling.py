@@ -42,12 +42,9 @@ select $1, {_ID}, ($4::text[])[1 + n % {len(PLATFORMS)}], 'subject-' || n, 'post
 from generate_series($2::integer, $3::integer - 1) as n
 """  # noqa: S608 - constants of this file
 _FACTS = f"""
-insert into subject_facts (workspace_id, subject_id, name, batch, observed_at, value)
-select $1, {_ID}, 'hashtags', $4, $5, jsonb_build_array({_TAG}) from generate_series($2::integer, $3::integer - 1) as n
-"""  # noqa: S608 - as above
-_NAMED = f"""
-insert into subject_facts (workspace_id, subject_id, name, batch, observed_at, value)
-select $1, {_ID}, ($6::text[])[1 + n % {SOURCES}], $4, $5, 'true'::jsonb
+insert into subject_facts (workspace_id, subject_id, batch, facts)
+select $1, {_ID}, $4, jsonb_build_object('hashtags', jsonb_build_array($5::text, jsonb_build_array({_TAG})),
+  ($6::text[])[1 + n % {SOURCES}], jsonb_build_array($7::text, true))
 from generate_series($2::integer, $3::integer - 1) as n
 """  # noqa: S608 - as above
 _MEMBERSHIPS = f"""
@@ -109,8 +106,7 @@ async def fill(connection: Any, books: Books, entries: int) -> int:
         async with connection.transaction():
             if number == 0:
                 await connection.execute(_SUBJECTS, *span, list(PLATFORMS), batch, seen, AT, named, iso(TIMELESS))
-                await connection.execute(_FACTS, *span, batch, AT)
-                await connection.execute(_NAMED, *span, batch, TIMELESS, named)
+                await connection.execute(_FACTS, *span, batch, seen, named, iso(TIMELESS))
                 await connection.execute(_MEMBERSHIPS, *span, list(books.office.campaigns), batch)
             day = AT.date() - timedelta(days=DAYS - number)
             await connection.execute(_ENTRIES, *span, day, numbers, batch, AT, number)

@@ -1,4 +1,4 @@
-"""The load program: signed webhooks over raw sockets, as fast as they are answered or at a steady rate.
+"""The load program: signed webhooks, or one request again and again, as fast as answered or at a steady rate.
 
 Everything is rendered and signed before the clock starts, and an answer is looked at as bytes, so that the program
 costs little beside what it measures; it says what it cost. Run as a program it takes its orders as lines.
@@ -21,7 +21,6 @@ from connectors.signatures import sign_standard_webhooks
 from service import context as contexts
 from service.context import Context
 
-_OK = b"HTTP/1.1 200"
 _LENGTH = b"content-length:"
 _SUBJECTS = 500
 _DAYS = 28
@@ -30,11 +29,14 @@ _DAYS = 28
 class Orders(msgspec.Struct, frozen=True, kw_only=True):
     """What to send: ``requests`` at the most over ``connections``; with a ``rate`` so many a second, else all they can.
 
-    ``warm`` seconds are not counted, ``seconds`` after them are.
+    A ``wire`` is sent as it is, again and again, in place of webhooks; ``well`` is how a good answer begins. ``warm``
+    seconds are not counted, ``seconds`` after them are.
     """
 
     port: int
-    hooks: tuple[Hook, ...]
+    hooks: tuple[Hook, ...] = ()
+    wire: str | None = None
+    well: str = "HTTP/1.1 200"
     connections: int
     requests: int
     warm: float
@@ -90,7 +92,7 @@ class Sender(asyncio.Protocol):
         if len(body) < length:
             return
         self._buffer = b""
-        self._run.answered(self._run.clock() - self._begun, well=head.startswith(_OK))
+        self._run.answered(self._run.clock() - self._begun, well=head.startswith(self._run.well))
         self._run.free(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -104,6 +106,7 @@ class Run:
         self._wires = deque(wires)
         self._idle: deque[Sender] = deque()
         self._rate = orders.rate
+        self.well = orders.well.encode()
         self.clock = contexts.real().monotonic
         self.counting = False
         self.going = False
@@ -189,11 +192,16 @@ async def _main() -> None:
     children.answer(ready=True)
     while (line := await children.heard()) is not None:
         orders = msgspec.convert(line, Orders)
-        wires = [
-            request(orders.hooks[number % len(orders.hooks)], f"{orders.name}-{number}", message(number), context)
-            for number in range(orders.requests)
-        ]
-        children.answer(**await run(orders, wires))
+        children.answer(**await run(orders, _wires(orders, context)))
+
+
+def _wires(orders: Orders, context: Context) -> list[bytes]:
+    if orders.wire is not None:
+        return [orders.wire.encode()] * orders.requests
+    return [
+        request(orders.hooks[number % len(orders.hooks)], f"{orders.name}-{number}", message(number), context)
+        for number in range(orders.requests)
+    ]
 
 
 def main() -> None:

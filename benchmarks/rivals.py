@@ -1,7 +1,7 @@
 """The servers that acknowledgements are measured against, with the server settings of the service.
 
-``nothing`` is a FastAPI route that does nothing. ``insert`` is the service itself but for the landing: the same route,
-the same signature check, and then one INSERT for each request, committed by itself.
+``nothing`` is a FastAPI route that does nothing; another of its kind is asked. ``insert`` is the service itself but for
+the landing: the same route, the same signature check, and then one INSERT for each request, committed by itself.
 """
 
 from __future__ import annotations
@@ -43,6 +43,10 @@ def nothing() -> FastAPI:
 
     @app.post("/v1/webhooks/{address}")
     async def receive(address: str) -> None:
+        """Do nothing."""
+
+    @app.get("/v1/campaigns/{campaign}/kpis")
+    async def ask(campaign: str) -> None:
         """Do nothing."""
 
     return app

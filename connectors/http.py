@@ -200,11 +200,13 @@ class PlatformHttp:
             raise ConnectorError(f"an address leads away from {self._base.host}")
         if self._secret:
             return url.copy_with(fragment=None)
-        for name in _TOKEN_PARAMETERS:
-            url = url.copy_remove_param(name) if name in url.params else url
-        if self._token and self._token in url.params.values():
+        # An address is taken apart each time it is asked for its parameters.
+        given = url.params
+        for name in [name for name in _TOKEN_PARAMETERS if name in given]:
+            given, url = given.remove(name), url.copy_remove_param(name)
+        if self._token and self._token in given.values():
             raise ConnectorError("a token does not travel in an address")
-        return url.copy_with(fragment=None)
+        return url.copy_with(fragment=None) if url.fragment else url
 
     async def _patiently(self, request: httpx.Request, *, repeats: bool) -> Response:
         attempt = 0

@@ -64,5 +64,9 @@ class Busy(TallybookError):  # noqa: N818 - reads as an answer
         self.seconds = seconds
 
 
+class TooMany(Busy):
+    """A caller asks more often than it may; ``seconds`` until it may again."""
+
+
 class Misconfigured(TallybookError):  # noqa: N818 - reads as a state
     """A setting is missing or wrong; the message names it."""

@@ -49,15 +49,20 @@ class _Server(uvicorn.Server):
         yield
 
 
+STOPPING = "tallybook.stopping"
+"""Where answers without an end find in the scope of their request whether the server stops."""
+
+
 class Draining:
-    """Around an application: says on ``/readyz`` that it will soon be gone, once ``is_on``."""
+    """Around an application: says on ``/readyz``, and to answers without an end, that it will soon be gone."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self.is_on = False
+        self.stopping = asyncio.Event()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if not self.is_on or scope["type"] != "http" or scope["path"] != "/readyz":
+        scope[STOPPING] = self.stopping
+        if not self.stopping.is_set() or scope["type"] != "http" or scope["path"] != "/readyz":
             await self._app(scope, receive, send)
             return
         answer = {"ready": False, "database": True, "migrated": None, "partition_days": None}
@@ -116,7 +121,7 @@ async def answering(app: ASGIApp, bound: socket.socket, limits: Limits) -> Async
     try:
         await asyncio.wait([task, up], return_when=asyncio.FIRST_COMPLETED)
         yield found
-        draining.is_on = True
+        draining.stopping.set()
         await _pause(found.hurry, limits.announce)
     finally:
         server.should_exit = True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from service.errors import Misconfigured
 
 PREFIX = "TALLYBOOK_"
+_ORIGIN = re.compile(r"https?://(\[[0-9a-f:]+\]|[a-z0-9.-]+)(:[1-9][0-9]{0,4})?")
 _APP = re.compile(PREFIX + r"OAUTH_([A-Z0-9_]{1,60})_CLIENT_(ID|SECRET)(_FILE)?")
 _APP_ROWS = (
     (
@@ -60,6 +61,12 @@ class Settings(BaseSettings):
     connector_urls: Annotated[dict[str, str], NoDecode] = Field(
         default_factory=dict, description="base address per connector as `name=url,...`; for tests and the demo"
     )
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="origins whose pages may call the API, as `https://app.example,...`; never `*`"
+    )
+    requests_per_minute: int = Field(
+        6000, ge=0, description="requests that one key may make in a minute, counted by each process; 0: no limit"
+    )
     public_url: str | None = Field(
         None,
         pattern=r"^https?://[A-Za-z0-9.\[\]:_-]+(/[A-Za-z0-9._~/-]*)?$",
@@ -99,7 +106,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         variable = PREFIX + name.upper()
         text = _given(given, variable)
         if text is not None:
-            values[name] = _pairs(variable, text) if name == "connector_urls" else text
+            values[name] = _READERS[name](variable, text) if name in _READERS else text
     values["oauth_apps"] = _apps(given)
     try:
         return Settings.model_validate(values)
@@ -150,6 +157,16 @@ def _pairs(variable: str, text: str) -> dict[str, str]:
     return {name.strip(): url.strip() for name, _, url in pairs}
 
 
+def _origins(variable: str, text: str) -> tuple[str, ...]:
+    origins = tuple(part.strip() for part in text.split(",") if part.strip())
+    if wrong := [origin for origin in origins if not _ORIGIN.fullmatch(origin)]:
+        raise Misconfigured(f"{variable}: {wrong[0][:100]!r} is no origin as a browser sends it, https://app.example")
+    return origins
+
+
+_READERS: Mapping[str, Callable[[str, str], Any]] = {"connector_urls": _pairs, "cors_origins": _origins}
+
+
 def describe() -> list[tuple[str, str, str]]:
     """Return (variable, default, meaning) of every setting, for the configuration table."""
     rows = []
@@ -158,5 +175,5 @@ def describe() -> list[tuple[str, str, str]]:
         default = (
             "" if field.default is None or field.is_required() else str(field.get_default(call_default_factory=True))
         )
-        rows.append((PREFIX + name.upper(), "" if default == "{}" else default, field.description or ""))
+        rows.append((PREFIX + name.upper(), "" if default in {"{}", "()"} else default, field.description or ""))
     return [*rows, *_APP_ROWS]

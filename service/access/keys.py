@@ -45,12 +45,19 @@ class Scope(enum.StrEnum):
 
 
 class Principal(msgspec.Struct, frozen=True, kw_only=True):
-    """Who asks: a key of one workspace, or an instance key (``workspace_id`` None), which only keeps workspaces."""
+    """Who asks: a key of one workspace, or an instance key (``workspace_id`` None), which only keeps workspaces.
+
+    A read token speaks for its key, about ``campaigns`` alone (None: about all). ``key_hash`` is what is kept of the
+    key; what it may do ends at ``expires_at``.
+    """
 
     workspace_id: UUID | None
     key_id: UUID
     scopes: frozenset[Scope]
     instance: bool = False
+    campaigns: frozenset[UUID] | None = None
+    key_hash: bytes = b""
+    expires_at: datetime | None = None
 
     def may(self, scope: Scope) -> bool:
         """Tell whether the key has ``scope``."""
@@ -185,23 +192,25 @@ async def authenticate(db: Database, bearer: str | None, context: Context) -> Pr
     if route.workspace_id is None:
         return Principal(workspace_id=None, key_id=route.key_id, scopes=frozenset({Scope.ADMIN}), instance=True)
     async with db.workspace(route.workspace_id) as connection:
-        scopes = await _live_scopes(connection, route.workspace_id, route.key_id, hashed, context.now())
-    if scopes is None:
+        found = await live(connection, route.workspace_id, route.key_id, context.now())
+    if found is None or not hmac.compare_digest(found.key_hash, hashed):
         raise refusal
-    return Principal(workspace_id=route.workspace_id, key_id=route.key_id, scopes=scopes)
+    return found
 
 
-async def _live_scopes(
-    connection: AsyncConnection, workspace_id: UUID, key_id: UUID, hashed: bytes, now: datetime
-) -> frozenset[Scope] | None:
-    """Return the scopes of a key that is neither revoked nor expired, else None."""
+async def live(connection: AsyncConnection, workspace_id: UUID, key_id: UUID, now: datetime) -> Principal | None:
+    """Return who a key of a workspace speaks for while it is neither revoked nor expired, else None."""
     same = sa.and_(api_keys.c.workspace_id == workspace_id, api_keys.c.key_id == key_id)
     row = (await connection.execute(sa.select(api_keys).where(same))).one_or_none()
-    if row is None or not hmac.compare_digest(row.key_hash, hashed):
+    if row is None or row.revoked_at is not None or (row.expires_at is not None and row.expires_at <= now):
         return None
-    if row.revoked_at is not None or (row.expires_at is not None and row.expires_at <= now):
-        return None
-    return frozenset(Scope(name) for name in row.scopes)
+    return Principal(
+        workspace_id=workspace_id,
+        key_id=key_id,
+        scopes=frozenset(Scope(name) for name in row.scopes),
+        key_hash=row.key_hash,
+        expires_at=row.expires_at,
+    )
 
 
 async def _route(connection: AsyncConnection, made: NewKey, workspace_id: UUID | None, context: Context) -> None:

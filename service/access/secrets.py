@@ -17,6 +17,8 @@ from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from service.context import Context
 from service.errors import Misconfigured, TallybookError
@@ -51,12 +53,16 @@ class _Lock:
 
     def __init__(self, key: bytes, workspace_id: UUID, token: Callable[[int], bytes]) -> None:
         """Keep the cipher and the id of ``key``; ``token`` draws nonces."""
+        self._key = key
         self._cipher = AESGCM(key)
         # A key of its own for hashes: what seals secrets is used for nothing else.
         self._mac_key = hmac.digest(key, b"tallybook persons", "sha256")
         self._id = _key_id(key)
         self._workspace_id = workspace_id
         self._token = token
+
+    def derived(self, purpose: str) -> bytes:
+        return HKDF(SHA256(), KEY_BYTES, self._workspace_id.bytes, purpose.encode()).derive(self._key)
 
     def close(self, table: str, column: str, row_id: UUID, plaintext: bytes) -> bytes:
         nonce = self._token(_NONCE_BYTES)
@@ -90,6 +96,10 @@ class WorkspaceVault:
 
     def __repr__(self) -> str:
         return f"WorkspaceVault({self.workspace_id})"
+
+    def derived(self, purpose: str) -> bytes:
+        """Return a key for one purpose, which tells nothing of the data key that it is made from (HKDF, RFC 5869)."""
+        return self._lock.derived(purpose)
 
     def seal(self, table: str, column: str, row_id: UUID, plaintext: bytes) -> bytes:
         """Return the envelope of ``plaintext`` for one column of one row."""

@@ -20,11 +20,13 @@ from service.api import (
     creators,
     customers,
     deliveries,
+    falls,
     fees,
     influencers,
     keys,
     kpi_trails,
     kpis,
+    live,
     openapi,
     operations,
     pacing,
@@ -34,12 +36,17 @@ from service.api import (
     sources,
     strategies,
     subjects,
+    tokens,
     uploads,
     webhooks,
     workspaces,
 )
+from service.api.cors import Cors
 from service.api.direct import Direct, DirectWebhooks
 from service.api.edge import Edge
+from service.api.idempotency import Idempotency
+from service.api.limits import Budgets, Limits
+from service.api.unchanged import Unchanged
 from service.context import Context
 from service.settings import Settings
 
@@ -48,6 +55,7 @@ PUBLIC: tuple[APIRouter, ...] = (
     webhooks.router,
     workspaces.router,
     keys.router,
+    tokens.router,
     strategies.router,
     campaigns.router,
     # Before the sources: its callback stands where an id may.
@@ -59,7 +67,9 @@ PUBLIC: tuple[APIRouter, ...] = (
     deliveries.router,
     kpis.router,
     kpi_trails.router,
+    live.router,
     conversions.router,
+    falls.router,
     comparisons.router,
     signals.router,
     pacing.router,
@@ -82,6 +92,7 @@ class Api(FastAPI):
         """Make an application without routes."""
         self.direct: Direct | None = None
         self._context = context
+        self._settings = settings
         self._max_upload = settings.max_upload
         super().__init__(
             title="Tallybook",
@@ -97,7 +108,12 @@ class Api(FastAPI):
 
     def build_middleware_stack(self) -> ASGIApp:
         """Put the edge outside of everything, the answers to unexpected errors included."""
-        return Edge(super().build_middleware_stack(), self._context, self._max_upload)
+        return Edge(self._fronted(super().build_middleware_stack()), self._context, self._max_upload)
+
+    def _fronted(self, app: ASGIApp) -> ASGIApp:
+        """Put in front of the routes what frontends need of all of them."""
+        budgets = Budgets(self._settings.requests_per_minute, self._context)
+        return Cors(Limits(Unchanged(Idempotency(app), self._context), budgets), self._settings.cors_origins)
 
     def take_webhooks_directly(self) -> None:
         """Offer the direct way of webhooks to the server."""

@@ -11,11 +11,13 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
-from fastapi import Depends
+from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from service.access import keys
+from service import ids
+from service.access import keys, tokens
 from service.access.keys import Principal, Scope
+from service.api.limits import BUDGETS
 from service.api.state import Parts
 from service.errors import Forbidden, NotFound
 
@@ -26,7 +28,12 @@ OPEN = {
 }
 """Routes below ``/v1`` that ask for no key, and why."""
 
-_bearer = HTTPBearer(auto_error=False, scheme_name="key", description="an API key, `tbk_live_...`")
+_OWN_PAST = frozenset({"", "previous_period", "previous_year"})
+"""Comparisons in which no other campaign has a part."""
+
+_bearer = HTTPBearer(
+    auto_error=False, scheme_name="key", description="an API key, `tbk_live_...`; about a campaign a read token too"
+)
 
 
 class Caller(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,11 +44,29 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def principal_of(
-    parts: Parts, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+    request: Request, parts: Parts, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 ) -> Principal:
-    """Return who asks. Raises :class:`service.errors.Unauthorised`."""
+    """Return who asks, within the budget of the key. Raises Unauthorised, TooMany."""
     token = credentials.credentials if credentials is not None else None
-    return await keys.authenticate(parts.db, token, parts.context)
+    if token is not None and tokens.is_token(token):
+        principal = await tokens.authenticate(parts.db, parts.vault, token, parts.context)
+        _confine(request, principal)
+    else:
+        principal = await keys.authenticate(parts.db, token, parts.context)
+    request.scope[BUDGETS].require(request.scope, principal.key_id)
+    return principal
+
+
+def _confine(request: Request, principal: Principal) -> None:
+    """Let a read token ask about its campaigns alone; any other campaign is none, wherever a route names it."""
+    named = request.path_params.get("campaign")
+    if named is None:
+        raise Forbidden("a read token is for answers about its campaigns")
+    others = [text for text in request.path_params.values() if text.startswith(ids.PREFIXES["campaign"])]
+    if any(ids.read("campaign", text) not in (principal.campaigns or ()) for text in (named, *others)):
+        raise NotFound("no such campaign")
+    if not _OWN_PAST.issuperset(request.query_params.getlist("compare")):
+        raise Forbidden("a read token compares a campaign with its own past alone")
 
 
 Asking = Annotated[Principal, Depends(principal_of)]
@@ -59,6 +84,28 @@ class Needs:
             raise Forbidden("an instance key keeps workspaces; this needs a key of a workspace")
         keys.require(principal, self.scope)
         return Caller(workspace_id=principal.workspace_id, principal=principal)
+
+
+class NeedsTicket:
+    """A dependency: a key of a workspace with one scope, or a ticket in the address in place of a key."""
+
+    def __init__(self, scope: Scope) -> None:
+        """Name the scope."""
+        self.scope = scope
+
+    async def __call__(
+        self,
+        request: Request,
+        parts: Parts,
+        credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+    ) -> Caller:
+        ticket = request.query_params.get("ticket")
+        if ticket is None or credentials is not None:
+            return Needs(self.scope)(await principal_of(request, parts, credentials))
+        principal = await tokens.authenticate(parts.db, parts.vault, ticket, parts.context, tokens.ONCE)
+        _confine(request, principal)
+        request.scope[BUDGETS].require(request.scope, principal.key_id)
+        return Needs(self.scope)(principal)
 
 
 class NeedsInstance:
@@ -82,6 +129,7 @@ class NeedsKey:
 
 
 ReadsKpis = Annotated[Caller, Depends(Needs(Scope.KPIS_READ))]
+WatchesKpis = Annotated[Caller, Depends(NeedsTicket(Scope.KPIS_READ))]
 ReadsProvenance = Annotated[Caller, Depends(Needs(Scope.PROVENANCE_READ))]
 ReadsCosts = Annotated[Caller, Depends(Needs(Scope.COSTS_READ))]
 ReadsRegistry = Annotated[Caller, Depends(Needs(Scope.REGISTRY_READ))]
@@ -97,7 +145,7 @@ def scope_of(route: Any) -> str | None:
     waiting = [route.dependant] if getattr(route, "dependant", None) is not None else []
     while waiting:
         dependant = waiting.pop()
-        if isinstance(dependant.call, Needs | NeedsInstance | NeedsKey):
+        if isinstance(dependant.call, Needs | NeedsTicket | NeedsInstance | NeedsKey):
             return str(dependant.call.scope)
         waiting += dependant.dependencies
     return None

@@ -21,7 +21,7 @@ from service.api.state import Services
 from service.reports.question import PlatformNotes, Question
 
 _encode = msgspec.json.Encoder().encode
-_REF = "#/components/schemas/{name}"
+REF = "#/components/schemas/{name}"
 
 
 Page = ParamSpec("Page")
@@ -33,13 +33,13 @@ Report = Callable[
 
 def schemas(*answers: type[msgspec.Struct]) -> dict[str, Any]:
     """Return the JSON Schemas of answers, by name, for the OpenAPI document."""
-    _, found = msgspec.json.schema_components(answers, ref_template=_REF)
+    _, found = msgspec.json.schema_components(answers, ref_template=REF)
     return found
 
 
 def declared(answer: type[msgspec.Struct], description: str) -> dict[int | str, dict[str, Any]]:
     """Return the responses of a route that gives an answer of a shape."""
-    content = {"application/json": {"schema": {"$ref": _REF.format(name=answer.__name__)}}}
+    content = {"application/json": {"schema": {"$ref": REF.format(name=answer.__name__)}}}
     return {200: {"description": description, "content": content}}
 
 

@@ -5,15 +5,19 @@ All three ask over a range as the KPI endpoint does, and about one KPI.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
-from fastapi import APIRouter, Path, Response
+from fastapi import APIRouter, Path, Request, Response
 from fastapi import Query as RequestQuery
 from pydantic import Field
+from sqlalchemy.ext.asyncio import AsyncConnection
 
+from service import ids
 from service.access.keys import Scope
-from service.api import kpi_answers
+from service.api import answers, kpi_answers
+from service.api.answers import Asking
 from service.api.auth import Caller, ReadsKpis, ReadsProvenance
 from service.api.kpi_answers import answered, declared
 from service.api.kpi_ranges import RangeQuery, over_range
@@ -85,8 +89,13 @@ async def get_kpi_provenance(
     return await answered(campaign_provenance, campaign, question, caller, parts, after=asked.after, limit=asked.limit)
 
 
-@router.get("/explain", response_class=Response, responses=declared(ExplanationOut, "The KPI in words"))
+@router.get(
+    "/explain",
+    response_class=Response,
+    responses=answers.declared(ExplanationOut, "The KPI in words", exported=False),
+)
 async def get_kpi_explanation(
+    request: Request,
     campaign: CampaignId,
     metric: MetricName,
     asked: Annotated[ExplainQuery, RequestQuery()],
@@ -95,7 +104,13 @@ async def get_kpi_explanation(
 ) -> Response:
     """Explain a KPI: the formula with its numbers, how the interval came about, and what was left out and why."""
     question = msgspec.structs.replace(_question(asked, metric, caller), level=asked.level)
-    return await answered(campaign_explanation, campaign, question, caller, parts)
+    campaign_id, notes = ids.read("campaign", campaign), kpi_answers.platform_notes(parts.connectors)
+
+    async def report(connection: AsyncConnection, question: Question, now: datetime) -> ExplanationOut:
+        return await campaign_explanation(connection, caller.workspace_id, campaign_id, question, notes, now)
+
+    asking = Asking(question=question, words=("explain", campaign_id), form="json")
+    return await answers.answered(request, caller, parts, asking, report)
 
 
 def _question(asked: RangeQuery, metric: str, caller: Caller) -> Question:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from fastapi import Query as RequestQuery
 from pydantic import Field
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import ids
 from service.access.keys import Scope
-from service.api import kpi_answers
+from service.api import answers, exports, kpi_answers
+from service.api.answers import Asking
 from service.api.auth import ReadsKpis
-from service.api.kpi_answers import answered, declared
 from service.api.kpi_ranges import RangeQuery, over_range
 from service.api.models import CampaignId
 from service.api.state import Parts
@@ -22,7 +24,7 @@ from service.kpi.buckets import Grain
 from service.registry.checks import nearest
 from service.reports.answer import AnswerOut
 from service.reports.campaign import campaign_kpis
-from service.reports.question import COMPARISONS, DIMENSIONS, Question
+from service.reports.question import COMPARISONS, DIMENSIONS, FALLS, HIGH_WATER, Question
 
 router = APIRouter(prefix="/v1/campaigns", tags=["kpis"])
 
@@ -45,34 +47,57 @@ class KpiQuery(RangeQuery):
     dimensions: str | None = Field(None, max_length=200, description="`platform`, `tier`, or both")
     compare: str | None = Field(None, max_length=40, description="`previous_period`")
     level: float = Field(0.95, ge=0.5, le=0.999, description="confidence level of the intervals")
+    form: str | None = Field(
+        None, alias="format", max_length=20, description="`json`, `csv` or `ndjson`; default: what `Accept` prefers"
+    )
+    falls: str = Field(
+        "signed",
+        max_length=20,
+        description="`signed`: a fall is negative growth; `high_water`: none is, later growth first fills the hole",
+    )
 
 
-@router.get("/{campaign}/kpis", response_class=Response, responses=declared(AnswerOut, "The answer"))
+@router.get("/{campaign}/kpis", response_class=Response, responses=answers.declared(AnswerOut))
 async def get_campaign_kpis(
-    campaign: CampaignId, asked: Annotated[KpiQuery, RequestQuery()], caller: ReadsKpis, parts: Parts
+    request: Request,
+    campaign: CampaignId,
+    asked: Annotated[KpiQuery, RequestQuery()],
+    caller: ReadsKpis,
+    parts: Parts,
 ) -> Response:
     """Answer how a campaign is doing: values with intervals, states and reasons, compared and as of any instant."""
-    address = f"/v1/campaigns/{ids.show('campaign', ids.read('campaign', campaign))}/kpis"
+    campaign_id = ids.read("campaign", campaign)
+    home, notes = caller.workspace_id, kpi_answers.platform_notes(parts.connectors)
+    address = f"/v1/campaigns/{ids.show('campaign', campaign_id)}/kpis"
     question = msgspec.structs.replace(
         _question(asked),
         costs=caller.principal.may(Scope.COSTS_READ),
-        evidence=address if caller.principal.may(Scope.PROVENANCE_READ) else None,
+        # What is proven is the books, and these are signed.
+        evidence=address if asked.falls != HIGH_WATER and caller.principal.may(Scope.PROVENANCE_READ) else None,
     )
-    return await answered(campaign_kpis, campaign, question, caller, parts)
+    form = _one_of(asked.form, tuple(exports.FORMS), "?format") if asked.form else None
+
+    async def report(connection: AsyncConnection, question: Question, now: datetime) -> AnswerOut:
+        return await campaign_kpis(connection, home, campaign_id, question, notes, now)
+
+    asking = Asking(question=question, campaign=campaign_id, form=form)
+    return await answers.answered(request, caller, parts, asking, report)
 
 
 def _question(asked: KpiQuery) -> Question:
     return msgspec.structs.replace(
         over_range(asked),
-        metrics=tuple(_words(asked.metrics)),
+        metrics=tuple(words(asked.metrics)),
         granularity=Grain(_one_of(asked.granularity, tuple(grain.value for grain in Grain), "?granularity")),
-        dimensions=tuple(dict.fromkeys(_one_of(word, DIMENSIONS, "?dimensions") for word in _words(asked.dimensions))),
+        dimensions=tuple(dict.fromkeys(_one_of(word, DIMENSIONS, "?dimensions") for word in words(asked.dimensions))),
         compare=_one_of(asked.compare, COMPARISONS, "?compare") if asked.compare else None,
         level=asked.level,
+        falls=_one_of(asked.falls, FALLS, "?falls"),
     )
 
 
-def _words(text: str | None) -> list[str]:
+def words(text: str | None) -> list[str]:
+    """Return the words of a list."""
     return [word.strip() for word in text.split(",") if word.strip()] if text else []
 
 

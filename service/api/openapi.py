@@ -13,6 +13,8 @@ from service.api import (
     comparisons,
     conversions,
     customers,
+    examples,
+    falls,
     influencers,
     kpi_trails,
     kpis,
@@ -20,10 +22,19 @@ from service.api import (
     problems,
     signals,
 )
+from service.api.idempotency import HEADER, takes_name
 
 _NEVER = {"get": {"408", "409", "415"}, "delete": {"408", "415"}}
 """Problems that a method without a body does not meet."""
-_KEYED = {"401", "403"}
+_KEYED = {"401", "403", "429"}
+_NAMED: dict[str, Any] = {
+    "name": HEADER,
+    "in": "header",
+    "required": False,
+    "description": "a name for this write: sent again within a day, it is done once and answered alike",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]*$"},
+    "example": "order-4711-created",
+}
 
 
 def operation_id(route: APIRoute) -> str:
@@ -39,10 +50,14 @@ def finished(document: dict[str, Any], app: FastAPI) -> dict[str, Any]:
     problem = problems.Problem.model_json_schema(ref_template="#/components/schemas/{model}", mode="serialization")
     schemas.update(problem.pop("$defs", {}))
     schemas["Problem"] = problem
-    for answers in (kpis, kpi_trails, conversions, comparisons, signals, pacing, influencers, attribution, customers):
+    reports = (kpis, kpi_trails, conversions, falls, comparisons, signals, pacing, influencers, attribution, customers)
+    for answers in reports:
         schemas.update(answers.components())
+    schemas["MetricOut"] = schemas["MetricOut"] | {"examples": examples.metrics()}
     components["schemas"] = dict(sorted(schemas.items()))
-    components["responses"] = {_name(status): answer for status, answer in problems.DECLARED.items()}
+    components["responses"] = {
+        _name(status): _exemplified(answer, status) for status, answer in problems.DECLARED.items()
+    }
     scopes = _scopes(app)
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
@@ -50,6 +65,8 @@ def finished(document: dict[str, Any], app: FastAPI) -> dict[str, Any]:
             if scope is not None:
                 operation["x-scopes"] = [scope]
             operation["responses"] = _trimmed(operation["responses"], method, is_open=scope is None)
+            if method == "post" and scope not in {None, "instance"} and takes_name(path):
+                operation["parameters"] = [*operation.get("parameters", ()), _NAMED]
     return document
 
 
@@ -71,6 +88,11 @@ def _trimmed(answers: dict[str, Any], method: str, *, is_open: bool) -> dict[str
         for status, answer in sorted(answers.items())
         if answer != shared.get(status) or status not in never
     }
+
+
+def _exemplified(answer: dict[str, Any], status: int | str) -> dict[str, Any]:
+    content = {media: one | {"example": problems.example(int(status))} for media, one in answer["content"].items()}
+    return answer | {"content": content}
 
 
 def _name(status: int | str) -> str:

@@ -85,6 +85,13 @@ _ENTRIES = (
         text="The request is readable and means nothing here; `errors` says where and what would be right.",
     ),
     Kind(
+        code="too-many-requests",
+        status=429,
+        title="Too many requests",
+        text="`RateLimit` says what is left for the key, `Retry-After` when there is more.",
+        retryable=True,
+    ),
+    Kind(
         code="internal",
         status=500,
         title="Internal error",
@@ -108,6 +115,7 @@ _BY_ERROR: Mapping[type[errors.TallybookError], str] = {
     errors.Forbidden: "forbidden",
     errors.TooLarge: "too-large",
     errors.Gone: "gone",
+    errors.TooMany: "too-many-requests",
     errors.Busy: "unavailable",
     errors.Misconfigured: "internal",
     SealBroken: "internal",
@@ -150,6 +158,23 @@ def problem(
     return Response(
         document.model_dump_json(), status_code=kind.status, media_type=MEDIA_TYPE, headers=dict(headers or {})
     )
+
+
+def example(status: int) -> dict[str, Any]:
+    """Return a problem of a status, for the OpenAPI document."""
+    kind, request_id = _BY_STATUS[status], "0197a3c2-7b5e-7d10-8a3f-1c9e5b7d2f40"
+    mistake = Mistake(pointer="?metrics/0", code="unknown_metric", detail="no such KPI", allowed=[], did_you_mean="ctr")
+    return Problem(
+        type=f"/problems/{kind.code}",
+        title=kind.title,
+        status=status,
+        detail=kind.text,
+        instance=f"urn:uuid:{request_id}",
+        code=kind.code,
+        request_id=request_id,
+        retryable=kind.retryable,
+        errors=[mistake] if kind.code == "invalid" else [],
+    ).model_dump()
 
 
 def install(app: FastAPI) -> None:

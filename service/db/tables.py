@@ -392,12 +392,10 @@ subject_facts = sa.Table(
     metadata,
     _workspace(),
     sa.Column("subject_id", sa.Uuid, nullable=False),
-    _text("name"),
     _batch(),
-    _at("observed_at"),
-    sa.Column("value", JSONB, nullable=False),
-    _key("subject_id", "name", "batch"),
-    comment="append-only: a fact that became the newest of its name, dated by posting",
+    sa.Column("facts", JSONB, nullable=False),
+    _key("subject_id", "batch"),
+    comment="append-only: name to [observed_at, value] of the facts that became the newest, dated by posting",
 )
 
 memberships = sa.Table(
@@ -411,6 +409,16 @@ memberships = sa.Table(
     sa.Column("version", sa.Integer, nullable=False, comment="of the campaign whose rules decided"),
     _key("campaign_id", "subject_id", "batch"),
     sa.Index(None, "workspace_id", "subject_id"),
+)
+
+moves = sa.Table(
+    "moves",
+    metadata,
+    _workspace(),
+    sa.Column("campaign_id", sa.Uuid, nullable=False),
+    sa.Column("after", sa.Uuid, nullable=False, comment="subjects up to this one are decided"),
+    _key("campaign_id"),
+    comment="campaigns whose rules changed and whose subjects are being moved, a few at a time",
 )
 
 # ------------------------------------------------------------------------------------------------ ledger
@@ -709,6 +717,46 @@ campaign_days = sa.Table(
     postgresql_partition_by="RANGE (day)",
 )
 
+# ------------------------------------------------------------------------------------------------ frontends
+
+campaign_postings = sa.Table(
+    "campaign_postings",
+    metadata,
+    _workspace(),
+    sa.Column("campaign_id", sa.Uuid, nullable=False, comment="nil: every campaign of the workspace"),
+    sa.Column("posting", sa.BigInteger, nullable=False),
+    _at("recorded_at"),
+    _key("campaign_id"),
+    comment="the newest posting that may have changed an answer about a campaign",
+)
+
+idempotency_keys = sa.Table(
+    "idempotency_keys",
+    metadata,
+    _workspace(),
+    sa.Column("key_id", sa.Uuid, nullable=False, comment="the API key that wrote"),
+    sa.Column("name_hash", BYTEA, nullable=False, comment="SHA-256 of the Idempotency-Key"),
+    sa.Column("request_id", sa.Uuid, nullable=False, comment="the request that holds the row"),
+    sa.Column("fingerprint", BYTEA, nullable=False, comment="SHA-256 of method, path, query and body"),
+    _at("created_at"),
+    sa.Column("status", sa.SmallInteger, comment="null: under way"),
+    sa.Column("media_type", sa.Text),
+    sa.Column("body", BYTEA, comment="sealed: an answer may show a secret once"),
+    _key("key_id", "name_hash"),
+    sa.Index(None, "workspace_id", "created_at"),
+    comment="answers to writes by the name that their sender gave them, for a day",
+)
+
+spent_tickets = sa.Table(
+    "spent_tickets",
+    metadata,
+    _workspace(),
+    sa.Column("ticket_hash", BYTEA, nullable=False, comment="SHA-256 of the ticket"),
+    _at("expires_at"),
+    _key("ticket_hash"),
+    comment="tickets of streams that were used, until they would have ended",
+)
+
 # ------------------------------------------------------------------------------------------------ control
 
 tenants = sa.Table(
@@ -780,9 +828,11 @@ TENANT = frozenset(
         workspaces, api_keys, strategies, campaigns, campaign_versions, sources, creators, creator_profiles,
         deliveries, delivery_keys, delivery_queue, delivery_outcomes, refresh_hints, fetch_tasks, refresh_looks,
         source_tokens, connect_requests, subscriptions,
-        subjects, subject_facts, memberships,
+        subjects, subject_facts, memberships, moves,
         books, postings, series, entries, balances, retentions, resets, policies, confirmations, events,
         subject_days, campaign_days, touchpoints, conversions, credits_,
+        books, postings, series, entries, balances, confirmations, events, subject_days, campaign_days,
+        campaign_postings, idempotency_keys, spent_tickets,
     }
 )  # fmt: skip
 CONTROL = frozenset({tenants, key_routes, webhook_routes, pending_work, rate_budgets, circuits})

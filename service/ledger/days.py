@@ -40,9 +40,8 @@ async def add_subjects(connection: asyncpg.Connection[Any], workspace_id: UUID, 
     """Add rows to the days of subjects; return them as columns."""
     table = rows.table()
     if table.metrics:
-        blank, parameters = table.parameters()
-        statement = statements.put_days("subject_days", table.metrics, blank=blank, carries=table.carries)
-        await connection.execute(statement, workspace_id, *parameters)
+        statement = statements.put_days("subject_days", table.metrics, blank=table.blank, carries=table.carries)
+        await connection.execute(statement, workspace_id, *table.parameters())
     return table
 
 
@@ -52,9 +51,8 @@ async def add_campaigns(
     """Add rows of one platform to the days of campaigns."""
     table = rows.table()
     if table.metrics:
-        blank, parameters = table.parameters()
-        statement = statements.put_days("campaign_days", table.metrics, blank=blank)
-        await connection.execute(statement, workspace_id, *parameters, platform)
+        statement = statements.put_days("campaign_days", table.metrics, blank=table.blank)
+        await connection.execute(statement, workspace_id, *table.parameters(), platform)
 
 
 def net(lines: Iterable[Line]) -> list[Line]:
@@ -122,28 +120,3 @@ def subject_days(
             for cell, sums in spread(line, asked, key.zone, key.currency, key.paid):
                 found.add(owner, found.cell(cell), sums, blank=True)
     return found
-
-
-async def rebuild(
-    connection: asyncpg.Connection[Any], workspace_id: UUID, subject_ids: Sequence[UUID], campaigns: Iterable[UUID] = ()
-) -> None:
-    """Make the days of subjects again from the ledger, and those of their campaigns (and ``campaigns``) from them.
-
-    The caller has the workspace to itself.
-    """
-    zones, touched = await zones_of(connection, workspace_id, subject_ids)
-    for start in range(0, len(subject_ids), 500):
-        part = subject_ids[start : start + 500]
-        lines = await lines_of(connection, workspace_id, part)
-        await connection.execute(statements.CLEAR_SUBJECT_DAYS, workspace_id, part)
-        await add_subjects(connection, workspace_id, subject_days(lines, zones))
-    await rebuild_campaigns(connection, workspace_id, sorted(touched | set(campaigns)))
-
-
-async def rebuild_campaigns(
-    connection: asyncpg.Connection[Any], workspace_id: UUID, campaign_ids: Sequence[UUID]
-) -> None:
-    """Make the days of campaigns again from their members' days. The caller has the workspace to itself."""
-    if campaign_ids:
-        await connection.execute(statements.CLEAR_CAMPAIGN_DAYS, workspace_id, campaign_ids)
-        await connection.execute(statements.FILL_CAMPAIGN_DAYS, workspace_id, campaign_ids)

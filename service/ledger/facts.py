@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -70,34 +71,15 @@ async def resolve(
     refs: Iterable[SubjectRef],
     context: Context,
 ) -> dict[str, Subject]:
-    """Return the subjects of a platform by external id, making those that are new."""
+    """Return the subjects of a platform by external id; those that are new are in no table before :func:`keep`."""
     types: dict[str, str] = {}
     for ref in refs:
         known = types.get(ref.external_id)
         if known is None or (known != ref.type and rank(ref.type) > rank(known)):
             types[ref.external_id] = str(ref.type)
-    names = sorted(types)
     found = await _select(connection, posting, platform, types)
-    missing = [name for name in names if name not in found]
-    if missing:
-        ids = [context.new_id() for _ in missing]
-        made = await connection.fetch(
-            statements.INSERT_SUBJECTS,
-            posting.workspace_id,
-            platform,
-            posting.batch,
-            ids,
-            missing,
-            [types[name] for name in missing],
-        )
-        for row in made:
-            name = row["external_id"]
-            found[name] = Subject(
-                subject_id=row["subject_id"], external_id=name, said=types[name], facts={}, fresh=True
-            )
-        raced = [name for name in missing if name not in found]
-        if raced:
-            found |= await _select(connection, posting, platform, {name: types[name] for name in raced})
+    for name in sorted(types.keys() - found.keys()):
+        found[name] = Subject(subject_id=context.new_id(), external_id=name, said=types[name], facts={}, fresh=True)
     return found
 
 
@@ -130,18 +112,20 @@ def learn(subject: Subject, name: str, observed_at: datetime, value: Any) -> Non
 async def keep(
     connection: asyncpg.Connection[Any],
     posting: Posting,
+    platform: str,
     subjects: Mapping[str, Subject],
     facts: Iterable[Fact],
     *,
     source_id: UUID,
 ) -> None:
-    """Book facts, and that this source named these subjects.
+    """Make new subjects, book facts, and that this source named these subjects.
 
     Where a known subject learns something all that are known are locked first, in one order: their rows are written
     once more when their lines are, and a second order would lead two postings into each other.
     """
     learnt = list(facts)
     _learn_all(subjects, learnt, source_id)
+    await make(connection, posting, platform, [subject for subject in subjects.values() if subject.fresh])
     known = [subject for subject in subjects.values() if not subject.fresh]
     if any(subject.touched for subject in known):
         rows = await connection.fetch(
@@ -153,7 +137,30 @@ async def keep(
             subject.changed.clear()
             subject.touched = False
         _learn_all({subject.external_id: subject for subject in known}, learnt, source_id)
-    await _write(connection, posting, [subject for subject in subjects.values() if subject.touched])
+    await write(connection, posting, [subject for subject in subjects.values() if subject.touched])
+
+
+async def make(connection: asyncpg.Connection[Any], posting: Posting, platform: str, fresh: Sequence[Subject]) -> None:
+    """Insert new subjects with their facts; one that another posting made meanwhile is not fresh any more."""
+    if not fresh:
+        return
+    rows = await connection.fetch(
+        statements.INSERT_SUBJECTS,
+        posting.workspace_id,
+        platform,
+        posting.batch,
+        [subject.subject_id for subject in fresh],
+        [subject.external_id for subject in fresh],
+        [subject.type for subject in fresh],
+        [_encode(subject.facts).decode() for subject in fresh],
+    )
+    raced = {subject.external_id: subject for subject in fresh}
+    for row in rows:
+        del raced[row["external_id"]]
+    if raced:
+        for row in await connection.fetch(statements.SUBJECTS, posting.workspace_id, platform, sorted(raced)):
+            raced[row["external_id"]].subject_id = row["subject_id"]
+            raced[row["external_id"]].fresh = False
 
 
 def _learn_all(subjects: Mapping[str, Subject], facts: Iterable[Fact], source_id: UUID) -> None:
@@ -168,28 +175,33 @@ def _learn_all(subjects: Mapping[str, Subject], facts: Iterable[Fact], source_id
             learn(subject, named, TIMELESS, value=True)
 
 
-async def _write(connection: asyncpg.Connection[Any], posting: Posting, touched: Sequence[Subject]) -> None:
-    if not touched:
-        return
+async def write(
+    connection: asyncpg.Connection[Any],
+    posting: Posting,
+    touched: Iterable[Subject],
+    before: Mapping[str, Stored] = MappingProxyType({}),
+) -> None:
+    """Write what stands now of subjects that were known, and what has changed of all as lines.
+
+    ``before`` holds the facts of then, of which some may be gone.
+    """
     rows = sorted(touched, key=lambda subject: subject.subject_id)
-    await connection.execute(
-        statements.UPDATE_FACTS,
-        posting.workspace_id,
-        [subject.subject_id for subject in rows],
-        [_encode(subject.facts).decode() for subject in rows],
-        [subject.type for subject in rows],
-    )
-    lines = [(subject, name) for subject in rows for name in sorted(subject.changed)]
+    known = [subject for subject in rows if not subject.fresh]
+    if known:
+        texts, types = [_encode(subject.facts).decode() for subject in known], [subject.type for subject in known]
+        ids = [subject.subject_id for subject in known]
+        await connection.execute(statements.UPDATE_FACTS, posting.workspace_id, ids, texts, types)
+    lines = [subject for subject in rows if subject.changed]
     if lines:
-        await connection.execute(
-            statements.INSERT_FACTS,
-            posting.workspace_id,
-            posting.batch,
-            [subject.subject_id for subject, _ in lines],
-            [name for _, name in lines],
-            [datetime.fromisoformat(subject.facts[name][0]) for subject, name in lines],
-            [_encode(subject.facts[name][1]).decode() for subject, name in lines],
-        )
+        ids, texts = [subject.subject_id for subject in lines], [_line(subject, before) for subject in lines]
+        await connection.execute(statements.INSERT_FACTS, posting.workspace_id, posting.batch, ids, texts)
+
+
+def _line(subject: Subject, before: Mapping[str, Stored]) -> str:
+    """Return what has changed as JSON; a fact that nobody says any more has no value."""
+    gone = subject.changed - subject.facts.keys()
+    stated = {name: subject.facts[name] for name in subject.changed - gone}
+    return _encode(stated | {name: [before[subject.external_id][name][0], None] for name in gone}).decode()
 
 
 def sources_of(facts: Mapping[str, Any]) -> frozenset[UUID]:

@@ -7,6 +7,7 @@ visible is complete.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from uuid import UUID
 
@@ -24,10 +25,18 @@ _NUMBER = sa.text("""
 update books set posting = posting + 1, recorded_at = greatest(:now, recorded_at + interval '1 microsecond')
 where workspace_id = :workspace returning posting, recorded_at
 """)
+# Under the lock of the number, so that the rows of campaigns are written in the order of numbers too.
 _WRITE = sa.text("""
-insert into postings (workspace_id, posting, posting_id, batch, recorded_at, cause, source_id, deliveries, entries)
-values (:workspace, :number, :posting_id, :batch, :recorded_at, :cause, :source, :deliveries, :entries)
+with written as (
+  insert into postings (workspace_id, posting, posting_id, batch, recorded_at, cause, source_id, deliveries, entries)
+  values (:workspace, :number, :posting_id, :batch, :recorded_at, :cause, :source, :deliveries, :entries)
+)
+insert into campaign_postings (workspace_id, campaign_id, posting, recorded_at)
+select :workspace, campaign_id, :number, :recorded_at from unnest(cast(:shaped as uuid[])) as campaign_id
+on conflict (workspace_id, campaign_id) do update set posting = excluded.posting, recorded_at = excluded.recorded_at
 """)
+EVERY = UUID(int=0)
+"""In place of a campaign: all of the workspace."""
 
 
 class RetryExclusive(Exception):  # noqa: N818 - an instruction to the caller, not a fault
@@ -79,9 +88,18 @@ async def open_posting(
 
 
 async def close_posting(
-    connection: AsyncConnection, posting: Posting, context: Context, *, deliveries: int = 0, entries: int = 0
+    connection: AsyncConnection,
+    posting: Posting,
+    context: Context,
+    *,
+    deliveries: int = 0,
+    entries: int = 0,
+    shaped: Iterable[UUID] = (EVERY,),
 ) -> Posted:
-    """Number and date a posting; the last statement of its transaction."""
+    """Number and date a posting; the last statement of its transaction.
+
+    ``shaped`` are the campaigns whose answers it may change: who does not know says nothing, which is all of them.
+    """
     row = (await connection.execute(_NUMBER, {"workspace": posting.workspace_id, "now": context.now()})).one()
     values = {
         "workspace": posting.workspace_id,
@@ -93,6 +111,7 @@ async def close_posting(
         "source": posting.source_id,
         "deliveries": deliveries,
         "entries": entries,
+        "shaped": sorted(shaped),
     }
     await connection.execute(_WRITE, values)
     return Posted(number=row.posting, recorded_at=row.recorded_at)

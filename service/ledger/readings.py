@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from connectors.contract import Kind, SubjectRef, Window
+from service.ledger.grid import Grid
 
 
 class SeriesKey(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,7 +39,7 @@ class Readings(msgspec.Struct, frozen=True, kw_only=True):
 
     ``subjects`` and ``metrics`` go side by side and grow while a delivery is read. ``quality`` holds the bits of
     ``series.Flag`` that the platform says against its numbers. ``withdraws``: the metrics are None, and are taken back
-    from the window.
+    from the window. ``grid`` holds the metrics once more, where they have been turned into columns.
     """
 
     key: SeriesKey
@@ -48,6 +49,7 @@ class Readings(msgspec.Struct, frozen=True, kw_only=True):
     withdraws: bool = False
     subjects: list[SubjectRef]
     metrics: list[Mapping[str, int | None]]
+    grid: Grid | None = None
 
 
 class Names(msgspec.Struct, frozen=True, kw_only=True):

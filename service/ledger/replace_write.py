@@ -15,14 +15,15 @@ import asyncpg
 import msgspec
 
 from connectors.contract import STORED
-from service.ledger import extents, memberships, recount, statements
+from service.ledger import extents, facts, memberships, recount, statements
+from service.ledger.grid import grid_of, packed
 from service.ledger.posting import Posting
 from service.ledger.readings import SeriesKey
 from service.ledger.recount import Moved, Stretch
 from service.ledger.replace import Placed, Plan, Spoken, WindowOf
 from service.ledger.rows import SeriesOf
 from service.ledger.series import mask_of
-from service.ledger.sheet import Roster, Sheet, array_text
+from service.ledger.sheet import Roster, Sheet
 from service.records import SourceRow
 
 
@@ -58,40 +59,8 @@ def lines_per_delivery(placed: Iterable[Placed]) -> dict[UUID, int]:
 async def _write_subjects(connection: asyncpg.Connection[Any], posting: Posting, plan: Plan) -> None:
     rows = sorted(plan.subjects.values(), key=lambda subject: subject.subject_id)
     fresh = [subject for subject in rows if subject.fresh]
-    if fresh:
-        await connection.fetch(
-            statements.INSERT_SUBJECTS,
-            posting.workspace_id,
-            plan.platform,
-            posting.batch,
-            [subject.subject_id for subject in fresh],
-            [subject.external_id for subject in fresh],
-            [subject.said for subject in fresh],
-        )
-    if rows:
-        await connection.execute(
-            statements.UPDATE_FACTS,
-            posting.workspace_id,
-            [subject.subject_id for subject in rows],
-            [_json(subject.facts) for subject in rows],
-            [subject.type for subject in rows],
-        )
-    lines = [(subject, name) for subject in rows for name in sorted(subject.changed)]
-    if lines:
-        # A fact that nobody says any more gets a line without a value.
-        stated = [
-            subject.facts[name] if name in subject.facts else [plan.old_facts[subject.external_id][name][0], None]
-            for subject, name in lines
-        ]
-        await connection.execute(
-            statements.INSERT_FACTS,
-            posting.workspace_id,
-            posting.batch,
-            [subject.subject_id for subject, _ in lines],
-            [name for _, name in lines],
-            [datetime.fromisoformat(at) for at, _ in stated],
-            [_json(value) for _, value in stated],
-        )
+    await facts.make(connection, posting, plan.platform, fresh)
+    await facts.write(connection, posting, rows, plan.old_facts)
 
 
 _encode = msgspec.json.Encoder(order="sorted").encode
@@ -164,14 +133,14 @@ async def _write_balances(connection: asyncpg.Connection[Any], workspace_id: UUI
         return
     named = {metric for key in kept for metric in plan.balances[key].values.keys() | plan.lost.get(key, set())}
     metrics = tuple(key for key in STORED if key in named)
-    columns: list[Any] = [[key[0] for key in kept], [key[1] for key in kept], [], []]
+    grid = grid_of([{metric: plan.balances[key].values.get(metric) for metric in metrics} for key in kept])
+    columns: list[Any] = [packed((), grid), [key[0] for key in kept], [key[1] for key in kept], [], []]
     for key in kept:
         since = plan.balances[key].since
         at = max(since.values())
         earlier = {metric: when.isoformat() for metric, when in sorted(since.items()) if when != at}
-        columns[2].append(at)
-        columns[3].append(_json(earlier) if earlier else None)
-    columns += [array_text([plan.balances[key].values.get(metric) for key in kept]) for metric in metrics]
+        columns[3].append(at)
+        columns[4].append(_json(earlier) if earlier else None)
     await connection.execute(statements.write_balances(metrics), workspace_id, *columns)
 
 

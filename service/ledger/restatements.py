@@ -15,6 +15,7 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
+from service.ledger import statements
 from service.ledger.history.spans import EARLIEST, IN_SPAN, Span, bounds, share_of
 from service.ledger.series import Cause, Flag
 
@@ -73,9 +74,9 @@ join subjects s on s.workspace_id = $1 and s.subject_id = n.subject_id
 where n.workspace_id = $1 and n.campaign_id = $2
 order by p.posting, s.platform, s.external_id collate "C"
 """
-_FACTS = """
+_FACTS = f"""
 select p.posting, f.subject_id, f.name, f.value
-from subject_facts f join postings p on p.workspace_id = $1 and p.batch = f.batch and p.posting <= $4
+from {statements.FACTS} f join postings p on p.workspace_id = $1 and p.batch = f.batch and p.posting <= $4
 where f.workspace_id = $1 and f.subject_id = any($2::uuid[]) and f.name = any($3::text[])
 order by p.posting
 """
@@ -193,7 +194,7 @@ async def postings(
           union select n.batch from memberships n where n.workspace_id = $1 and n.campaign_id = $14
           union select r.batch from resets r where r.workspace_id = $1 and r.subject_id = any($10::uuid[])
           union select f.batch from subject_facts f
-            where f.workspace_id = $1 and f.subject_id = any($2::uuid[]) and f.name = any($15::text[]))
+            where f.workspace_id = $1 and f.subject_id = any($2::uuid[]) and f.facts ?| $15::text[])
         order by p.posting limit $13
         """,
         *_given(watch, watch.everybody, wide=_wide(watch)),

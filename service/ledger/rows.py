@@ -11,8 +11,8 @@ from uuid import UUID
 import msgspec
 
 from connectors.contract import STORED
+from service.ledger.grid import grid_of, packed
 from service.ledger.series import Balance, Line, Ref
-from service.ledger.sheet import array_text, present
 
 SeriesOf = tuple[UUID, int]
 """A subject and a series id: one lifetime or level series, or the home of windows and events."""
@@ -47,17 +47,16 @@ def balance_of(row: Mapping[str, Any]) -> Balance:
 def balance_columns(
     balances: Iterable[tuple[SeriesOf, Balance]],
 ) -> tuple[tuple[str, ...], list[Any]]:
-    """Return the metrics that occur and the columns subject, series, at, earlier and one per metric."""
+    """Return the metrics that occur and the parameters of ``statements.write_balances`` after the workspace."""
     rows = sorted(balances, key=lambda row: (row[0][0].int, row[0][1]))
-    metrics = present(row.values for _, row in rows)
-    columns: list[Any] = [[key[0] for key, _ in rows], [key[1] for key, _ in rows], [], []]
+    grid = grid_of([balance.values for _, balance in rows])
+    columns: list[Any] = [packed((), grid), [key[0] for key, _ in rows], [key[1] for key, _ in rows], [], []]
     for _, balance in rows:
         at = max(balance.since.values())
         earlier = {key: since.isoformat() for key, since in sorted(balance.since.items()) if since != at}
-        columns[2].append(at)
-        columns[3].append(msgspec.json.encode(earlier).decode() if earlier else None)
-    columns += [array_text([balance.values.get(key) for _, balance in rows]) for key in metrics]
-    return metrics, columns
+        columns[3].append(at)
+        columns[4].append(msgspec.json.encode(earlier).decode() if earlier else None)
+    return grid.metrics, columns
 
 
 @lru_cache(maxsize=4096)

@@ -2,20 +2,21 @@
 
 Most lines of a posting are alike but for their subject and their amounts: a page of a report is one series, one window,
 one delivery. So a line is a subject's place, a shape's place and its metrics; what a shape or a subject is goes over
-the wire once. Columns of numbers go as the text of an array, which costs a driver less than one number after another.
-Pure.
+the wire once. Pure.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from operator import itemgetter
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from connectors.contract import STORED
+import numpy as np
+
+from service.ledger.grid import EMPTY, Grid, grid_of, packed, ranked, stacked
 from service.ledger.series import Line, Ref
 
 
@@ -67,16 +68,13 @@ class Roster:
             self.ids.append(subject_id)
         return place
 
-    def ranks(self) -> list[int]:
+    def ranks(self) -> Any:
         """Return place to rank in the order of the ids, which is that of the keys of the database."""
-        ranks = [0] * len(self.ids)
-        for rank, place in enumerate(sorted(range(len(self.ids)), key=lambda place: self.ids[place].int)):
-            ranks[place] = rank
-        return ranks
+        return ranked([one.int for one in self.ids])
 
 
 class Sheet:
-    """Lines as columns. ``blank`` tells of each whether the tally cell it falls in is known to be empty."""
+    """Lines side by side. ``blank`` tells of each whether the tally cell it falls in is known to be empty."""
 
     def __init__(self, roster: Roster) -> None:
         self.roster = roster
@@ -86,6 +84,8 @@ class Sheet:
         self.blank: list[bool] = []
         self.shapes: list[Shape] = []
         self._numbers: dict[Shape, int] = {}
+        self._grids: list[Grid] = []
+        self._turned = 0
 
     def __len__(self) -> int:
         return len(self.subjects)
@@ -100,19 +100,35 @@ class Sheet:
 
     def add(self, subject_id: UUID, series_id: int, line: Line) -> None:
         """Take a line."""
-        self.subjects.append(self.roster.place(subject_id))
-        self.numbers.append(self.shape(shape_of(series_id, line)))
-        self.metrics.append(line.metrics)
+        self.put(self.roster.place(subject_id), shape_of(series_id, line), line.metrics)
+
+    def put(self, place: int, shape: Shape, metrics: Mapping[str, int]) -> None:
+        """Take a line of a subject by its place."""
+        self.subjects.append(place)
+        self.numbers.append(self.shape(shape))
+        self.metrics.append(metrics)
         self.blank.append(False)
 
-    def extend(
-        self, shape: Shape, subjects: Sequence[int], metrics: Sequence[Mapping[str, int]], *, blank: Iterable[bool]
-    ) -> None:
-        """Take lines of one shape."""
-        self.numbers += [self.shape(shape)] * len(subjects)
-        self.subjects += subjects
+    def extend(self, subjects: Any, numbers: Any, metrics: Sequence[Mapping[str, int]], grid: Grid, blank: Any) -> None:
+        """Take many lines: arrays of subjects' places, shapes' numbers and ``blank``; ``grid`` holds their metrics."""
+        self._turn()
+        self.subjects += subjects.tolist()
+        self.numbers += numbers.tolist()
         self.metrics += metrics
-        self.blank += blank
+        self.blank += blank.tolist()
+        self._grids.append(grid)
+        self._turned = len(self.subjects)
+
+    def _turn(self) -> None:
+        if self._turned < len(self.subjects):
+            self._grids.append(grid_of(self.metrics[self._turned :]))
+            self._turned = len(self.subjects)
+
+    def arrays(self) -> tuple[Any, Any, Grid]:
+        """Return subjects' places, shapes' numbers and metrics of all lines."""
+        self._turn()
+        self._grids = [stacked(self._grids)] if self._grids else [EMPTY]
+        return np.array(self.subjects, dtype=np.int64), np.array(self.numbers, dtype=np.int64), self._grids[0]
 
     def entries(self) -> Counter[UUID]:
         """Return how many lines each delivery made."""
@@ -126,26 +142,11 @@ class Sheet:
 
         Lines go in the order of subject and validity, which is that of their index: neighbours are written together.
         """
-        ranks, begins = self.roster.ranks(), self._begins()
-        width = len(self.shapes)
-        keys = [
-            ranks[subject] * width + begins[number] for subject, number in zip(self.subjects, self.numbers, strict=True)
-        ]
-        order = sorted(range(len(keys)), key=keys.__getitem__)
-        columns: list[Any] = [self.roster.ids]
-        places = (picked(self.subjects, order), picked(self.numbers, order))
-        columns += [array_text([place + 1 for place in column]) for column in places]
-        columns += _dictionary(self.shapes)
-        metrics = columns_of(picked(self.metrics, order))
-        return tuple(metrics), columns + [array_text(column) for column in metrics.values()]
-
-    def _begins(self) -> list[int]:
-        """Return the rank of each shape by the beginning of its validity."""
-        ranks = [0] * len(self.shapes)
-        ordered = sorted(range(len(self.shapes)), key=lambda number: self.shapes[number].valid_from)
-        for rank, number in enumerate(ordered):
-            ranks[number] = rank
-        return ranks
+        subjects, numbers, grid = self.arrays()
+        begins = ranked([shape.valid_from for shape in self.shapes])
+        order = np.argsort(self.roster.ranks()[subjects] * len(self.shapes) + begins[numbers], kind="stable")
+        rows = packed((subjects[order] + 1, numbers[order] + 1), grid.taken(order))
+        return grid.metrics, [self.roster.ids, len(order), rows, *_dictionary(self.shapes)]
 
 
 def _dictionary(shapes: Sequence[Shape]) -> list[Any]:
@@ -171,25 +172,3 @@ def picked(column: Sequence[Any], order: Sequence[int]) -> Sequence[Any]:
         return [column[place] for place in order]
     found: tuple[Any, ...] = itemgetter(*order)(column)
     return found
-
-
-def array_text(values: Sequence[int | None]) -> str:
-    """Return the text of a PostgreSQL array of numbers."""
-    return "{" + str(list(values))[1:-1].replace("None", "NULL") + "}"
-
-
-def present(rows: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
-    """Return the stored metrics that any row holds, in column order."""
-    seen = {key for keys in set(map(tuple, rows)) for key in keys}
-    return tuple(key for key in STORED if key in seen)
-
-
-def columns_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, Sequence[Any]]:
-    """Return metric to the values of all rows (None: not in a row), in column order."""
-    forms = set(map(tuple, rows))
-    if len(forms) == 1:
-        # Rows of one form, as a report has them, are turned by their values alone.
-        given = dict(zip(forms.pop(), zip(*[row.values() for row in rows], strict=True), strict=True))
-        return {key: given[key] for key in STORED if key in given}
-    seen = {key for keys in forms for key in keys}
-    return {key: [row.get(key) for row in rows] for key in STORED if key in seen}

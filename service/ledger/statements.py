@@ -17,10 +17,10 @@ where workspace_id = $1 and platform = $2 and external_id = any($3::text[])
 
 INSERT_SUBJECTS = """
 insert into subjects (workspace_id, subject_id, platform, external_id, type, batch, facts)
-select $1, id, $2, external_id, type, $3, '{}'::jsonb
-from unnest($4::uuid[], $5::text[], $6::text[]) as given (id, external_id, type)
+select $1, id, $2, external_id, type, $3, facts
+from unnest($4::uuid[], $5::text[], $6::text[], $7::jsonb[]) as given (id, external_id, type, facts)
 on conflict (workspace_id, platform, external_id) do nothing
-returning external_id, subject_id
+returning external_id
 """
 
 LOCK_SUBJECTS = """
@@ -48,10 +48,16 @@ where subjects.workspace_id = $1 and subjects.subject_id = given.subject_id
 """
 
 INSERT_FACTS = """
-insert into subject_facts (workspace_id, subject_id, name, batch, observed_at, value)
-select $1, subject_id, name, $2, observed_at, value
-from unnest($3::uuid[], $4::text[], $5::timestamptz[], $6::jsonb[]) as given (subject_id, name, observed_at, value)
+insert into subject_facts (workspace_id, subject_id, batch, facts)
+select $1, subject_id, $2, facts from unnest($3::uuid[], $4::jsonb[]) as given (subject_id, facts)
 """
+
+FACTS = """(
+  select f.workspace_id, f.subject_id, f.batch, one.key as name,
+    (one.value ->> 0)::timestamptz as observed_at, one.value -> 1 as value
+  from subject_facts f cross join lateral jsonb_each(f.facts) as one
+)"""
+"""The lines of ``subject_facts`` one by one."""
 
 INSERT_SERIES = """
 insert into series (workspace_id, series_id, source_id, kind, scope, zone, currency, paid, goal, counted)
@@ -61,8 +67,25 @@ from unnest($3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::sm
 on conflict (workspace_id, series_id) do nothing
 """
 
-METRIC = "metric"
-"""A column of a metric: most of what is written, and cheaper to send as text than number by number."""
+_NULL = -(2**63)
+
+
+def _numbers(parameter: int, count: str, names: Sequence[str], metrics: Sequence[str]) -> str:
+    """Return the rows of ``grid.packed`` as a table: ``n`` from 1, the named numbers, the metrics.
+
+    The fence (offset 0) names the bytes once: a plan would hold a copy of them for every number of a row.
+    """
+    width = len(names) + len(metrics)
+    cells = [
+        f"substring(given.bytes from (n - 1) * {8 * width} + {8 * place + 1} for 8)::bigint" for place in range(width)
+    ]
+    found = [f"{cell} as {name}" for cell, name in zip(cells, names, strict=False)]
+    found += [f"nullif({cell}, {_NULL}) as {name}" for cell, name in zip(cells[len(names) :], metrics, strict=True)]
+    return f"""(
+      select n::bigint, {", ".join(found)}
+      from (select ${parameter}::bytea as bytes offset 0) given cross join generate_series(1, {count}) as n offset 0
+    )"""
+
 
 _STORED_COLUMNS = ", ".join(STORED)
 _ENTRY_COLUMNS = (
@@ -186,8 +209,6 @@ select $1, campaign_id, subject_id, $2, sign, version
 from unnest($3::uuid[], $4::uuid[], $5::smallint[], $6::integer[]) as given (campaign_id, subject_id, sign, version)
 """
 
-CLEAR_SUBJECT_DAYS = "delete from subject_days where workspace_id = $1 and subject_id = any($2::uuid[])"
-CLEAR_CAMPAIGN_DAYS = "delete from campaign_days where workspace_id = $1 and campaign_id = any($2::uuid[])"
 
 _CELL = "day, zone, basis, days, currency, paid"
 _MEMBER_DAYS = f"""
@@ -223,11 +244,8 @@ where ({", ".join(f"want.{key}" for key in ADDITIVE)}) is distinct from ({", ".j
 
 
 def _arrays(types: Sequence[str], first: int) -> str:
-    """Return the parameters of ``unnest``; columns of numbers come as the text of an array (``sheet.array_text``)."""
-    return ", ".join(
-        f"${first + place}::text::bigint[]" if kind == METRIC else f"${first + place}::{kind}[]"
-        for place, kind in enumerate(types)
-    )
+    """Return the parameters of ``unnest``."""
+    return ", ".join(f"${first + place}::{kind}[]" for place, kind in enumerate(types))
 
 
 def _of(alias: str, names: Sequence[str]) -> str:
@@ -256,14 +274,11 @@ def insert_entries(metrics: tuple[str, ...]) -> str:
 
     The dictionary of shapes is joined, not subscripted: a subscript walks an array that holds nulls from its start.
     """
-    names = ", ".join(metrics)
     return f"""
-    insert into entries (workspace_id, batch, subject_id, line, {", ".join(_SHAPE)}, {names})
-    select $1, $2, ($3::uuid[])[g.subject], g.line, {_of("k", tuple(_SHAPE))}, {_of("g", metrics)}
-    from unnest($4::text::integer[], $5::text::integer[], {_arrays([METRIC] * len(metrics), 6 + len(_SHAPE))})
-      with ordinality as g (subject, shape, {names}, line)
-    join unnest({_arrays(tuple(_SHAPE.values()), 6)}) with ordinality as k ({", ".join(_SHAPE)}, shape)
-      on k.shape = g.shape
+    insert into entries (workspace_id, batch, subject_id, line, {", ".join(_SHAPE)}, {", ".join(metrics)})
+    select $1, $2, ($3::uuid[])[g.subject], g.n, {_of("k", tuple(_SHAPE))}, {_of("g", metrics)}
+    from {_numbers(5, "$4::integer", ("subject", "shape"), metrics)} g
+    join unnest({_arrays(tuple(_SHAPE.values()), 6)}) with ordinality as k ({", ".join(_SHAPE)}, shape) using (shape)
     """
 
 
@@ -271,60 +286,71 @@ def insert_entries(metrics: tuple[str, ...]) -> str:
 def held_windows(metrics: tuple[str, ...]) -> str:
     """Return the look at windows that are about to be booked: $1 workspace, then ``windows.question``.
 
-    Rows (n, verdict) of those whose subject has any line that begins when the window does: 0 the window itself is new,
-    1 it says the same already, 2 the same and this is the newest time that it is said, 3 look closer.
+    Rows (verdict, the places of its windows, each in eight bytes) of those whose subject has any line that begins when
+    the window does: 0 the window itself is new, 1 it says the same already, 2 the same and this is the newest time that
+    it is said, 3 look closer. What is sorted is told apart before (offset 0): rows of metrics are wide.
     """
-    names = ", ".join(metrics)
-    same = f"l.sign = 1 and l.known = g.known and ({_of('l', metrics)}) is not distinct from ({_of('g', metrics)})"
+    known = f"num_nonnulls({_of('g', metrics)})"
+    same = f"l.sign = 1 and l.known = {known} and ({_of('l', metrics)}) is not distinct from ({_of('g', metrics)})"
     mask = " + ".join(f"case when g.{key} is null then 0 else {1 << STORED.index(key)}::bigint end" for key in metrics)
     return f"""
     with given as materialized (
       select g.n, ($2::uuid[])[g.subject] as subject_id, k.series_id, k.valid_from, k.valid_to,
-        ($6::timestamptz[])[g.said] as at, {_of("g", metrics)}, num_nonnulls({_of("g", metrics)}) as known,
-        {mask} as mask
-      from unnest($3::text::integer[], $4::text::integer[], $5::text::integer[], {_arrays([METRIC] * len(metrics), 10)})
-        with ordinality as g (subject, cell, said, {names}, n)
-      join unnest($7::bigint[], $8::timestamptz[], $9::timestamptz[]) with ordinality
-        as k (series_id, valid_from, valid_to, cell) on k.cell = g.cell
-    ), lines as materialized (
-      select e.subject_id, e.series_id, e.valid_from, e.valid_to, e.sign, e.observed_at, {_of("e", metrics)},
-        num_nonnulls({_of("e", STORED)}) as known
-      from entries e
-      where e.workspace_id = $1 and e.subject_id = any($2::uuid[]) and e.valid_from = any($8::timestamptz[])
+        ($5::timestamptz[])[g.said] as at, {_of("g", metrics)}
+      from {_numbers(4, "$3::integer", ("subject", "cell", "said"), metrics)} g
+      join unnest($6::bigint[], $7::timestamptz[], $8::timestamptz[]) with ordinality
+        as k (series_id, valid_from, valid_to, cell) using (cell)
     ), confirmed as materialized (
       select c.subject_id, c.series_id, c.valid_from, c.valid_to, c.mask, c.confirmed_at
       from confirmations c
-      where c.workspace_id = $1 and c.subject_id = any($2::uuid[]) and c.valid_from = any($8::timestamptz[])
-    ), held as (
-      select g.n, count(*) filter (where o.own) as lines, count(*) filter (where o.own and {same}) as same,
-        max(l.observed_at) filter (where o.own) as said
-      from given g join lines l using (subject_id, valid_from)
-      cross join lateral (select l.series_id = g.series_id and l.valid_to = g.valid_to as own) o
-      group by g.n
+      where c.workspace_id = $1 and c.subject_id = any($2::uuid[]) and c.valid_from = any($7::timestamptz[])
+    ), held as materialized (
+      select n, at, count(*) filter (where own) as lines, count(*) filter (where own and same) as same,
+        max(observed_at) filter (where own) as said
+      from (
+        select g.n, g.at, l.observed_at, l.series_id = g.series_id and l.valid_to = g.valid_to as own, {same} as same
+        from (
+          select e.subject_id, e.series_id, e.valid_from, e.valid_to, e.sign, e.observed_at, {_of("e", metrics)},
+            num_nonnulls({_of("e", STORED)}) as known
+          from entries e
+          where e.workspace_id = $1 and e.subject_id = any($2::uuid[]) and e.valid_from = any($7::timestamptz[])
+          offset 0
+        ) l
+        join given g using (subject_id, valid_from)
+        offset 0
+      ) found
+      group by n, at
     ), told as (
-      select g.n, count(*) as times, count(*) filter (where c.mask = g.mask) as same, max(c.confirmed_at) as said
+      select g.n, g.at, count(*) as times, count(*) filter (where c.mask = {mask}) as same, max(c.confirmed_at) as said
       from given g join confirmed c using (subject_id, series_id, valid_from, valid_to)
-      group by g.n
+      group by g.n, g.at
     )
-    select n, case
-      when coalesce(h.lines, 0) = 0 and t.n is null then 0
-      when h.lines = 1 and h.same = 1 and (t.n is null or (t.times = 1 and t.same = 1))
-        then case when g.at > greatest(h.said, t.said) then 2 else 1 end
-      else 3 end::integer as verdict
-    from held h full join told t using (n) join given g using (n)
+    select verdict, string_agg(int8send(n), '') as places from (
+      select n, case
+        when coalesce(h.lines, 0) = 0 and t.n is null then 0
+        when h.lines = 1 and h.same = 1 and (t.n is null or (t.times = 1 and t.same = 1))
+          then case when coalesce(h.at, t.at) > greatest(h.said, t.said) then 2 else 1 end
+        else 3 end::integer as verdict
+      from held h full join told t using (n)
+    ) judged
+    group by verdict
     """
 
 
 @lru_cache(maxsize=256)
 def write_balances(metrics: tuple[str, ...]) -> str:
-    """Return the upsert of balances that hold the given metrics: $1 workspace, then the columns as arrays."""
-    types = ["uuid", "bigint", "timestamptz", "jsonb"] + [METRIC] * len(metrics)
-    names = ", ".join(["subject_id", "series_id", "at", "earlier", *metrics])
+    """Return the upsert of balances that hold the given metrics: $1 workspace, then ``rows.balance_columns``."""
+    own = ("subject_id", "series_id", "at", "earlier")
     updates = ", ".join(f"{name} = excluded.{name}" for name in ("at", "earlier", *metrics))
-    return (
-        f"insert into balances (workspace_id, {names}) select $1, * from unnest({_arrays(types, 2)}) "
-        f"on conflict (workspace_id, subject_id, series_id) do update set {updates}"
-    )
+    return f"""
+    insert into balances (workspace_id, {", ".join((*own, *metrics))})
+    select $1, {_of("k", own)}, {_of("g", metrics)}
+    from {_numbers(2, "cardinality($3::uuid[])", (), metrics)} g
+    join unnest({_arrays(("uuid", "bigint", "timestamptz", "jsonb"), 3)}) with ordinality as k ({", ".join(own)}, n)
+      using (n)
+    order by n
+    on conflict (workspace_id, subject_id, series_id) do update set {updates}
+    """
 
 
 _CELL_TYPES = {"day": "date", "zone": "text", "basis": "smallint", "days": "smallint", "currency": "text"}
@@ -335,21 +361,19 @@ _CELL_TYPES |= {"paid": "smallint"}
 def put_days(table: str, metrics: tuple[str, ...], *, blank: bool, carries: bool = False) -> str:
     """Return the null-aware addition to ``subject_days`` or ``campaign_days``: $1 workspace, then the parameters of
     ``Table.parameters``, and for campaigns the platform. ``blank``: no row is there yet, and one that is refuses the
-    statement. ``carries``: the last column has the bits of days that begin inside a line.
+    statement. ``carries``: each row has the bits of days that begin inside a line.
     """
-    cell, first = tuple(_CELL_TYPES), 5 + len(_CELL_TYPES)
-    given = (*metrics, "carried") if carries else metrics
-    platform = f"${first + len(given)}"
+    cell, platform = tuple(_CELL_TYPES), f"${5 + len(_CELL_TYPES)}"
     owner, extra = ("subject_id", "") if table == "subject_days" else ("campaign_id", "platform, ")
+    carried = ("carried",) if carries else ()
     sums = [f"{name} = coalesce(t.{name} + excluded.{name}, t.{name}, excluded.{name})" for name in metrics]
-    sums += ["carried = t.carried | excluded.carried"] if carries else []
+    sums += [f"{name} = t.{name} | excluded.{name}" for name in carried]
     key = f"workspace_id, {owner}, {extra}{', '.join(cell)}"
     return f"""
-    insert into {table} as t ({key}, {", ".join(given)})
-    select $1, ($2::uuid[])[g.owner], {f"{platform}::text, " if extra else ""}{_of("k", cell)}, {_of("g", given)}
-    from unnest($3::text::integer[], $4::text::integer[], {_arrays([METRIC] * len(given), first)})
-       as g (owner, cell, {", ".join(given)})
-     join unnest({_arrays(tuple(_CELL_TYPES.values()), 5)}) with ordinality as k ({", ".join(cell)}, cell)
-       on k.cell = g.cell
-     {"" if blank else f"on conflict ({key}) do update set {', '.join(sums)}"}
+    insert into {table} as t ({", ".join((key, *carried, *metrics))})
+    select $1, ($2::uuid[])[g.owner], {f"{platform}::text, " if extra else ""}{_of("k", cell)},
+      {_of("g", (*carried, *metrics))}
+    from {_numbers(4, "$3::integer", ("owner", "cell", *carried), metrics)} g
+    join unnest({_arrays(tuple(_CELL_TYPES.values()), 5)}) with ordinality as k ({", ".join(cell)}, cell) using (cell)
+    {"" if blank else f"on conflict ({key}) do update set {', '.join(sums)}"}
     """

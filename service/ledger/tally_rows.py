@@ -7,37 +7,35 @@ the same rows wait for each other and do not deadlock.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 from uuid import UUID
 
 import numpy as np
 
-from service.ledger.sheet import Roster, array_text, columns_of, picked
+from service.ledger.grid import EMPTY, NULL, Grid, grid_of, packed, ranked, stacked, summed
+from service.ledger.sheet import Roster
 from service.ledger.tallies import Cell, Sums
 
 _SHIFT = 32
 _MASK = (1 << _SHIFT) - 1
-_ROOM = 1 << 62
-"""Sums are made in 64 bits where they cannot come near this, else without a limit: the table then refuses them."""
 
 
 class TallyRows:
-    """Sums by owner and cell. ``filled`` holds the rows that the table may already have, ``carried`` the bits of those
-    whose day begins inside a line.
+    """Sums by owner and cell. ``blank``: the table has none of the rows yet. ``carried`` holds the bits of those whose
+    day begins inside a line.
     """
 
     def __init__(self, owners: Roster) -> None:
         self.owners = owners
         self.cells: list[Cell] = []
-        self.filled: set[int] = set()
+        self.blank = True
         self.carried: dict[int, int] = {}
         self._places: dict[Cell, int] = {}
-        self._rows: dict[int, Mapping[str, int]] = {}
+        self._rows: dict[int, Sums] = {}
         self._own: set[int] = set()
-
-    def __len__(self) -> int:
-        return len(self._rows)
+        self._keys: list[Any] = []
+        self._grids: list[Grid] = []
 
     def cell(self, cell: Cell) -> int:
         """Return the place of a cell, giving it one."""
@@ -51,8 +49,7 @@ class TallyRows:
         """Add amounts to a row; null and a number is the number. ``blank``: the table has no such row yet."""
         key = owner << _SHIFT | cell
         known = self._rows.get(key)
-        if not blank:
-            self.filled.add(key)
+        self.blank = self.blank and blank
         if known is None:
             self._rows[key] = amounts
             return
@@ -62,6 +59,14 @@ class TallyRows:
         self._rows[key] = sums
         self._own.add(key)
 
+    def extend(self, owners: Any, cells: Any, grid: Grid, *, blank: bool) -> None:
+        """Add many amounts: arrays of the places of owners and of cells; rows without a number add nothing."""
+        told = (grid.numbers != NULL).any(axis=1)
+        if told.any():
+            self.blank = self.blank and blank
+            self._keys.append((owners << _SHIFT | cells)[told])
+            self._grids.append(grid.taken(told))
+
     def carry(self, owner: int, cell: int, bits: int) -> None:
         """Let a row carry bits; it has sums as well."""
         key = owner << _SHIFT | cell
@@ -69,92 +74,69 @@ class TallyRows:
 
     def items(self) -> Iterator[tuple[UUID, Cell, Sums, int]]:
         """Yield owner, cell, sums and carried bits of every row."""
-        for key, sums in self._rows.items():
-            yield self.owners.ids[key >> _SHIFT], self.cells[key & _MASK], sums, self.carried.get(key, 0)
+        table = self.table()
+        for place, key in enumerate(table.keys.tolist()):
+            sums, bits = table.grid.row(place), self.carried.get(key, 0)
+            yield self.owners.ids[key >> _SHIFT], self.cells[key & _MASK], sums, bits
 
     def table(self) -> Table:
         """Return the rows as columns, in the order of their key."""
-        ranks, cells = self.owners.ranks(), self._cell_ranks()
-        keys = list(self._rows)
-        codes = [ranks[key >> _SHIFT] * len(cells) + cells[key & _MASK] for key in keys]
-        ordered = picked(keys, sorted(range(len(keys)), key=codes.__getitem__))
-        return Table(self, ordered, columns_of([self._rows[key] for key in ordered]))
+        keys, grids = list(self._keys), list(self._grids)
+        if self._rows:
+            keys.append(np.array(list(self._rows), dtype=np.int64))
+            grids.append(grid_of(list(self._rows.values())))
+        if not keys:
+            return Table(self, np.empty(0, dtype=np.int64), EMPTY)
+        joined = np.concatenate(keys)
+        ranks, cells = self.owners.ranks(), ranked(self.cells)
+        codes, grid = summed(stacked(grids), ranks[joined >> _SHIFT] << _SHIFT | cells[joined & _MASK])
+        return Table(self, _inverse(ranks)[codes >> _SHIFT] << _SHIFT | _inverse(cells)[codes & _MASK], grid)
 
-    def _cell_ranks(self) -> list[int]:
-        ranks = [0] * len(self.cells)
-        for rank, place in enumerate(sorted(range(len(self.cells)), key=self.cells.__getitem__)):
-            ranks[place] = rank
-        return ranks
+
+def _inverse(ranks: Any) -> Any:
+    places = np.empty(len(ranks), dtype=np.int64)
+    places[ranks] = np.arange(len(ranks))
+    return places
 
 
 class Table:
-    """Rows of a tally table as columns; a number that is None is null."""
+    """Rows of a tally table as columns, in the order of their key."""
 
-    def __init__(
-        self,
-        source: TallyRows,
-        keys: Sequence[int],
-        columns: Mapping[str, Sequence[int | None]],
-    ) -> None:
-        self.metrics = tuple(columns)
+    def __init__(self, source: TallyRows, keys: Any, grid: Grid) -> None:
+        self.keys = keys
+        self.grid = grid
         self.carries = bool(source.carried)
         self._source = source
-        self._keys = keys
-        self._columns = columns
 
-    def parameters(self) -> tuple[bool, list[Any]]:
-        """Return whether all rows are new, and the parameters of ``statements.put_days`` after the workspace.
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The metrics that occur."""
+        return self.grid.metrics
+
+    def parameters(self) -> list[Any]:
+        """Return the parameters of ``statements.put_days`` after the workspace.
 
         One statement for all, in the order of the key: rows that two postings touch are waited for in one order.
         """
-        keys, cells = self._keys, self._source.cells
-        found: list[Any] = [self._source.owners.ids]
-        found += [array_text([(key >> _SHIFT) + 1 for key in keys]), array_text([(key & _MASK) + 1 for key in keys])]
-        found += [[cell[part] for cell in cells] for part in range(len(Cell._fields))]
-        found += [array_text(column) for column in self._columns.values()]
-        carried = self._source.carried
-        more = [array_text([carried.get(key, 0) for key in keys])] if carried else []
-        return not self._source.filled, [*found, *more]
+        cells, carried = self._source.cells, self._source.carried
+        columns = [(self.keys >> _SHIFT) + 1, (self.keys & _MASK) + 1]
+        if carried:
+            columns.append([carried.get(key, 0) for key in self.keys.tolist()])
+        dictionary = [[cell[part] for cell in cells] for part in range(len(Cell._fields))]
+        return [self._source.owners.ids, len(self.keys), packed(columns, self.grid), *dictionary]
+
+    @property
+    def blank(self) -> bool:
+        """Whether the table has none of the rows yet."""
+        return self._source.blank
 
     def summed(self, group_of: Sequence[int | None]) -> Iterator[tuple[int, Cell, Sums]]:
         """Yield (group, cell, sums) over the owners of each group (None: in no group), by owner's place."""
-        keys, places = [], []
-        for place, key in enumerate(self._keys):
-            group = group_of[key >> _SHIFT]
-            if group is not None:
-                keys.append(group << _SHIFT | key & _MASK)
-                places.append(place)
-        if not keys:
+        groups = np.array([-1 if group is None else group for group in group_of], dtype=np.int64)
+        if not len(self.keys):
             return
-        codes = np.array(keys, dtype=np.int64)
-        order = np.argsort(codes, kind="stable")
-        codes = codes[order]
-        starts = np.flatnonzero(np.concatenate(([True], codes[1:] != codes[:-1])))
-        columns = {metric: _reduced(picked(self._columns[metric], places), order, starts) for metric in self.metrics}
-        for at, key in enumerate(codes[starts].tolist()):
-            sums = {metric: column[at] for metric, column in columns.items()}
-            amounts = {metric: amount for metric, amount in sums.items() if amount is not None}
-            yield key >> _SHIFT, self._source.cells[key & _MASK], amounts
-
-
-def _reduced(values: Sequence[int | None], order: Any, starts: Any) -> list[int | None]:
-    """Return the null-aware sums of stretches of a column that was put in order."""
-    holes = None in values
-    numbers = [0 if value is None else value for value in values] if holes else values
-    column = _numbers(numbers)[order]
-    sums: list[int | None] = np.add.reduceat(column, starts).tolist()
-    if not holes:
-        return sums
-    known = np.array([value is not None for value in values], dtype=np.int64)[order]
-    counts = np.add.reduceat(known, starts).tolist()
-    return [amount if count else None for amount, count in zip(sums, counts, strict=True)]
-
-
-def _numbers(values: Sequence[Any]) -> Any:
-    """Return numbers as a column that can be summed without running over."""
-    try:
-        column = np.array(values, dtype=np.int64)
-    except OverflowError:
-        return np.array(values, dtype=object)
-    largest = max(int(column.max()), -int(column.min()))
-    return column if largest * len(values) < _ROOM else np.array(values, dtype=object)
+        own = groups[self.keys >> _SHIFT]
+        chosen = own >= 0
+        codes, grid = summed(self.grid.taken(chosen), (own << _SHIFT | self.keys & _MASK)[chosen])
+        for place, code in enumerate(codes.tolist()):
+            yield code >> _SHIFT, self._source.cells[code & _MASK], grid.row(place)

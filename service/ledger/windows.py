@@ -7,26 +7,29 @@ by :func:`service.ledger.series.book`. A test holds the two ways to the same boo
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from itertools import compress
 from typing import Any
 from uuid import UUID
 
 import msgspec
+import numpy as np
 
 from connectors.contract import Window
 from service.ledger import statements
+from service.ledger.grid import EMPTY, Grid, grid_of, packed, stacked
 from service.ledger.readings import Readings
 from service.ledger.rows import line_of
 from service.ledger.series import Cause, Flag, Line, Ref, WindowReading, book, mask_of
-from service.ledger.sheet import Shape, array_text, columns_of, picked
+from service.ledger.sheet import Shape, picked
 from service.ledger.work import Said, Work
 
 WindowOf = tuple[UUID, int, datetime, datetime]
 """A subject, a series and the window."""
-_BLANK, _KNOWN, _CONFIRMED, _CLOSER = range(4)
+_BLANK, _KNOWN, _CONFIRMED, _CLOSER, _UNSAID, _FRESH = range(6)
+"""Verdicts on a reading. The first four are those of ``statements.held_windows``; *unsaid*: no line of its subject
+begins when its window does; *fresh*: the posting itself made its subject, which has no line."""
 
 
 class _Block(msgspec.Struct, frozen=True):
@@ -51,17 +54,18 @@ class _Block(msgspec.Struct, frozen=True):
 
 
 class _Rows:
-    """The readings of a batch as columns: subject's place, block, metrics."""
+    """The readings of a batch as columns: subject's place, block, metrics. Filled by :func:`_gathered`."""
 
     def __init__(self) -> None:
         self.blocks: list[_Block] = []
         self.cells: dict[tuple[int, datetime, datetime], int] = {}
-        self.subjects: list[int] = []
-        self.numbers: list[int] = []
+        self.subjects: Any = []
+        self.numbers: Any = []
         self.metrics: list[Mapping[str, Any]] = []
+        self.grids: list[Grid] = []
 
     def __len__(self) -> int:
-        return len(self.subjects)
+        return len(self.metrics)
 
     def add(self, readings: Readings, window: Window, ref: Ref, series_id: int, places: Sequence[int]) -> None:
         """Take the readings of one window."""
@@ -70,29 +74,30 @@ class _Rows:
         self.blocks.append(_Block(readings, ref, series_id, window, cell))
         self.subjects += places
         self.metrics += readings.metrics
+        self.grids.append(readings.grid if readings.grid is not None else grid_of(readings.metrics))
 
-    def alone(self) -> list[bool]:
+    def close(self) -> None:
+        """Turn what was added into arrays."""
+        self.subjects = np.array(self.subjects, dtype=np.int64)
+        self.numbers = np.array(self.numbers, dtype=np.int64)
+        self.grids = [stacked(self.grids)] if self.grids else [EMPTY]
+
+    def alone(self) -> Any:
         """Tell of each reading whether no other one of the batch speaks of its window, and it withdraws nothing."""
-        width = len(self.cells)
-        cells = [block.cell for block in self.blocks]
-        keys = [place * width + cells[number] for place, number in zip(self.subjects, self.numbers, strict=True)]
-        plain = [not block.readings.withdraws for block in self.blocks]
-        if len(set(keys)) == len(keys):
-            return [plain[number] for number in self.numbers]
-        times = Counter(keys)
-        return [times[key] == 1 and plain[number] for key, number in zip(keys, self.numbers, strict=True)]
+        cells = np.array([block.cell for block in self.blocks])
+        plain = np.array([not block.readings.withdraws for block in self.blocks])[self.numbers]
+        _, places, times = np.unique(
+            self.subjects * len(self.cells) + cells[self.numbers], return_inverse=True, return_counts=True
+        )
+        return plain & (times[places] == 1)
 
-    def question(self, rows: Sequence[int], ids: Sequence[UUID]) -> tuple[tuple[str, ...], list[Any]]:
+    def question(self, rows: Any, ids: Sequence[UUID]) -> tuple[tuple[str, ...], list[Any]]:
         """Return the metrics of some rows and the parameters of ``statements.held_windows`` after the workspace."""
-        metrics = columns_of([self.metrics[row] for row in rows])
-        numbers = picked(self.numbers, rows)
-        columns: list[Any] = [ids]
-        columns.append(array_text([self.subjects[row] + 1 for row in rows]))
-        columns.append(array_text([self.blocks[number].cell + 1 for number in numbers]))
-        columns.append(array_text([number + 1 for number in numbers]))
-        columns.append([block.readings.at for block in self.blocks])
-        columns += [[cell[part] for cell in self.cells] for part in range(3)]
-        return tuple(metrics), columns + [array_text(column) for column in metrics.values()]
+        grid, numbers = self.grids[0].taken(rows), self.numbers[rows]
+        cells = np.array([block.cell for block in self.blocks])
+        packs = packed((self.subjects[rows] + 1, cells[numbers] + 1, numbers + 1), grid)
+        columns: list[Any] = [ids, len(rows), packs, [block.readings.at for block in self.blocks]]
+        return grid.metrics, columns + [[cell[part] for cell in self.cells] for part in range(3)]
 
 
 async def book_windows(work: Work, said: Sequence[Said]) -> None:
@@ -100,34 +105,21 @@ async def book_windows(work: Work, said: Sequence[Said]) -> None:
     rows, fresh = _gathered(work, said)
     if not rows:
         return
-    alone = rows.alone()
-    closer = list(compress(range(len(rows)), (not one for one in alone)))
-    new: list[int] = []
-    asked: list[int] = []
-    for row in compress(range(len(rows)), alone):
-        (new if rows.subjects[row] in fresh else asked).append(row)
-    verdicts = await _held(work, rows, asked)
-    blank = [True] * len(new)
+    alone, made = rows.alone(), fresh[rows.subjects]
+    verdicts = np.where(alone, _FRESH, _CLOSER)
+    asked = np.flatnonzero(alone & ~made)
+    verdicts[asked] = await _held(work, rows, asked)
+    _write_new(work, rows, verdicts)
     confirmed: list[tuple[WindowOf, int, datetime]] = []
-    for row in asked:
-        verdict = verdicts.get(row)
-        if verdict is None or verdict == _BLANK:
-            new.append(row)
-            # The cell of a whole day begins with its window; that of a part of a day may hold lines that begin before.
-            blank.append(verdict is None and rows.blocks[rows.numbers[row]].whole)
-        elif verdict == _CLOSER:
-            closer.append(row)
-        elif verdict == _CONFIRMED:
-            block = rows.blocks[rows.numbers[row]]
-            key = _key(work, rows, row)
-            confirmed.append((key, mask_of(rows.metrics[row]), block.readings.at))
-    _write_new(work, rows, new, blank)
-    confirmed += await _book_closely(work, rows, closer, fresh)
+    for row in np.flatnonzero(verdicts == _CONFIRMED).tolist():
+        at = rows.blocks[rows.numbers[row]].readings.at
+        confirmed.append((_key(work, rows, row), mask_of(rows.metrics[row]), at))
+    confirmed += await _book_closely(work, rows, np.flatnonzero(verdicts == _CLOSER).tolist(), fresh)
     await _confirm(work, confirmed)
 
 
-def _gathered(work: Work, said: Sequence[Said]) -> tuple[_Rows, set[int]]:
-    """Return the readings of windows as columns, and the places of subjects that the posting itself made."""
+def _gathered(work: Work, said: Sequence[Said]) -> tuple[_Rows, Any]:
+    """Return the readings of windows as columns, and for each subject's place whether the posting itself made it."""
     rows = _Rows()
     places: dict[str, int] = {}
     fresh: set[int] = set()
@@ -143,30 +135,38 @@ def _gathered(work: Work, said: Sequence[Said]) -> tuple[_Rows, set[int]]:
                     if subject.fresh:
                         fresh.add(place)
             rows.add(block, block.window, part.ref, work.series_of(block.key), [places[name] for name in names])
-    return rows, fresh
+    rows.close()
+    made = np.zeros(len(work.sheet.roster.ids), dtype=bool)
+    made[list(fresh)] = True
+    return rows, made
 
 
-async def _held(work: Work, rows: _Rows, asked: Sequence[int]) -> dict[int, int]:
-    """Return row to verdict for those whose subject has a line that begins when the window does."""
-    if not asked:
-        return {}
-    metrics, parameters = rows.question(asked, work.sheet.roster.ids)
-    found = await work.connection.fetch(statements.held_windows(metrics), work.workspace_id, *parameters)
-    return {asked[row["n"] - 1]: row["verdict"] for row in found}
+async def _held(work: Work, rows: _Rows, asked: Any) -> Any:
+    """Return the verdicts on rows: unsaid where the subject has no line that begins when the window does."""
+    verdicts = np.full(len(asked), _UNSAID)
+    if len(asked):
+        metrics, parameters = rows.question(asked, work.sheet.roster.ids)
+        for row in await work.connection.fetch(statements.held_windows(metrics), work.workspace_id, *parameters):
+            verdicts[np.frombuffer(row["places"], dtype=">i8") - 1] = row["verdict"]
+    return verdicts
 
 
-def _write_new(work: Work, rows: _Rows, new: Sequence[int], blank: Sequence[bool]) -> None:
+def _write_new(work: Work, rows: _Rows, verdicts: Any) -> None:
     """Write the first line of windows that none is known of."""
-    by_block: dict[int, list[int]] = defaultdict(list)
-    for at, row in enumerate(new):
-        by_block[rows.numbers[row]].append(at)
-    for number, places in by_block.items():
-        block, own = rows.blocks[number], [new[at] for at in places]
+    new = np.flatnonzero(np.isin(verdicts, (_BLANK, _UNSAID, _FRESH)))
+    if not len(new):
+        return
+    blocks = rows.numbers[new]
+    shapes = np.zeros(len(rows.blocks), dtype=np.int64)
+    whole = np.array([block.whole for block in rows.blocks])
+    for number in np.unique(blocks).tolist():
+        block = rows.blocks[number]
         readings = block.readings
-        shape = block.shape(1, Cause.GROWTH, readings.at, block.ref, readings.quality)
-        work.sheet.extend(
-            shape, picked(rows.subjects, own), picked(rows.metrics, own), blank=[blank[at] for at in places]
-        )
+        shapes[number] = work.sheet.shape(block.shape(1, Cause.GROWTH, readings.at, block.ref, readings.quality))
+    # The cell of a whole day begins with its window; that of a part of a day may hold lines that begin before.
+    blank = (verdicts[new] == _FRESH) | ((verdicts[new] == _UNSAID) & whole[blocks])
+    metrics, grid = picked(rows.metrics, new.tolist()), rows.grids[0].taken(new)
+    work.sheet.extend(rows.subjects[new], shapes[blocks], metrics, grid, blank)
 
 
 def _key(work: Work, rows: _Rows, row: int) -> WindowOf:
@@ -175,13 +175,13 @@ def _key(work: Work, rows: _Rows, row: int) -> WindowOf:
 
 
 async def _book_closely(
-    work: Work, rows: _Rows, closer: Sequence[int], fresh: set[int]
+    work: Work, rows: _Rows, closer: Sequence[int], fresh: Any
 ) -> list[tuple[WindowOf, int, datetime]]:
     """Book readings window by window, with the lines of each at hand; return what they confirm."""
     by_window: dict[WindowOf, list[int]] = defaultdict(list)
     for row in closer:
         by_window[_key(work, rows, row)].append(row)
-    known = [key for key, own in by_window.items() if rows.subjects[own[0]] not in fresh]
+    known = [key for key, own in by_window.items() if not fresh[rows.subjects[own[0]]]]
     lines, confirmations = await _load_windows(work, known)
     confirmed: list[tuple[WindowOf, int, datetime]] = []
     for key, own in by_window.items():
@@ -189,9 +189,9 @@ async def _book_closely(
         if booked.bare and work.tallied(key[1]):
             work.needs_rebuild(key[0])
         block = rows.blocks[rows.numbers[own[0]]]
-        place = [rows.subjects[own[0]]]
+        place = int(rows.subjects[own[0]])
         for sign, cause, at, ref, metrics, quality in booked.written:
-            work.sheet.extend(block.shape(sign, cause, at, ref, quality), place, [metrics], blank=[False])
+            work.sheet.put(place, block.shape(sign, cause, at, ref, quality), metrics)
         confirmed += [(key, mask, at) for mask, at in booked.confirmed]
     return confirmed
 

@@ -11,21 +11,24 @@ from collections.abc import Iterator, Mapping, Sequence
 from uuid import UUID
 
 import msgspec
+import numpy as np
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from connectors.contract import ADDITIVE, SubjectRef
+from connectors.contract import ADDITIVE, Kind, SubjectRef
 from service.context import Context
 from service.db.engine import driver
 from service.ledger import crossings, days, extents, memberships, statements
 from service.ledger import facts as subject_facts
 from service.ledger.counters import book_counters
 from service.ledger.events import book_events
-from service.ledger.posting import Posting
+from service.ledger.memberships import Joined
+from service.ledger.posting import EVERY, Posting
+from service.ledger.recount import recount_all
 from service.ledger.rows import balance_columns
 from service.ledger.sales import book_sales
 from service.ledger.series import Line
 from service.ledger.sheet import Roster, Shape
-from service.ledger.tallies import Cell, additive, spread
+from service.ledger.tallies import Cell, spread
 from service.ledger.tally_rows import Table, TallyRows
 from service.ledger.windows import book_windows
 from service.ledger.work import Home, Said, Work
@@ -35,10 +38,13 @@ _ADDITIVE = frozenset(ADDITIVE)
 
 
 class Written(msgspec.Struct, frozen=True, kw_only=True):
-    """What a posting wrote: entries per delivery, and whether anything that shapes an answer changed."""
+    """What a posting wrote: entries per delivery, whether anything that shapes an answer changed, and of which
+    campaigns.
+    """
 
     entries: Mapping[UUID, int]
     changed: bool
+    shaped: frozenset[UUID]
 
 
 async def post(
@@ -57,13 +63,15 @@ async def post(
     work = Work(await driver(connection), posting, source, exclusive=exclusive)
     work.subjects = await subject_facts.resolve(work.connection, posting, source.platform, _refs(said), context)
     facts = [fact for part in said for fact in part.facts]
-    await subject_facts.keep(work.connection, posting, work.subjects, facts, source_id=source.source_id)
+    await subject_facts.keep(
+        work.connection, posting, source.platform, work.subjects, facts, source_id=source.source_id
+    )
     joined = await memberships.reassign(work.connection, posting, source.platform, work.subjects, exclusive=exclusive)
-    work.rebuild |= joined.moved
+    work.rebuild |= joined.moved.keys()
     await book_counters(work, said)
     await book_windows(work, said)
     await book_events(work, said)
-    await book_sales(work, said, joined.moved)
+    await book_sales(work, said, joined.moved.keys())
     for subject_id in crossings.bared(work.sheet, work.tallied, joined.zones_of):
         work.needs_rebuild(subject_id)
     await extents.extend(work.connection, work.workspace_id, work.sheet, work.tallied)
@@ -71,14 +79,29 @@ async def post(
     await _write_lines(work)
     await _write_tallies(work, {**joined.campaigns, **work.campaigns}, {**joined.zones, **work.zones})
     if work.rebuild:
-        await days.rebuild(work.connection, posting.workspace_id, sorted(work.rebuild), joined.left)
+        written = frozenset(work.sheet.roster.ids)
+        await recount_all(work.connection, posting.workspace_id, work.rebuild, joined.moved, written)
     changed = (
         work.noted
         or bool(len(work.sheet))
         or joined.changed
         or any(subject.changed for subject in work.subjects.values())
     )
-    return Written(entries=work.sheet.entries(), changed=changed)
+    return Written(entries=work.sheet.entries(), changed=changed, shaped=_shaped(work, joined))
+
+
+def _shaped(work: Work, joined: Joined) -> frozenset[UUID]:
+    """Return the campaigns whose answers a posting may change.
+
+    A level of a profile shapes every campaign in which its creator posts: the tier of a post is told by followers.
+    """
+    if any(work.series[shape.series_id].key.kind is Kind.LEVEL for shape in work.sheet.shapes):
+        return frozenset((EVERY,))
+    ids = work.sheet.roster.ids
+    named = {ids[place] for place in set(work.sheet.subjects)} | joined.moved.keys()
+    named |= {subject.subject_id for subject in work.subjects.values() if subject.changed}
+    campaigns = {**joined.campaigns, **work.campaigns}
+    return frozenset().union(*joined.moved.values(), *(campaigns.get(one, ()) for one in named))
 
 
 def _refs(said: Sequence[Said]) -> Iterator[SubjectRef]:
@@ -168,25 +191,29 @@ class _Crowds:
 
 
 def _subject_rows(work: Work, crowds: _Crowds) -> TallyRows:
+    """Return what the lines of counted series add to the days of their subjects."""
     sheet = work.sheet
     rows = TallyRows(sheet.roster)
+    if not len(sheet):
+        return rows
     homes = [work.series[shape.series_id] if work.tallied(shape.series_id) else None for shape in sheet.shapes]
     # A window of whole days falls in one cell whoever the subject is.
     cells = [
-        rows.cell(_whole(shape, home)) if home is not None and shape.day is not None else None
+        rows.cell(_whole(shape, home)) if home is not None and shape.day is not None else -1
         for shape, home in zip(sheet.shapes, homes, strict=True)
     ]
-    rebuilt = {sheet.roster.place(subject_id) for subject_id in work.rebuild}
-    plain = all(_ADDITIVE.issuperset(keys) for keys in set(map(tuple, sheet.metrics)))
-    for place, number, metrics, blank in zip(sheet.subjects, sheet.numbers, sheet.metrics, sheet.blank, strict=True):
+    subjects, numbers, grid = sheet.arrays()
+    rebuilt = np.array([subject_id in work.rebuild for subject_id in sheet.roster.ids])
+    counts = np.array([home is not None for home in homes])[numbers] & ~rebuilt[subjects]
+    cell_of = np.array(cells)[numbers]
+    whole = counts & (cell_of >= 0)
+    blank = bool(np.array(sheet.blank)[whole].all())
+    rows.extend(subjects[whole], cell_of[whole], grid.of(_ADDITIVE).taken(whole), blank=blank)
+    for line in np.flatnonzero(counts & (cell_of < 0)).tolist():
+        place, number = sheet.subjects[line], sheet.numbers[line]
         home = homes[number]
-        if home is None or place in rebuilt:
-            continue
-        cell = cells[number]
-        if cell is None:
-            _spread(rows, place, sheet.shapes[number], metrics, home, crowds.zones_of(place))
-        elif amounts := metrics if plain else additive(metrics):
-            rows.add(place, cell, amounts, blank=blank)
+        assert home is not None  # noqa: S101 - it counts
+        _spread(rows, place, sheet.shapes[number], sheet.metrics[line], home, crowds.zones_of(place))
     return rows
 
 

@@ -13,7 +13,6 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from itertools import chain
 from typing import Any
 from zoneinfo import available_timezones
 
@@ -40,6 +39,7 @@ from connectors.contract import (
     Window,
     Withdrawal,
 )
+from service.ledger.grid import grid_of_form
 from service.ledger.readings import EventReading, Fact, Names, Readings, Sale, SeriesKey, Visit
 from service.ledger.series import QUALITY
 
@@ -57,7 +57,7 @@ _ZONES = available_timezones()
 class Normal(msgspec.Struct, kw_only=True):
     """Everything one delivery says, in the ledger's words. Filled by :func:`normalise`.
 
-    ``blocks`` finds the readings that another observation of the same series, window and instant joins.
+    ``blocks`` finds the readings that another observation of the same series, window, instant and metrics joins.
     """
 
     facts: list[Fact] = []
@@ -87,8 +87,8 @@ def normalise(items: Iterable[Item], received_at: datetime) -> Normal:
         except _Refused as refusal:
             normal.drops.append(Drop(reason=refusal.reason, detail=str(refusal)))
     normal.blocks.clear()
-    bounded = [_bounded(normal, readings) for readings in normal.readings]
-    normal.readings = [readings for readings in bounded if readings.subjects]
+    turned = [_turned(normal, readings) for readings in normal.readings]
+    normal.readings = [readings for readings in turned if readings.subjects]
     return normal
 
 
@@ -108,12 +108,15 @@ def _subject(ref: SubjectRef) -> SubjectRef:
     return ref
 
 
-def _metrics(metrics: Mapping[str, int], currency: str | None) -> None:
-    if not metrics:
+def _form(metrics: Mapping[str, int], currency: str | None) -> tuple[str, ...]:
+    """Hold the names of metrics to the rules and return them."""
+    form = tuple(metrics)
+    if not form:
         raise _Refused(DropReason.NO_NUMBERS, "no metric is given")
-    mistake = _mistake(tuple(metrics), priced=bool(currency))
+    mistake = _mistake(form, priced=bool(currency))
     if mistake is not None:
         raise _Refused(*mistake)
+    return form
 
 
 def _fits(metrics: Mapping[str, int]) -> None:
@@ -122,14 +125,14 @@ def _fits(metrics: Mapping[str, int]) -> None:
             raise _Refused(DropReason.BAD_NUMBER, f"{key} does not fit in 64 bits")
 
 
-def _bounded(normal: Normal, readings: Readings) -> Readings:
-    """Return readings without those that do not fit in 64 bits: looked at all at once, and singly only where one is."""
+def _turned(normal: Normal, readings: Readings) -> Readings:
+    """Return readings as columns too, without those that do not fit in 64 bits: looked at singly only where one is."""
     if readings.withdraws or not readings.metrics:
         return readings
-    values: list[Any] = list(chain.from_iterable(map(dict.values, readings.metrics)))  # type: ignore[arg-type]
-    if max(values) <= INT64_MAX and min(values) >= -INT64_MAX:
-        return readings
-    kept = []
+    try:
+        return msgspec.structs.replace(readings, grid=grid_of_form(tuple(readings.metrics[0]), readings.metrics))
+    except OverflowError:
+        kept = []
     for pair in zip(readings.subjects, readings.metrics, strict=True):
         try:
             _fits(pair[1])  # type: ignore[arg-type]
@@ -177,14 +180,14 @@ def _window(window: Window | None, latest: datetime) -> str:
 
 
 def _observation(normal: Normal, item: Observation, received_at: datetime, latest: datetime) -> None:
-    _metrics(item.metrics, item.currency)
+    form = _form(item.metrics, item.currency)
     subject = _subject(item.subject)
     # The window by identity: it is compared once per row, and the readings that are found keep it alive.
-    window = item.window
-    place = (item.kind, id(window), item.observed_at, item.scope, item.paid, item.currency, item.goal, item.check)
-    found = normal.blocks.get((*place, item.quality))
+    said = (item.observed_at, item.scope, item.paid, item.currency, item.goal, item.check, item.quality)
+    place = (item.kind, id(item.window), form, said)
+    found = normal.blocks.get(place)
     if found is None:
-        found = normal.blocks[(*place, item.quality)] = _opened(item, received_at, latest)
+        found = normal.blocks[place] = _opened(item, received_at, latest)
         normal.readings += [readings for readings, _ in found]
     metrics = item.metrics
     if len(found) == 1 and not found[0][1]:
@@ -398,7 +401,7 @@ def _conversion(normal: Normal, item: Conversion, received_at: datetime, latest:
         raise _Refused(DropReason.UNKNOWN_TYPE, "a conversion, an order or a refund")
     currency = _currency(item.currency)
     if item.value is not None:
-        _metrics({"conversion_value": item.value}, currency)
+        _form({"conversion_value": item.value}, currency)
         _fits({"conversion_value": item.value})
     visit = _visit(item)
     subject, basis = _origin(item.subject, visit, normal)

@@ -106,7 +106,9 @@ async def post_deliveries(
         await _hint(connection, workspace_id, source, reads, context.now())
         if written.changed:
             total = sum(entries.values())
-            posted = await close_posting(connection, posting, context, deliveries=len(reads), entries=total)
+            posted = await close_posting(
+                connection, posting, context, deliveries=len(reads), entries=total, shaped=written.shaped
+            )
     return [
         result if isinstance(result, Outcome) else outcome_of(result, entries, posted.number if posted else None)
         for result in results

@@ -98,5 +98,9 @@ def _query(asked: Asked) -> dict[str, Any]:
         "dimensions": list(question.dimensions),
         "compare": {"to": question.compare, "align": "elapsed"} if question.compare else None,
         "as_of": instant(question.as_of) if question.as_of else None,
-        "options": {"interval": {"level": question.level, "method": "auto"}, "coverage": "report"},
+        "options": {
+            "interval": {"level": question.level, "method": "auto"},
+            "coverage": "report",
+            "falls": question.falls,
+        },
     }

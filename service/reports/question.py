@@ -26,6 +26,9 @@ from service.records import CampaignKind, CampaignVersion
 
 DIMENSIONS = ("platform", "tier")
 COMPARISONS = ("previous_period",)
+HIGH_WATER = "high_water"
+FALLS = ("signed", HIGH_WATER)
+"""How falls of counters are read: as the negative movements that they are, or by the highest value so far."""
 COSTS = (*METRICS["cost"].parts, "cost")
 _BY_PAGE = "set local enable_indexscan = off"
 """Lines and days of a subject lie where they came, a page for each. The planner takes them to lie together, by the one
@@ -36,7 +39,9 @@ workspace that every key begins with, and would go to each page of a month as of
 class Question(msgspec.Struct, frozen=True, kw_only=True):
     """What is asked. Empty ``metrics`` are those the campaign's kind opens on; ``range_from`` and ``range_to`` are
     inclusive local days, or instants (then half-open); with them ``preset`` is None. Without ``costs`` what was spent
-    is suppressed. ``evidence`` is the address below which each KPI has its provenance (None: not to be linked).
+    is suppressed. ``falls`` is one of :data:`FALLS`. ``evidence`` is the address below which each KPI has its
+    provenance (None: not to be linked). ``known`` are number and time of the posting to name as the newest, where a
+    later one has nothing to do with the campaign.
     """
 
     metrics: tuple[str, ...] = ()
@@ -49,8 +54,10 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     compare: str | None = None
     as_of: datetime | None = None
     level: float = 0.95
+    falls: str = FALLS[0]
     costs: bool = True
     evidence: str | None = None
+    known: tuple[int, datetime] | None = None
 
 
 class PlatformNotes(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,6 +113,9 @@ async def understand(
     campaign = await campaign_at(raw, workspace_id, campaign_id, question.as_of, now)
     await raw.execute(_BY_PAGE)
     knowledge = campaign.knowledge
+    if question.known is not None:
+        posting, recorded_at = question.known
+        knowledge = msgspec.structs.replace(knowledge, posting=posting, recorded_at=recorded_at)
     kpis = _kpis(question.metrics, campaign.version.kind)
     zone = question.timezone or campaign.zone
     needs = {key for kpi in kpis for key in kpi.needs}
@@ -116,7 +126,7 @@ async def understand(
         currency=campaign.currency,
         kpis=kpis,
         columns=tuple(key for key in ADDITIVE if key in needs),
-        period=_period(question, zone, campaign.version, knowledge.clock),
+        period=period_of(question, zone, _flight(campaign.version), knowledge.clock),
         knowledge=knowledge,
         members=campaign.members,
         freshness=await freshness(raw, workspace_id, campaign.members, knowledge.number),
@@ -147,8 +157,12 @@ def _pointed(error: Invalid, pointer: str) -> Invalid:
     return Invalid(str(error), pointer=pointer, code=error.code, allowed=error.allowed, nearest=error.nearest)
 
 
-def _period(question: Question, zone: str, version: CampaignVersion, clock: datetime) -> Period:
-    flight = Flight(first=version.starts, last=version.ends)
+def _flight(version: CampaignVersion) -> Flight:
+    return Flight(first=version.starts, last=version.ends)
+
+
+def period_of(question: Question, zone: str, flight: Flight, clock: datetime) -> Period:
+    """Return the range of a question at an instant. Raises :class:`Invalid` with its pointer."""
     first, last = question.range_from, question.range_to
     try:
         if first is None or last is None:

@@ -15,10 +15,11 @@ from service.kpi.buckets import Grain
 from service.kpi.measure import Quality, Reason
 from service.kpi.members import MemberSums, column
 from service.ledger.history.falls import open_falls
+from service.ledger.history.high_water import shifts
 from service.ledger.history.marks import Marks, cut_at, marks
 from service.ledger.history.spans import Span, cut_sums
 from service.reports.people import people_of
-from service.reports.question import COSTS, Asked
+from service.reports.question import COSTS, HIGH_WATER, Asked
 from service.reports.stretches import Stretch, segments, total_span
 from service.reports.tables import Tables
 from service.reports.tallies import day_sums, windows
@@ -41,6 +42,8 @@ async def sums_of(raw: asyncpg.Connection[Any], asked: Asked, stretches: Sequenc
     for one in tables:
         if not _is_kept(asked, one.stretch):
             await _read_entries(raw, asked, one)
+        if asked.question.falls == HIGH_WATER:
+            await _fill_holes(raw, asked, one)
     ranges = [(min(span.start for span in one.spans), max(span.end for span in one.spans)) for one in stretches]
     suspected = await open_falls(raw, asked.workspace_id, ids, asked.columns, ranges, asked.knowledge.number)
     return [await _finished(raw, asked, one, doubts) for one, doubts in zip(tables, suspected, strict=True)]
@@ -110,6 +113,14 @@ async def _read_entries(raw: asyncpg.Connection[Any], asked: Asked, tables: Tabl
     spans, number = tables.stretch.spans, asked.knowledge.number
     await _cut(raw, asked, spans, tables)
     tables.mark(await marks(raw, asked.workspace_id, ids, spans, asked.columns, number, asked.longest))
+
+
+async def _fill_holes(raw: asyncpg.Connection[Any], asked: Asked, tables: Tables) -> None:
+    """Turn signed sums into sums by the highest value so far."""
+    place = {member.subject_id: at for at, member in enumerate(asked.members)}
+    number, spans = asked.knowledge.number, tables.stretch.spans
+    for shift in await shifts(raw, asked.workspace_id, list(place), spans, asked.columns, number):
+        tables.add(shift.span, place[shift.subject_id], shift.currency, {shift.metric: shift.amount})
 
 
 async def _cut(raw: asyncpg.Connection[Any], asked: Asked, spans: Sequence[Span], tables: Tables) -> None:

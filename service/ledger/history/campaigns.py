@@ -15,6 +15,7 @@ import msgspec
 from service.errors import NotFound
 from service.ledger.history.knowledge import Knowledge, resolved, seen
 from service.ledger.memberships import version_of
+from service.ledger.statements import FACTS
 from service.records import CampaignVersion
 
 _FACTS = ("type", "published_at", "creator", "followers_at_publish")
@@ -23,9 +24,9 @@ _NEWEST = """
 select b.posting, b.recorded_at from campaigns c left join books b on b.workspace_id = $1
 where c.workspace_id = $1 and c.campaign_id = $2
 """
-_FACTS_THEN = """
+_FACTS_THEN = f"""
 select distinct on (f.subject_id, f.name) f.subject_id, f.name, f.value
-from subject_facts f join postings p using (workspace_id, batch)
+from {FACTS} f join postings p using (workspace_id, batch)
 where f.workspace_id = $1 and f.subject_id = any($2::uuid[]) and f.name = any($3::text[]) and p.posting <= $4
 order by f.subject_id, f.name, p.posting desc
 """

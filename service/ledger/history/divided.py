@@ -18,6 +18,7 @@ from service.kpi.attribution import CLICK_WINDOW_DAYS, VIEW_WINDOW_DAYS, Weights
 from service.ledger.conversions import event_of
 from service.ledger.history.knowledge import seen
 from service.ledger.journeys import LONGEST, NOBODY, Choice, Credit, Event, Touch, choose, credits_of
+from service.ledger.statements import FACTS
 from service.ledger.touchpoints import touch_of
 
 MOST = 20_000
@@ -179,9 +180,9 @@ async def _knowing_then(
     connection: asyncpg.Connection[Any], workspace_id: UUID, touches: Sequence[Touch], number: int
 ) -> list[Touch]:
     rows = await connection.fetch(
-        """
+        f"""
         select distinct on (f.subject_id, f.name) f.subject_id, f.name, f.value
-        from subject_facts f join postings p using (workspace_id, batch)
+        from {FACTS} f join postings p using (workspace_id, batch)
         where f.workspace_id = $1 and f.subject_id = any($2::uuid[]) and f.name = any($3::text[]) and p.posting <= $4
         order by f.subject_id, f.name, p.posting desc
         """,

@@ -31,6 +31,7 @@ BODIES: dict[str, Any] = {
     "updateSource": {"name": "New"},
     "updateCreator": {"name": "New"},
     "rotateSourceSecret": {},
+    "settleFall": {"metric": "likes", "at": "2026-06-01T00:00:00Z", "verdict": "reset"},
 }
 ROUTES = [
     (operation["operationId"], method.upper(), path.replace("{metric}", "ctr"))
@@ -70,9 +71,13 @@ async def test_own_other_and_garbage_ids(office: Office, desk: Desk) -> None:
         assert {answer.status_code for answer in answers} == {404}, (name, [a.text for a in answers])
         told = {(answer.json()["detail"], answer.json()["code"]) for answer in answers[:2]}
         assert len(told) == 1, (name, told)
+        if name == "streamCampaign":
+            # Its answer has no end: test_live reads it.
+            continue
         mine = await ask(own.of(kind))
-        # A strategy with a campaign is found and stays; a source of files is found and has nothing to subscribe to.
-        found = {"deleteStrategy": {409}, "subscribeSource": {422}}.get(name, {200, 202, 204})
+        # A strategy with a campaign is found and stays; a source of files is found and has nothing to subscribe to; a
+        # subject is found and has no reading at this instant.
+        found = {"deleteStrategy": {409}, "subscribeSource": {422}, "settleFall": {422}}.get(name, {200, 201, 202, 204})
         assert mine.status_code in found, (name, mine.text)
     assert await snapshot(office, other) == before
 
