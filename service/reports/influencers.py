@@ -34,7 +34,16 @@ from service.reports.influencers_answer import (
     TierShareOut,
 )
 from service.reports.influencers_base import BASES
-from service.reports.influencers_ground import Ground, creators_of, ground_of, index_of, metrics_at, mix_of, values_at
+from service.reports.influencers_ground import (
+    Ground,
+    creators_of,
+    ground_of,
+    index_of,
+    metrics_at,
+    mix_of,
+    quartiles_of,
+    values_at,
+)
 from service.reports.influencers_signs import Crowd, signs_of
 from service.reports.meta import range_out
 from service.reports.policies import Benchmark, benchmark, tier_policy
@@ -179,6 +188,7 @@ def _by_tier(ground: Ground, kpis: Sequence[Kpi], chosen: Benchmark | None) -> t
             posts=len(places),
             metrics=metrics_at(ground, kpis, sorted(places)),
             index=index_of(ground, chosen, places),
+            quartiles=quartiles_of(ground, kpis[0], sorted(places)),
         )
         for tier, places in sorted(found.items(), key=lambda pair: (pair[0] is None, pair[0] or ""))
     )

@@ -56,6 +56,16 @@ class InfluencerOut(msgspec.Struct, frozen=True, kw_only=True):
     suspicion: SuspicionOut
 
 
+class QuartilesOut(msgspec.Struct, frozen=True, kw_only=True):
+    """A benchmark of one's own: quartiles of the first KPI over the posts of a tier, where there are thirty of them."""
+
+    metric: str
+    posts: int
+    lower: float
+    median: float
+    upper: float
+
+
 class TierShareOut(msgspec.Struct, frozen=True, kw_only=True):
     """Posts of one tier; null where the followers at publication are unknown."""
 
@@ -63,6 +73,7 @@ class TierShareOut(msgspec.Struct, frozen=True, kw_only=True):
     posts: int
     metrics: Mapping[str, MetricOut]
     index: IndexOut | None
+    quartiles: QuartilesOut | None
 
 
 class MixOut(msgspec.Struct, frozen=True, kw_only=True):

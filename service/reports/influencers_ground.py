@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 
 from service import ids
+from service.kpi.arms import COMPARABLE, arm_of, is_inverted
 from service.kpi.benchmarks import TierPost, mix_effect, mixed_tiers
 from service.kpi.catalogue import Kpi
 from service.kpi.evaluate import evaluate
@@ -20,7 +21,7 @@ from service.kpi.measure import Value, significant
 from service.kpi.members import MemberSums, read, take
 from service.kpi.tiers import Basis, tier_of
 from service.reports.answer import MetricOut, metric_out
-from service.reports.influencers_answer import IndexOut, MixOut
+from service.reports.influencers_answer import IndexOut, MixOut, QuartilesOut
 from service.reports.influencers_base import BASES
 from service.reports.influencers_signs import followers_now
 from service.reports.people import at_publication
@@ -28,6 +29,9 @@ from service.reports.policies import Benchmark, KnownPolicy
 from service.reports.question import Asked, understand
 from service.reports.stretches import TOTAL
 from service.reports.sums import Sums, total_of
+
+OWN_POSTS = 30
+"""Posts of a tier from which on they are a benchmark of their own."""
 
 
 class Ground(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -101,6 +105,21 @@ def index_of(ground: Ground, chosen: Benchmark | None, places: Sequence[int] | r
         covered=found.coverage.members_known,
         posts=sum(members[at].type != "profile" for at in places),
     )
+
+
+def quartiles_of(ground: Ground, kpi: Kpi, places: Sequence[int]) -> QuartilesOut | None:
+    """Return the quartiles of a ratio over single posts; None for fewer than thirty, and for what is no ratio."""
+    if kpi.kind not in COMPARABLE:
+        return None
+    arm = arm_of(kpi, take(ground.part, np.array(places, dtype=np.intp)))
+    if arm is None:
+        return None
+    above, below = (arm.denominators, arm.numerators) if is_inverted(kpi) else (arm.numerators, arm.denominators)
+    rates = above[below > 0] / below[below > 0] * kpi.scale
+    if len(rates) < OWN_POSTS:
+        return None
+    lower, median, upper = (significant(float(one)) for one in np.quantile(rates, (0.25, 0.5, 0.75)))
+    return QuartilesOut(metric=kpi.slug, posts=len(rates), lower=lower, median=median, upper=upper)
 
 
 async def mix_of(

@@ -139,9 +139,11 @@ async def test_policies_are_data_with_versions(arena: Arena) -> None:
 
 async def test_who_made_a_campaign(arena: Arena) -> None:
     """G38 as posts; G43 as a lucky creator; a crowd that says nothing."""
+    many = [("a", 10 * n, 0, 1000, n) for n in range(1, 32)]
     await crowd(
         arena,
         {
+            "many": many,
             "mixed": [("a", 900, 0, 20_000, 300), ("b", 1400, 100, 30_000, 2), ("c", 5000, 200, 200_000, 4_000)],
             "other": [("a", 600, 0, 20_000, 600), ("c", 3000, 0, 200_000, 0), ("lucky", 3, 0, 10, 1)],
         },
@@ -187,6 +189,10 @@ async def test_who_made_a_campaign(arena: Arena) -> None:
     (silent,) = [row for row in suspects["data"] if row["creator"] == "a"]
     assert [reason["code"] for reason in silent["suspicion"]["reasons"]] == ["few_comments"]
     assert silent["suspicion"]["suspect"] is False
+
+    (own,) = (await influencers(arena, "many", metrics="ctr"))["tiers"]
+    assert own["quartiles"] == {"metric": "ctr", "posts": 31, "lower": 0.0085, "median": 0.016, "upper": 0.0235}
+    assert all(one["quartiles"] is None for one in answer["tiers"])
 
     path = f"/v1/campaigns/{arena.ids['mixed']}/influencers"
     for query, pointer, code in (
