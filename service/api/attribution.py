@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from fastapi import Query as RequestQuery
 from pydantic import Field
 
 from service.api import kpi_answers
 from service.api.auth import ReadsKpis
-from service.api.kpi_answers import answered, declared
+from service.api.campaign_reports import declared, told
 from service.api.kpi_ranges import RangeQuery, over_range
 from service.api.models import CampaignId
 from service.api.state import Parts
@@ -48,7 +48,11 @@ class AttributionQuery(RangeQuery):
 
 @router.get("/{campaign}/attribution", response_class=Response, responses=declared(ModelsOut, "Under each model"))
 async def get_campaign_attribution(
-    campaign: CampaignId, asked: Annotated[AttributionQuery, RequestQuery()], caller: ReadsKpis, parts: Parts
+    request: Request,
+    campaign: CampaignId,
+    asked: Annotated[AttributionQuery, RequestQuery()],
+    caller: ReadsKpis,
+    parts: Parts,
 ) -> Response:
     """Divide conversions anew by other models: exact, with what leads nowhere beside it. Nothing is booked."""
     names = tuple(dict.fromkeys(word.strip() for word in (asked.models or "").split(",") if word.strip()))
@@ -61,7 +65,7 @@ async def get_campaign_attribution(
             weights=_weights(asked.weights),
         )
     )
-    return await answered(campaign_attribution, campaign, over_range(asked), caller, parts, model=model)
+    return await told(request, campaign_attribution, campaign, over_range(asked), caller, parts, model=model)
 
 
 def _weights(text: str | None) -> tuple[float, ...]:

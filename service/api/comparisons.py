@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from fastapi import Query as RequestQuery
 from pydantic import Field, TypeAdapter, ValidationError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import ids
 from service.access.keys import Scope
-from service.api import kpi_answers
+from service.api import answers, kpi_answers
+from service.api.answers import Asking
 from service.api.auth import Caller, ReadsKpis
+from service.api.campaign_reports import declared as tagged
 from service.api.kpi_answers import declared
 from service.api.kpi_ranges import RangeQuery, over_range
 from service.api.models import CampaignId, Input, Instant, Slug, Word, Zone, referred
@@ -108,8 +112,9 @@ class ComparisonInput(Input):
     options: VersusOptionsInput = Field(default_factory=VersusOptionsInput)
 
 
-@router.get("/campaigns/{campaign}/versus/{other}", response_class=Response, responses=declared(VersusOut, "Verdicts"))
+@router.get("/campaigns/{campaign}/versus/{other}", response_class=Response, responses=tagged(VersusOut, "Verdicts"))
 async def get_campaign_versus(
+    request: Request,
     campaign: CampaignId,
     other: CampaignId,
     asked: Annotated[VersusQuery, RequestQuery()],
@@ -127,7 +132,7 @@ async def get_campaign_versus(
         false_discovery_rate=round(1 - asked.level, 9),
     )
     try:
-        return await _answered([campaign], other, versus, caller, parts)
+        return await _told(request, campaign, other, versus, caller, parts)
     except Invalid as error:
         if error.code == "no_such_campaign":
             raise NotFound(str(error)) from None
@@ -171,6 +176,21 @@ def _question(body: ComparisonInput) -> Question:
         }
     )
     return msgspec.structs.replace(over_range(asked), metrics=tuple(body.metrics))
+
+
+async def _told(
+    request: Request, campaign: str, other: str, versus: Versus, caller: Caller, parts: Services
+) -> Response:
+    """Answer with a tag: any posting of the workspace may change what is said of two campaigns."""
+    home, pair = caller.workspace_id, (ids.read("campaign", campaign), ids.read("campaign", other))
+    question = msgspec.structs.replace(versus.question, costs=caller.principal.may(Scope.COSTS_READ))
+
+    async def report(connection: AsyncConnection, question: Question, now: datetime) -> VersusOut:
+        asked = msgspec.structs.replace(versus, question=question)
+        return await campaigns_versus(connection, home, pair[:1], pair[1], asked, now)
+
+    asking = Asking(question=question, words=("versus", pair, versus), form="json")
+    return await answers.answered(request, caller, parts, asking, report)
 
 
 async def _answered(campaigns: list[str], base: str, versus: Versus, caller: Caller, parts: Services) -> Response:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import msgspec
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from fastapi import Query as RequestQuery
 from pydantic import Field
 
 from service.api import kpi_answers
 from service.api.auth import ReadsKpis
-from service.api.kpi_answers import answered, declared
+from service.api.campaign_reports import declared, told
 from service.api.kpi_ranges import RangeQuery, over_range
 from service.api.models import CampaignId
 from service.api.state import Parts
@@ -40,17 +40,25 @@ class CustomersQuery(MaturityQuery):
 
 @router.get("/{campaign}/customers", response_class=Response, responses=declared(CustomersOut, "The customers"))
 async def get_campaign_customers(
-    campaign: CampaignId, asked: Annotated[CustomersQuery, RequestQuery()], caller: ReadsKpis, parts: Parts
+    request: Request,
+    campaign: CampaignId,
+    asked: Annotated[CustomersQuery, RequestQuery()],
+    caller: ReadsKpis,
+    parts: Parts,
 ) -> Response:
     """Count new and returning customers with a credited order, and how many of the new ones bought again in time."""
     question = msgspec.structs.replace(over_range(asked), level=asked.level)
-    return await answered(campaign_customers, campaign, question, caller, parts, window_days=asked.window_days)
+    return await told(request, campaign_customers, campaign, question, caller, parts, window_days=asked.window_days)
 
 
 @router.get("/{campaign}/maturity", response_class=Response, responses=declared(MaturityOut, "How mature it is"))
 async def get_campaign_maturity(
-    campaign: CampaignId, asked: Annotated[MaturityQuery, RequestQuery()], caller: ReadsKpis, parts: Parts
+    request: Request,
+    campaign: CampaignId,
+    asked: Annotated[MaturityQuery, RequestQuery()],
+    caller: ReadsKpis,
+    parts: Parts,
 ) -> Response:
     """Say what the conversion rate will be when all has arrived, by how late conversions came to be known so far."""
     question = msgspec.structs.replace(over_range(asked), level=asked.level)
-    return await answered(campaign_maturity, campaign, question, caller, parts)
+    return await told(request, campaign_maturity, campaign, question, caller, parts)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import msgspec
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from fastapi import Query as RequestQuery
 from pydantic import Field
 
 from service.access.keys import Scope
 from service.api import kpi_answers
 from service.api.auth import ReadsKpis
-from service.api.kpi_answers import answered, declared
+from service.api.campaign_reports import declared, told
 from service.api.kpi_ranges import RangeQuery, over_range
 from service.api.models import CampaignId, referred
 from service.api.policies import Policy
@@ -47,7 +47,11 @@ class InfluencersQuery(RangeQuery):
     "/{campaign}/influencers", response_class=Response, responses=declared(InfluencersOut, "Creators, best first")
 )
 async def get_campaign_influencers(
-    campaign: CampaignId, asked: Annotated[InfluencersQuery, RequestQuery()], caller: ReadsKpis, parts: Parts
+    request: Request,
+    campaign: CampaignId,
+    asked: Annotated[InfluencersQuery, RequestQuery()],
+    caller: ReadsKpis,
+    parts: Parts,
 ) -> Response:
     """List the creators of a campaign with their tiers, an index against a benchmark, and reasons to look again."""
     question = msgspec.structs.replace(
@@ -62,4 +66,4 @@ async def get_campaign_influencers(
         against=None if asked.against is None else referred("campaign", asked.against, "?against"),
         exclude_suspect=asked.exclude_suspect,
     )
-    return await answered(campaign_influencers, campaign, question, caller, parts, choice=choice)
+    return await told(request, campaign_influencers, campaign, question, caller, parts, choice=choice)

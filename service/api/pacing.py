@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from fastapi import Query as RequestQuery
 from pydantic import Field
 
 from service.access.keys import Scope
 from service.api import kpi_answers
 from service.api.auth import ReadsKpis
-from service.api.kpi_answers import answered, declared
+from service.api.campaign_reports import declared, told
 from service.api.models import CampaignId, Instant, Query, Zone
 from service.api.state import Parts
 from service.kpi.pacing import Basis
@@ -39,7 +39,11 @@ class PacingQuery(Query):
 
 @router.get("/{campaign}/pacing", response_class=Response, responses=declared(PacingOut, "Budget and goals"))
 async def get_campaign_pacing(
-    campaign: CampaignId, asked: Annotated[PacingQuery, RequestQuery()], caller: ReadsKpis, parts: Parts
+    request: Request,
+    campaign: CampaignId,
+    asked: Annotated[PacingQuery, RequestQuery()],
+    caller: ReadsKpis,
+    parts: Parts,
 ) -> Response:
     """Say how a campaign stands against its budget and goals, where it will end, and what is needed from now on."""
     if asked.timezone is not None:
@@ -51,4 +55,4 @@ async def get_campaign_pacing(
         level=asked.level,
         costs=caller.principal.may(Scope.COSTS_READ),
     )
-    return await answered(campaign_pacing, campaign, question, caller, parts, basis=asked.basis)
+    return await told(request, campaign_pacing, campaign, question, caller, parts, basis=asked.basis)

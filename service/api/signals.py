@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 import msgspec
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from fastapi import Query as RequestQuery
 from pydantic import Field
 
@@ -13,7 +13,7 @@ from service import ids
 from service.access.keys import Scope
 from service.api import kpi_answers
 from service.api.auth import ReadsKpis
-from service.api.kpi_answers import answered, declared
+from service.api.campaign_reports import declared, told
 from service.api.kpi_ranges import RangeQuery, over_range
 from service.api.models import CampaignId
 from service.api.state import Parts
@@ -42,7 +42,11 @@ class SignalsQuery(RangeQuery):
 
 @router.get("/{campaign}/signals", response_class=Response, responses=declared(SignalsOut, "What is unusual"))
 async def get_campaign_signals(
-    campaign: CampaignId, asked: Annotated[SignalsQuery, RequestQuery()], caller: ReadsKpis, parts: Parts
+    request: Request,
+    campaign: CampaignId,
+    asked: Annotated[SignalsQuery, RequestQuery()],
+    caller: ReadsKpis,
+    parts: Parts,
 ) -> Response:
     """List spikes, lasting shifts and swarms of posts, each with what is usual and how far off it is."""
     given = over_range(asked)
@@ -56,4 +60,4 @@ async def get_campaign_signals(
         costs=caller.principal.may(Scope.COSTS_READ),
         evidence=address if caller.principal.may(Scope.PROVENANCE_READ) else None,
     )
-    return await answered(campaign_signals, campaign, question, caller, parts, threshold=asked.threshold)
+    return await told(request, campaign_signals, campaign, question, caller, parts, threshold=asked.threshold)

@@ -209,6 +209,15 @@ async def test_what_may_not_be_compared(arena: Arena) -> None:
     paths = [f"/v1/campaigns/{arena.ids['a']}/versus/{arena.ids['b']}?as_of={pinned}"] * 2
     first, second = [(await arena.desk.ask("GET", path)).content for path in paths]
     assert first == second
+    answered = await arena.desk.ask("GET", paths[0])
+    again = {"if-none-match": answered.headers["etag"]}
+    assert (await arena.desk.ask("GET", paths[0], headers=again)).status_code == 304
+    other = await arena.desk.ask("GET", paths[0] + "&peeking=false", headers=again)
+    assert (other.status_code, other.headers["etag"] == again["if-none-match"]) == (200, False)
+    for report in ("signals", "pacing", "influencers", "attribution", "customers", "maturity"):
+        path = f"/v1/campaigns/{arena.ids['a']}/{report}"
+        named = {"if-none-match": (await arena.desk.ask("GET", path)).headers["etag"]}
+        assert (await arena.desk.ask("GET", path, headers=named)).status_code == 304, report
 
     reader = await arena.office.caller(arena.desk, [Scope.KPIS_READ])
     blind = await reader.get(f"/v1/campaigns/{arena.ids['a']}/versus/{arena.ids['b']}?metrics=cpa,ctr")
