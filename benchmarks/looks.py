@@ -1,6 +1,6 @@
 """How often a comparison that is looked at a hundred times claims a difference where there is none.
 
-``python -m benchmarks.looks``; no database. The figures are those of docs/adr/0021.
+``python -m benchmarks.looks``; no database. The figures are those of docs/adr/0022.
 """
 
 from __future__ import annotations

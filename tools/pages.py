@@ -55,14 +55,17 @@ def metrics_page(metrics: Iterable[Metric]) -> str:
     return page("Metrics", introduction, table(("key", "title", "unit", "summed", "sum of", "meaning"), rows))
 
 
-def kpis_page(kpis: Iterable[Kpi], aliases: Mapping[str, str]) -> str:
-    """Return the page of the KPI dictionary: one table, then the rules by kind and the names understood."""
+def kpis_page(kpis: Iterable[Kpi], aliases: Mapping[str, str], not_kept: Mapping[str, str] | None = None) -> str:
+    """Return the page of the KPI dictionary: one table, the rules by kind, other names, and what is not kept."""
     listed = list(kpis)
     head = ("definition", "title", "formula", "unit", "kind", "made of", "interval", "note")
     rules = dict.fromkeys((kpi.kind, kpi.aggregate, kpi.nulls) for kpi in listed)
     body = table(head, [_kpi_row(kpi) for kpi in listed])
     body += "\n## By kind\n\n" + table(("kind", "several members", "null"), rules)
     body += "\n## Other names\n\n" + table(("name", "KPI"), [(code(k), code(v)) for k, v in sorted(aliases.items())])
+    if not_kept:
+        why = table(("name", "why"), [(code(name), text) for name, text in sorted(not_kept.items())])
+        body += "\n## What the books do not hold\n\n" + why
     return page("KPIs", "A ratio is a ratio of sums, never a mean of ratios. Null is not zero and has a reason.", body)
 
 

@@ -17,9 +17,10 @@ from service.api import (
     falls,
     influencers,
     kpi_trails,
-    kpis,
     pacing,
     problems,
+    query,
+    query_presets,
     signals,
 )
 from service.api.idempotency import HEADER, takes_name
@@ -27,6 +28,7 @@ from service.api.idempotency import HEADER, takes_name
 _NEVER = {"get": {"408", "409", "415"}, "delete": {"408", "415"}}
 """Problems that a method without a body does not meet."""
 _KEYED = {"401", "403", "429"}
+_OF_CAMPAIGNS = (comparisons, signals, pacing, influencers, attribution, customers)
 _NAMED: dict[str, Any] = {
     "name": HEADER,
     "in": "header",
@@ -50,9 +52,8 @@ def finished(document: dict[str, Any], app: FastAPI) -> dict[str, Any]:
     problem = problems.Problem.model_json_schema(ref_template="#/components/schemas/{model}", mode="serialization")
     schemas.update(problem.pop("$defs", {}))
     schemas["Problem"] = problem
-    reports = (kpis, kpi_trails, conversions, falls, comparisons, signals, pacing, influencers, attribution, customers)
-    for answers in reports:
-        schemas.update(answers.components())
+    for module in (query, query_presets, kpi_trails, conversions, falls, *_OF_CAMPAIGNS):
+        schemas.update(module.components())
     schemas["MetricOut"] = schemas["MetricOut"] | {"examples": examples.metrics()}
     components["schemas"] = dict(sorted(schemas.items()))
     components["responses"] = {

@@ -12,7 +12,8 @@ from typing import Literal
 import msgspec
 
 from service.kpi.catalogue import Kind, Kpi
-from service.kpi.measure import Quality, State, Value, worst
+from service.kpi.conventions import earned, voice
+from service.kpi.measure import Quality, Reason, State, Value, worst
 from service.kpi.members import MemberSums
 from service.kpi.question import Ask, null
 from service.kpi.quotients import quotient
@@ -39,6 +40,8 @@ def evaluate(
     held = [sums.withheld[key] for key in _keys(kpi, sums.withheld)]
     if held:
         return null(ask, held[0])
+    if kpi.takes_margin:
+        return null(ask, Reason.MARGIN_UNKNOWN)
     value = _KINDS[kpi.kind](ask)
     qualities = [sums.quality[key] for key in _keys(kpi, sums.quality)]
     if not qualities:
@@ -64,4 +67,6 @@ _KINDS: Mapping[Kind, Callable[[Ask], Value]] = {
     Kind.RATIO: quotient,
     Kind.COST_RATIO: quotient,
     Kind.RETURN: quotient,
+    Kind.EARNED: earned,
+    Kind.VOICE: voice,
 }

@@ -69,6 +69,7 @@ class Reason(enum.StrEnum):
     MISSING_FX_RATE = "missing_fx_rate"
     MISSING_UNIT_RATE = "missing_unit_rate"
     NO_COST = "no_cost"
+    MARGIN_UNKNOWN = "margin_unknown"
     NOT_REPORTED = "not_reported"
     NOT_ADDITIVE = "not_additive"
     HISTORY_BEFORE_TRACKING = "history_before_tracking"
@@ -156,6 +157,7 @@ _MISSING = (
     Reason.MISSING_FX_RATE,
     Reason.MISSING_UNIT_RATE,
     Reason.NO_COST,
+    Reason.MARGIN_UNKNOWN,
     Reason.NOT_REPORTED,
     Reason.HISTORY_BEFORE_TRACKING,
     Reason.COARSER_SOURCE,

@@ -24,6 +24,9 @@ FOLLOWERS_AT_PUBLISH = "followers_at_publish"
 FOLLOWERS_START = "followers_start"
 """Extra column: followers at the start of the range; ``followers`` is the level at its end."""
 
+EXPECTED_ENGAGEMENTS = "expected_engagements"
+"""Extra column: what a benchmark leads one to expect of a member, in millionths of an engagement."""
+
 BOOKED = frozenset(
     {"conversions", "conversion_value", "orders", "refunds", "spend_media", "fee_creator", "cost_production", "cost"}
 )

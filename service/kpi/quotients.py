@@ -163,7 +163,7 @@ def _divided(ask: Ask, sides: _Sides) -> Value:
             coverage=sides.coverage,
             note=note,
         )
-    bottom = sides.denominator * factor(above)
+    bottom = sides.denominator * factor(above) * kpi.per
     top = sides.numerator * kpi.scale * factor(below) + kpi.offset * bottom
     exceeds = kpi.proportion and top > bottom
     return Value(
@@ -183,7 +183,7 @@ def _divided(ask: Ask, sides: _Sides) -> Value:
     )
 
 
-def _scaled(values: FloatArray, key: str, scale: int = 1) -> FloatArray:
+def _scaled(values: FloatArray, key: str, scale: float = 1) -> FloatArray:
     units = factor(key)
     return values if units == scale else values * (scale / units)
 
@@ -194,9 +194,10 @@ def _interval(ask: Ask, sides: _Sides) -> Interval | None:
         return None
     above, below = ask.kpi.numerator or "", ask.kpi.denominator or ""
     if sides.numerator > 0 and not sides.apart:
-        fixed = sides.fixed[0] * ask.kpi.scale / factor(above), sides.fixed[1] / factor(below)
+        scale = ask.kpi.scale / ask.kpi.per
+        fixed = sides.fixed[0] * scale / factor(above), sides.fixed[1] / factor(below)
         found = by_post(
-            _scaled(sides.aligned.numerators, above, ask.kpi.scale),
+            _scaled(sides.aligned.numerators, above, scale),
             _scaled(sides.aligned.denominators, below),
             ask.level,
             fixed,

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 import msgspec
 
-from service.kpi.attribution import CLICK_WINDOW_DAYS, VIEW_WINDOW_DAYS, Windows
+from service.kpi.attribution import CLICK_WINDOW_DAYS, VIEW_WINDOW_DAYS, Model, Windows
 from service.ledger import extents, statements, touchpoints
-from service.ledger.journeys import LONGEST, Choice, Credit, Event, Touch, choose, credits_of, same
+from service.ledger.journeys import LONGEST, MODEL, Choice, Credit, Event, Touch, choose, credits_of, same
 from service.ledger.posting import Posting
 from service.ledger.series import Cause, Line, Ref
 from service.ledger.sheet import Roster, Sheet
@@ -71,6 +72,10 @@ _BY_KEY = f"{_EVENTS} and c.event_key = any($2::bytea[])"
 _BY_SALE = f"{_EVENTS} and c.sale = any($2::bytea[])"
 _BY_PERSON = f"""
 {_EVENTS} and c.at >= $4 and c.at <= $5 and (c.customer = any($2::bytea[]) or c.click = any($3::bytea[]))
+"""
+_BETWEEN = f"""
+{_EVENTS} and c.at >= $2 and c.at < $3 and exists (
+  select from series k where k.workspace_id = $1 and k.series_id = c.series_id and k.counted)
 """
 _CREDITS = """
 select r.* from unnest($2::bytea[], $3::integer[]) as given (event_key, version)
@@ -165,6 +170,13 @@ async def standing_after(
     )
 
 
+async def standing_between(
+    connection: asyncpg.Connection[Any], workspace_id: UUID, start: datetime, end: datetime
+) -> dict[bytes, Event]:
+    """Return events of ``[start, end)`` that count, as they stand."""
+    return await _load(connection, workspace_id, _BETWEEN, start, end)
+
+
 async def standing_of(
     connection: asyncpg.Connection[Any], workspace_id: UUID, keys: Sequence[bytes]
 ) -> dict[bytes, Event]:
@@ -180,6 +192,19 @@ async def credited_to(
     found = await standing_of(connection, workspace_id, [row["event_key"] for row in keys])
     named = set(subject_ids)
     return [(event, one) for event in found.values() for one in event.credits if one.subject_id in named]
+
+
+async def credited_otherwise(
+    connection: asyncpg.Connection[Any],
+    workspace_id: UUID,
+    events: Mapping[bytes, Event],
+    model: Model,
+    windows: Windows | None,
+) -> dict[bytes, tuple[Credit, ...]]:
+    """Return the credits of standing events under another model or other windows (None: the campaigns')."""
+    mates = await _of_sales(connection, workspace_id, events, {})
+    choices = await _choices(connection, workspace_id, {**mates, **events}, model, windows)
+    return {key: credits_of(event, choices[key]) for key, event in events.items()}
 
 
 async def expected(
@@ -231,14 +256,19 @@ async def _of_sales(
 
 
 async def _choices(
-    connection: asyncpg.Connection[Any], workspace_id: UUID, events: Mapping[bytes, Event]
+    connection: asyncpg.Connection[Any],
+    workspace_id: UUID,
+    events: Mapping[bytes, Event],
+    model: Model = MODEL,
+    stated: Windows | None = None,
 ) -> dict[bytes, Choice]:
     """Return who is credited with each event: with a refund those who are with its order."""
     persons = Persons()
     for event in events.values():
         persons.add(event.visit, event.at)
     touches = await touchpoints.of_persons(connection, workspace_id, persons)
-    windows = await _windows(connection, workspace_id, {touch.subject_id for touch in touches})
+    touched = {touch.subject_id for touch in touches}
+    windows = dict.fromkeys(touched, stated) if stated else await _windows(connection, workspace_id, touched)
     by_person: dict[bytes, list[Touch]] = defaultdict(list)
     for touch in touches:
         for name in {touch.visit.customer, touch.visit.click} - {None}:
@@ -246,7 +276,7 @@ async def _choices(
     found = {}
     for key, event in events.items():
         mine = {one.key: one for name in _persons(event) for one in by_person.get(name, ())}
-        found[key] = choose(event, mine.values(), windows)
+        found[key] = choose(event, mine.values(), windows, model)
     # A conversion and an order of one id: the order is what is refunded.
     orders = sorted((event.kind, key) for key, event in events.items() if event.kind != "refund" and event.sale)
     of_sale = {events[key].sale: found[key] for _, key in orders}

@@ -30,6 +30,7 @@ class Sums(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
     by_bucket: Mapping[int, MemberSums]
     currency: str | None
+    currencies: frozenset[str]
     marks: Marks
     suspected: frozenset[str]
 
@@ -37,7 +38,7 @@ class Sums(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 async def sums_of(raw: asyncpg.Connection[Any], asked: Asked, stretches: Sequence[Stretch]) -> list[Sums]:
     """Return the sums of ranges by member, with reach, levels and the followers at publication."""
     ids = [member.subject_id for member in asked.members]
-    tables = [Tables.of(one, asked.columns, len(ids)) for one in stretches]
+    tables = [Tables.of(one, asked.columns, len(ids), asked.exchange) for one in stretches]
     await _read_days(raw, asked, [one for one in tables if _is_kept(asked, one.stretch)])
     for one in tables:
         if not _is_kept(asked, one.stretch):
@@ -83,6 +84,7 @@ async def _finished(raw: asyncpg.Connection[Any], asked: Asked, tables: Tables, 
             for number, table in tables.by_span.items()
         },
         currency=next(iter(currencies), asked.currency) if len(currencies) < 2 else None,  # noqa: PLR2004 - one or none
+        currencies=frozenset(currencies),
         marks=tables.marks,
         suspected=suspected,
     )
@@ -94,9 +96,10 @@ async def _read_days(raw: asyncpg.Connection[Any], asked: Asked, some: Sequence[
     if not runs.starts:
         return
     ids = [member.subject_id for member in asked.members]
-    cells = await day_sums(raw, asked.workspace_id, ids, runs.starts, asked.columns, asked.zone, asked.longest)
+    own, columns, longest, paid = asked.workspace_id, asked.columns, asked.longest, asked.paid
+    cells = await day_sums(raw, own, ids, runs.starts, columns, asked.zone, longest, paid)
     days = (runs.starts[0], runs.starts[-1])
-    long = await windows(raw, asked.workspace_id, ids, days, asked.columns, asked.longest)
+    long = await windows(raw, own, ids, days, columns, longest, paid)
     for one in some:
         if cells is not None:
             one.add_cells(runs, cells)
@@ -105,14 +108,16 @@ async def _read_days(raw: asyncpg.Connection[Any], asked: Asked, some: Sequence[
         rest = one.stretch.rest
         if rest is not None:
             await _cut(raw, asked, [rest], one)
-            one.mark(Marks(interpolated=await cut_at(raw, asked.workspace_id, ids, rest.end, asked.columns)))
+            one.mark(
+                Marks(interpolated=await cut_at(raw, asked.workspace_id, ids, rest.end, asked.columns, asked.paid))
+            )
 
 
 async def _read_entries(raw: asyncpg.Connection[Any], asked: Asked, tables: Tables) -> None:
     ids = [member.subject_id for member in asked.members]
     spans, number = tables.stretch.spans, asked.knowledge.number
     await _cut(raw, asked, spans, tables)
-    tables.mark(await marks(raw, asked.workspace_id, ids, spans, asked.columns, number, asked.longest))
+    tables.mark(await marks(raw, asked.workspace_id, ids, spans, asked.columns, number, asked.longest, asked.paid))
 
 
 async def _fill_holes(raw: asyncpg.Connection[Any], asked: Asked, tables: Tables) -> None:
@@ -126,6 +131,8 @@ async def _fill_holes(raw: asyncpg.Connection[Any], asked: Asked, tables: Tables
 async def _cut(raw: asyncpg.Connection[Any], asked: Asked, spans: Sequence[Span], tables: Tables) -> None:
     """Add what spans cut out of the entries."""
     place = {member.subject_id: at for at, member in enumerate(asked.members)}
-    for row in await cut_sums(raw, asked.workspace_id, list(place), spans, asked.columns, asked.knowledge.number):
+    for row in await cut_sums(
+        raw, asked.workspace_id, list(place), spans, asked.columns, asked.knowledge.number, asked.paid
+    ):
         amounts = {key: row[key] for key in asked.columns if row[key] is not None}
         tables.add(row["number"], place[row["subject_id"]], row["currency"], amounts)

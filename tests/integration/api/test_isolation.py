@@ -34,7 +34,7 @@ BODIES: dict[str, Any] = {
     "settleFall": {"metric": "likes", "at": "2026-06-01T00:00:00Z", "verdict": "reset"},
 }
 ROUTES = [
-    (operation["operationId"], method.upper(), path.replace("{metric}", "ctr"))
+    (operation["operationId"], method.upper(), path.replace("{metric}", "ctr").replace("{dimension}", "platform"))
     for path, operations in openapi_document()["paths"].items()
     for method, operation in operations.items()
     if "{" in path and path not in OTHERS
