@@ -43,6 +43,7 @@ from service.fetch.subscribing import Subscriber
 from service.fetch.tokens import Tokens
 from service.inbox.land import Lander
 from service.ledger.moves import reassign_campaigns, record_version
+from service.ledger.policies import record_policy
 from service.ledger.resets import settle
 from service.pipeline.moving import Mover
 from service.pipeline.run import posting_with
@@ -134,6 +135,7 @@ async def open_services(
             reassign=reassign_campaigns,
             finish_moves=Mover(database, context).finish,
             settle_fall=settle,
+            record_policy=record_policy,
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
@@ -33,14 +33,17 @@ FinishMoves = Callable[[UUID], Awaitable[None]]
 SettleFall = Callable[[AsyncConnection, UUID, UUID, str, datetime, Verdict, str, Context], Awaitable[Settled]]
 """Says what a fall is (workspace, subject, metric, instant, verdict, who says it)."""
 
+RecordPolicy = Callable[[AsyncConnection, UUID, str, str, Mapping[str, Any], Context], Awaitable[int]]
+"""Writes the next version of a policy (workspace, kind, name, body) and returns its number."""
+
 
 class Services(msgspec.Struct, frozen=True, kw_only=True):
     """The parts of a running process. ``revision`` is the newest migration that the code knows.
 
     ``http_for`` gives a connector its client towards its platform, ``tokens`` keeps its tokens alive,
     ``logins`` connects accounts, ``subscriber`` asks platforms to push, ``standings`` says how a source stands.
-    ``record_version``, ``reassign``, ``finish_moves`` and ``settle_fall`` are the ledger's: HTTP reaches it through
-    what it is handed.
+    ``record_version``, ``reassign``, ``finish_moves``, ``settle_fall`` and ``record_policy`` are the ledger's: HTTP
+    reaches it through what it is handed.
     """
 
     settings: Settings
@@ -59,6 +62,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     reassign: Reassign
     finish_moves: FinishMoves
     settle_fall: SettleFall
+    record_policy: RecordPolicy
 
 
 async def services_of(request: Request) -> Services:

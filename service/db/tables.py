@@ -546,6 +546,19 @@ resets = sa.Table(
     comment="append-only: what people said of falls of counters, and falls that were open when their months went",
 )
 
+policies = sa.Table(
+    "policies",
+    metadata,
+    _workspace(),
+    _text("kind"),
+    _text("name"),
+    sa.Column("version", sa.Integer, nullable=False),
+    _batch(),
+    sa.Column("body", JSONB, nullable=False),
+    _key("kind", "name", "version"),
+    comment="append-only: tier policies and benchmarks; a change is a new version, dated by posting",
+)
+
 confirmations = sa.Table(
     "confirmations",
     metadata,
@@ -816,7 +829,7 @@ TENANT = frozenset(
         deliveries, delivery_keys, delivery_queue, delivery_outcomes, refresh_hints, fetch_tasks, refresh_looks,
         source_tokens, connect_requests, subscriptions,
         subjects, subject_facts, memberships, moves,
-        books, postings, series, entries, balances, retentions, resets, confirmations, events,
+        books, postings, series, entries, balances, retentions, resets, policies, confirmations, events,
         subject_days, campaign_days, touchpoints, conversions, credits_,
         books, postings, series, entries, balances, confirmations, events, subject_days, campaign_days,
         campaign_postings, idempotency_keys, spent_tickets,

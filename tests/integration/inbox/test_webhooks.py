@@ -86,6 +86,7 @@ async def opened(database: Database) -> AsyncIterator[Site]:
         reassign=no_change,
         finish_moves=no_change,
         settle_fall=no_verdict,
+        record_policy=no_version,
     )
     app = with_routes(Api(CONTEXT, SETTINGS), [webhooks.router])
     app.state.services = services
