@@ -9,6 +9,8 @@ import pytest
 import pytest_asyncio
 
 from service.access.keys import Scope
+from service.kpi.arms import COMPARABLE
+from service.kpi.catalogue import CATALOGUE
 from tests.golden.cases import CASES
 from tests.integration.api.arena import Arena, Row, clock, day, posts
 from tests.integration.api.office import open_office
@@ -190,6 +192,12 @@ async def test_what_may_not_be_compared(arena: Arena) -> None:
     await arena.enter({"wide": row}, click_days=30)
     await arena.enter({"running": row}, starts=day(-2), ends=day(7))
     await arena.enter({"empty": {}})
+    every = [slug for slug, kpi in CATALOGUE.items() if kpi.kind in COMPARABLE]
+    for at in range(0, len(every), 20):
+        asked = {"campaigns": [arena.ids["a"]], "base": arena.ids["b"], "metrics": every[at : at + 20]}
+        (pair,) = (await arena.desk.post("/v1/comparisons", asked, status=200))["data"]
+        assert set(pair["metrics"]) == set(every[at : at + 20])
+        assert {one["verdict"] for one in pair["metrics"].values()} <= {"undecided", "not_comparable"}
     dollars = await versus(arena, "a", "dollars", "cpa")
     assert dollars["verdict"] == "not_comparable"
     assert "currency_differs" in codes(dollars)
@@ -231,7 +239,7 @@ async def test_questions_that_mean_nothing(arena: Arena) -> None:
     path = f"/v1/campaigns/{arena.ids['a']}/versus/{arena.ids['b']}"
     for query, pointer, code in (
         ("metrics=impressions", "?metrics/0", "not_comparable"),
-        ("metrics=ctr,vtr", "?metrics/1", "unknown_metric"),
+        ("metrics=ctr,vtr", "?metrics/1", "ambiguous_metric"),
         ("margins={", "?margins", "malformed"),
         ('margins={"ctr":{}}', "?margins/ctr", "bad_margin"),
         ('margins={"ctr":{"absolute":-1}}', "?margins/ctr/absolute", "malformed"),
