@@ -74,7 +74,7 @@ async def test_a_newer_connector_reads_payments_anew(database_url: str, monkeypa
     old = CONNECTOR.parse
 
     def newer(delivery: Delivery, options: Any) -> list[Item]:
-        found = []
+        found: list[Item] = []
         for item in old(delivery, options):
             if not isinstance(item, Conversion):
                 found.append(item)
