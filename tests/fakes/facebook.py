@@ -12,8 +12,8 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from tests.fakes import graph
-from tests.fakes.graph import GONE, NO_PERMISSION, GraphServer, Refused, end_of, envelope, fields_of, stamp
-from tests.fakes.wire import Call
+from tests.fakes.graph import GONE, NO_PERMISSION, GraphServer, end_of, envelope, fields_of, stamp
+from tests.fakes.wire import Call, Refused
 
 ACCOUNT = "102030405060708"
 PERSON = "998877665544332"

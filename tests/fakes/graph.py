@@ -19,8 +19,9 @@ from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from connectors.contract import Response
-from connectors.http import Limits, PlatformHttp, new_client
-from tests.fakes.wire import Answer, Call, Failure, Receive, Scope, Send, failing, served, transport
+from connectors.http import PlatformHttp
+from tests.fakes import wire
+from tests.fakes.wire import Answer, Call, Failure, Receive, Refused, Scope, Send, failing, served
 
 PACIFIC = ZoneInfo("America/Los_Angeles")
 TOKEN = "EAAB-fake-token-of-the-page"
@@ -56,15 +57,6 @@ def stamp(at: datetime) -> str:
 def end_of(day: date) -> datetime:
     """Return the end of a Pacific day: 07:00Z in summer, 08:00Z in winter."""
     return datetime.combine(day + timedelta(days=1), time(), PACIFIC).astimezone(UTC)
-
-
-class Refused(Exception):  # noqa: N818 - the fake's own word for an error answer
-    """An error answer on its way out."""
-
-    def __init__(self, body: bytes, status: int = 400) -> None:
-        super().__init__()
-        self.body = body
-        self.status = status
 
 
 Node = Callable[[Any, list[str]], dict[str, Any]]
@@ -174,20 +166,7 @@ def client(
     fake: GraphServer, heard: list[Response] | None = None, token: str = TOKEN, host: str = HOST
 ) -> PlatformHttp:
     """Return the client of a source on the fake; it never waits, and ``heard`` keeps what was answered."""
-
-    async def no_sleep(_: float) -> None:
-        return
-
-    return PlatformHttp(
-        new_client(transport=transport(fake)),
-        host,
-        token=token,
-        now=lambda: fake.now,
-        uniform=lambda: 0.5,
-        limits=Limits(attempts=2),
-        sleep=no_sleep,
-        on_response=None if heard is None else heard.append,
-    )
+    return wire.client(fake, host, token, heard)
 
 
 # ------------------------------------------------------------------------------------------------ webhooks

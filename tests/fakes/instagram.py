@@ -11,8 +11,8 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from tests.fakes import graph
-from tests.fakes.graph import GONE, PACIFIC, GraphServer, Refused, envelope, fields_of, stamp
-from tests.fakes.wire import Call
+from tests.fakes.graph import GONE, PACIFIC, GraphServer, envelope, fields_of, stamp
+from tests.fakes.wire import Call, Refused
 
 ACCOUNT = "17841405309211844"
 PAGE = "102030405060708"

@@ -17,7 +17,19 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
-from tests.fakes.wire import Answer, Failure, Receive, Scope, Send, answered, body_of, failing, headers_of, live
+from tests.fakes.wire import (
+    Answer,
+    Failure,
+    Receive,
+    Refused,
+    Scope,
+    Send,
+    answered,
+    body_of,
+    failing,
+    headers_of,
+    live,
+)
 
 NUMBER = "96072893"
 ORGANISATION = f"urn:li:organization:{NUMBER}"
@@ -108,15 +120,6 @@ NO_VERSION = envelope(400, "A version must be present", "VERSION_MISSING")
 OLD_VERSION = envelope(426, "Requested version 20240101 is not active", "NONEXISTENT_VERSION")
 BAD_QUERY = envelope(400, "Invalid query parameters passed to request", "ILLEGAL_ARGUMENT")
 NOT_FOUND = envelope(404, "Could not find entity", "NOT_FOUND")
-
-
-class Refused(Exception):  # noqa: N818 - the fake's own word for an error answer
-    """An error answer on its way out."""
-
-    def __init__(self, body: bytes, status: int) -> None:
-        super().__init__()
-        self.body = body
-        self.status = status
 
 
 Days = dict[date, dict[str, int]]

@@ -17,8 +17,8 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import urlencode
 
-from tests.fakes.graph import DEAD_TOKEN, GONE, Refused, envelope
-from tests.fakes.wire import Answer, Call, Failure, Receive, Scope, Send, failing, served
+from tests.fakes.graph import DEAD_TOKEN, GONE, envelope
+from tests.fakes.wire import Answer, Call, Failure, Receive, Refused, Scope, Send, failing, served
 
 ACCOUNT = "1700252260223815"
 TOKEN = "EAAB-fake-token-of-a-system-user"

@@ -12,8 +12,8 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from tests.fakes import graph
-from tests.fakes.graph import DEAD_TOKEN, GONE, PACIFIC, GraphServer, Refused, envelope, fields_of, stamp
-from tests.fakes.wire import Call
+from tests.fakes.graph import DEAD_TOKEN, GONE, PACIFIC, GraphServer, envelope, fields_of, stamp
+from tests.fakes.wire import Call, Refused
 
 ACCOUNT = "24059876543210987"
 HOST = "https://graph.threads.net"

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from tests.fakes.wire import Answer, Call, Failure, Receive, Scope, Send, failing, served
+from tests.fakes.wire import Answer, Call, Failure, Receive, Refused, Scope, Send, failing, served
 
 ACCOUNT = "_000Qm1XbtFqUH9iDv4xBnM5LbY1sFzQX6Pm"
 TOKEN = "act.fake-token-of-the-account"
@@ -100,14 +100,6 @@ BAD_PARAMETER = envelope(40002, "Invalid parameter")
 MISSING = envelope(40007, "The object does not exist")
 SERVER = envelope(50000, "Internal service error")
 TIMED_OUT = envelope(51010, "Upstream timed out")
-
-
-class Refused(Exception):  # noqa: N818 - the fake's own word for an error answer
-    """An error answer on its way out."""
-
-    def __init__(self, body: bytes) -> None:
-        super().__init__()
-        self.body = body
 
 
 @dataclass

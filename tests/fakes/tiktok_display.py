@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from tests.fakes.wire import Answer, Call, Failure, Receive, Scope, Send, failing, served
+from tests.fakes.wire import Answer, Call, Failure, Receive, Refused, Scope, Send, failing, served
 
 ACCOUNT = "723f24d7-e717-40f8-a2b6-cb8464cd23b4"
 TOKEN = "act.fake-token-of-the-creator"
@@ -64,15 +64,6 @@ INVALID = envelope("invalid_params", message="<b>secret text</b>")
 INTERNAL = envelope("internal_error")
 
 
-class Refused(Exception):  # noqa: N818 - the fake's own word for an error answer
-    """An error answer on its way out."""
-
-    def __init__(self, status: int, body: bytes) -> None:
-        super().__init__()
-        self.status = status
-        self.body = body
-
-
 @dataclass
 class FakeDisplay:
     """The platform. Set its fields, add to ``failures``, read ``calls``."""
@@ -112,24 +103,24 @@ class FakeDisplay:
 
     def _route(self, call: Call) -> dict[str, Any]:
         if call.headers.get("authorization") != f"Bearer {self.token}":
-            raise Refused(401, DEAD_TOKEN)
+            raise Refused(DEAD_TOKEN, 401)
         names = call.query.get("fields", "").split(",")
         if (call.method, call.path) == ("GET", "/v2/user/info/"):
             return self._user(names)
         if call.method != "POST" or call.path not in {"/v2/video/list/", "/v2/video/query/"}:
-            raise Refused(404, b"Unsupported path")
+            raise Refused(b"Unsupported path", 404)
         if "video.list" not in self.scopes:
-            raise Refused(401, NOT_AUTHORISED)
+            raise Refused(NOT_AUTHORISED, 401)
         if not set(names) <= _VIDEO | _COUNTS or call.headers.get("content-type") != "application/json":
-            raise Refused(400, INVALID)
+            raise Refused(INVALID, 400)
         asked = json.loads(call.body or b"{}")
         return self._query(asked, names) if call.path.endswith("query/") else self._list(asked, names)
 
     def _user(self, names: list[str]) -> dict[str, Any]:
         if not set(names) <= set(_USER):
-            raise Refused(400, INVALID)
+            raise Refused(INVALID, 400)
         if not {_USER[name] for name in names} <= self.scopes:
-            raise Refused(400, NO_SCOPE)
+            raise Refused(NO_SCOPE, 400)
         known = {
             "open_id": ACCOUNT,
             "display_name": "Creator",
@@ -144,13 +135,13 @@ class FakeDisplay:
     def _query(self, body: Any, names: list[str]) -> dict[str, Any]:
         wanted = body["filters"]["video_ids"]
         if len(wanted) > _MOST:
-            raise Refused(400, INVALID)
+            raise Refused(INVALID, 400)
         return {"videos": [one.shown(names) for one in self.clips if one.id in wanted and not one.gone]}
 
     def _list(self, body: Any, names: list[str]) -> dict[str, Any]:
         size = body.get("max_count", 10)
         if not 1 <= size <= _MOST:
-            raise Refused(400, INVALID)
+            raise Refused(INVALID, 400)
         before = body.get("cursor", 2**53)
         listed = sorted((one for one in self.clips if not one.gone), key=lambda one: one.published, reverse=True)
         rest = [one for one in listed if int(one.published.timestamp()) * 1000 < before]

@@ -7,10 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
-from typing import Any
+from datetime import datetime
+from typing import Any, Protocol
 from urllib.parse import parse_qsl
 
 import httpx
+
+from connectors.contract import Response
+from connectors.http import Limits, PlatformHttp, new_client
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -44,6 +48,15 @@ class Call:
     @property
     def host(self) -> str:
         return self.headers.get("host", "")
+
+
+class Refused(Exception):  # noqa: N818 - the fakes' own word for an error answer
+    """An error answer on its way out."""
+
+    def __init__(self, body: bytes, status: int = 400) -> None:
+        super().__init__()
+        self.body = body
+        self.status = status
 
 
 def failing(failures: list[Failure], path: str) -> Answer | None:
@@ -97,3 +110,30 @@ async def live(receive: Receive, send: Send) -> None:
 def transport(fake: App) -> httpx.ASGITransport:
     """Return a transport that reaches a fake without a socket, whatever the host."""
     return httpx.ASGITransport(app=fake)
+
+
+class Fake(Protocol):
+    """An application with a clock of its own."""
+
+    now: datetime
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None: ...
+
+
+def client(fake: Fake, host: str, token: str, heard: list[Response] | None = None, **more: Any) -> PlatformHttp:
+    """Return the client of a source on a fake; it never waits, and ``heard`` keeps what was answered."""
+
+    async def no_sleep(_: float) -> None:
+        return
+
+    return PlatformHttp(
+        new_client(transport=transport(fake)),
+        host,
+        token=token,
+        now=lambda: fake.now,
+        uniform=lambda: 0.5,
+        limits=Limits(attempts=2),
+        sleep=no_sleep,
+        on_response=None if heard is None else heard.append,
+        **more,
+    )

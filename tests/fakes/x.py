@@ -17,7 +17,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qsl
 
-from tests.fakes.wire import Answer, Call, Failure, Receive, Scope, Send, failing, served
+from tests.fakes.wire import Answer, Call, Failure, Receive, Refused, Scope, Send, failing, served
 
 ACCOUNT = "2244994945"
 OTHER = "783214"
@@ -107,15 +107,6 @@ CAPPED = problem("usage-capped", "UsageCapExceeded")
 UNAUTHORIZED = json.dumps({"title": "Unauthorized", "type": "about:blank", "status": 401, "detail": "Unauthorized"})
 FORBIDDEN = problem("client-forbidden", "Client Forbidden", 403, "https://api.twitter.com")
 HYDRATION = problem("field-hydration-failure")
-
-
-class Refused(Exception):  # noqa: N818 - the fake's own word for an error answer
-    """An error answer on its way out."""
-
-    def __init__(self, body: bytes, status: int = 400) -> None:
-        super().__init__()
-        self.body = body
-        self.status = status
 
 
 @dataclass

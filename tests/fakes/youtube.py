@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl
 from xml.sax.saxutils import escape
 from zoneinfo import ZoneInfo
 
-from tests.fakes.wire import Answer, Call, Failure, Receive, Scope, Send, failing, served
+from tests.fakes.wire import Answer, Call, Failure, Receive, Refused, Scope, Send, failing, served
 
 PACIFIC = ZoneInfo("America/Los_Angeles")
 CHANNEL = "UC_x5XG1OV2P6uZZ5FSM9Ttw"
@@ -101,15 +101,6 @@ def stamp(at: datetime) -> str:
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-class Refused(Exception):  # noqa: N818 - the fake's own word for an error answer
-    """An error answer on its way out."""
-
-    def __init__(self, status: int, body: bytes) -> None:
-        super().__init__()
-        self.status = status
-        self.body = body
-
-
 @dataclass
 class FakeYoutube:
     """The platform. Set its fields, add to ``failures``, read ``calls`` and ``asked_hub``."""
@@ -158,7 +149,7 @@ class FakeYoutube:
 
     def _route(self, call: Call) -> dict[str, Any]:
         if call.headers.get("authorization") != f"Bearer {self.token}":
-            raise Refused(401, DEAD_TOKEN)
+            raise Refused(DEAD_TOKEN, 401)
         routes = {
             ("www.googleapis.com", "/youtube/v3/channels"): self._channels,
             ("www.googleapis.com", "/youtube/v3/playlistItems"): self._playlist,
@@ -166,7 +157,7 @@ class FakeYoutube:
             ("youtubeanalytics.googleapis.com", "/v2/reports"): self._reports,
         }
         if (call.host, call.path) not in routes:
-            raise Refused(404, b"<html>Not Found</html>")
+            raise Refused(b"<html>Not Found</html>", 404)
         return routes[call.host, call.path](call.query)
 
     # -------------------------------------------------------------------------------------------- Data API
@@ -188,10 +179,10 @@ class FakeYoutube:
 
     def _playlist(self, query: Mapping[str, str]) -> dict[str, Any]:
         if self.no_uploads or query.get("playlistId") != UPLOADS:
-            raise Refused(404, NO_PLAYLIST)
+            raise Refused(NO_PLAYLIST, 404)
         token = query.get("pageToken", "")
         if token in self.stale_tokens:
-            raise Refused(400, STALE)
+            raise Refused(STALE, 400)
         size = min(int(query.get("maxResults", "5")), self.page_size)
         start = int(token.removeprefix("P") or "0")
         listed = sorted((one for one in self.videos if not one.gone), key=lambda one: one.published, reverse=True)
@@ -206,7 +197,7 @@ class FakeYoutube:
     def _videos(self, query: Mapping[str, str]) -> dict[str, Any]:
         wanted = query["id"].split(",")
         if len(wanted) > _MOST:
-            raise Refused(400, envelope(400, "invalidFilters"))
+            raise Refused(envelope(400, "invalidFilters"), 400)
         # What is deleted or private is left out without a word.
         found = [one.resource() for one in self.videos if one.id in wanted and not one.gone]
         return {"kind": "youtube#videoListResponse", "items": found}
@@ -215,7 +206,7 @@ class FakeYoutube:
 
     def _reports(self, query: Mapping[str, str]) -> dict[str, Any]:
         if query.get("ids") not in {f"channel=={CHANNEL}", "channel==MINE"}:
-            raise Refused(403, FORBIDDEN)
+            raise Refused(FORBIDDEN, 403)
         asked = query["metrics"].split(",")
         self._refuse_unknown(asked)
         first, last = date.fromisoformat(query["startDate"]), date.fromisoformat(query["endDate"])
@@ -236,10 +227,10 @@ class FakeYoutube:
     def _refuse_unknown(self, asked: list[str]) -> None:
         unknown = [name for name in asked if name not in self.metrics]
         if unknown and self.vague:
-            raise Refused(400, envelope(400, "badRequest", "The query is not supported.", "global"))
+            raise Refused(envelope(400, "badRequest", "The query is not supported.", "global"), 400)
         if unknown:
             told = f"Unknown identifier ({unknown[0]}) given in field parameters.metrics."
-            raise Refused(400, envelope(400, "invalid", told, "global"))
+            raise Refused(envelope(400, "invalid", told, "global"), 400)
 
     def _days_of(self, filters: str) -> dict[date, dict[str, int]]:
         if not filters:

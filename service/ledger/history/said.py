@@ -7,7 +7,7 @@ caller asks only for subjects and metrics of platforms that say such things at a
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
@@ -24,7 +24,7 @@ from service.ledger.series import QUALITY, SAID
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
-_MICROS = 1_000_000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Said(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -46,7 +46,7 @@ class Said(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         """Return which windows count in a span."""
         if span.openings:
             return np.ones(len(self.subjects), dtype=np.bool_)
-        low, high = (int(edge.timestamp()) * _MICROS for edge in (span.start, span.end))
+        low, high = ((edge - _EPOCH) // timedelta(microseconds=1) for edge in (span.start, span.end))
         short: Bools = (self.first == 0) & (self.begins >= low) & (self.begins < high)
         if span.first_day is None or span.last_day is None:
             return short
@@ -63,7 +63,7 @@ def _said(metrics: tuple[str, ...], *, seen_all: bool) -> str:
     )
     columns = ", ".join(f"array_agg({name}) as {name}" for name in ("place", "flags", "day", "days", *metrics))
     return f"""
-    select {columns}, array_agg((extract(epoch from valid_from) * {_MICROS})::bigint) as begins from (
+    select {columns}, array_agg((extract(epoch from valid_from) * 1000000)::bigint) as begins from (
       select a.place, e.valid_from, e.flags, e.day, e.days, {standing}
       from unnest($2::uuid[]) with ordinality as a (subject_id, place)
       join entries e on e.workspace_id = $1 and e.subject_id = a.subject_id

@@ -13,9 +13,9 @@ import msgspec
 from connectors.contract import Delivery, Item, Observation, Page, Response, Source, SubjectSeen, Task
 from connectors.ga4 import CONNECTOR
 from connectors.ga4_property import Ga4Options
-from connectors.http import Limits, PlatformHttp, new_client
+from connectors.http import PlatformHttp
+from tests.fakes import wire
 from tests.fakes.ga4 import HOST, PROPERTY, TOKEN, FakeGa4
-from tests.fakes.wire import transport
 
 RECORDINGS = Path(__file__).parents[2] / "recordings" / "ga4"
 NOW = datetime(2026, 8, 20, 12, tzinfo=UTC)
@@ -33,19 +33,7 @@ def task(days: int = 3, **more: Any) -> Task:
 
 
 def client(fake: FakeGa4, heard: list[Response] | None = None, token: str = TOKEN) -> PlatformHttp:
-    async def no_sleep(_: float) -> None:
-        return
-
-    return PlatformHttp(
-        new_client(transport=transport(fake)),
-        HOST,
-        token=token,
-        now=lambda: fake.now,
-        uniform=lambda: 0.5,
-        limits=Limits(attempts=2),
-        sleep=no_sleep,
-        on_response=None if heard is None else heard.append,
-    )
+    return wire.client(fake, HOST, token, heard)
 
 
 async def fetch(fake: FakeGa4, wanted: Task) -> list[Page]:

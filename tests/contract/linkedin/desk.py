@@ -15,12 +15,12 @@ from connectors.contract import (
     SubjectType,
     Task,
 )
-from connectors.http import Limits, PlatformHttp, new_client
+from connectors.http import PlatformHttp
 from connectors.linkedin import CONNECTOR
 from connectors.linkedin_account import LinkedInOptions
 from tests.contract.reading import Reader
+from tests.fakes import wire
 from tests.fakes.linkedin import CLIENT_SECRET, HOST, NUMBER, ORGANISATION, TOKEN, FakeLinkedIn
-from tests.fakes.wire import transport
 
 RECORDINGS = Path(__file__).parents[2] / "recordings" / "linkedin"
 NOW = datetime(2026, 8, 20, 12, tzinfo=UTC)
@@ -41,19 +41,7 @@ parsed, read, task = _READER.parsed, _READER.read, _READER.task
 
 
 def client(fake: FakeLinkedIn, heard: list[Response] | None = None, token: str = TOKEN) -> PlatformHttp:
-    async def no_sleep(_: float) -> None:
-        return
-
-    return PlatformHttp(
-        new_client(transport=transport(fake)),
-        HOST,
-        token=token,
-        now=lambda: fake.now,
-        uniform=lambda: 0.5,
-        limits=Limits(attempts=2),
-        sleep=no_sleep,
-        on_response=None if heard is None else heard.append,
-    )
+    return wire.client(fake, HOST, token, heard)
 
 
 async def fetch(fake: FakeLinkedIn, wanted: Task) -> list[Page]:

@@ -19,12 +19,12 @@ from connectors.contract import (
     SubjectType,
     Task,
 )
-from connectors.http import Limits, PlatformHttp, new_client
+from connectors.http import PlatformHttp
 from connectors.meta_ads import CONNECTOR
 from connectors.meta_ads_account import MetaAdsOptions
 from tests.contract.reading import observations
+from tests.fakes import wire
 from tests.fakes.meta_ads import ACCOUNT, HOST, TOKEN, FakeMetaAds
-from tests.fakes.wire import transport
 
 RECORDINGS = Path(__file__).parents[2] / "recordings" / "meta_ads"
 NOW = datetime(2026, 8, 20, 12, tzinfo=UTC)
@@ -51,20 +51,7 @@ def task(kind: str, *subjects: SubjectRef, **more: Any) -> Task:
 
 
 def client(fake: FakeMetaAds, heard: list[Response] | None = None, token: str = TOKEN) -> PlatformHttp:
-    async def no_sleep(_: float) -> None:
-        return
-
-    return PlatformHttp(
-        new_client(transport=transport(fake)),
-        HOST,
-        token=token,
-        now=lambda: fake.now,
-        uniform=lambda: 0.5,
-        limits=Limits(attempts=2),
-        sleep=no_sleep,
-        on_response=None if heard is None else heard.append,
-        hears=CONNECTOR.hears,
-    )
+    return wire.client(fake, HOST, token, heard, hears=CONNECTOR.hears)
 
 
 async def fetch(fake: FakeMetaAds, wanted: Task) -> list[Page]:

@@ -9,12 +9,12 @@ from typing import Any
 
 from connectors.contract import Delivery, Item, Page, Response, Secret, Source, SubjectRef, Task
 from connectors.contract import SubjectType as Type
-from connectors.http import Limits, PlatformHttp, new_client
+from connectors.http import PlatformHttp
 from connectors.shopify import CONNECTOR
 from connectors.shopify_shop import ShopifyOptions
 from tests.contract.reading import Reader, landed
+from tests.fakes import wire
 from tests.fakes.shopify import APP_SECRET, SHOP, TOKEN, FakeShop, Order, escaped, resource
-from tests.fakes.wire import transport
 
 RECORDINGS = Path(__file__).parents[2] / "recordings" / "shopify"
 NOW = datetime(2026, 8, 20, 12, tzinfo=UTC)
@@ -38,20 +38,8 @@ task = _READER.task
 
 
 def client(fake: FakeShop, heard: list[Response] | None = None, token: str = TOKEN) -> PlatformHttp:
-    async def no_sleep(_: float) -> None:
-        return
-
-    return PlatformHttp(
-        new_client(transport=transport(fake)),
-        CONNECTOR.address(OPTIONS),
-        token=token,
-        header=CONNECTOR.auth.header,
-        scheme=CONNECTOR.auth.scheme,
-        now=lambda: fake.now,
-        uniform=lambda: 0.5,
-        limits=Limits(attempts=2),
-        sleep=no_sleep,
-        on_response=None if heard is None else heard.append,
+    return wire.client(
+        fake, CONNECTOR.address(OPTIONS), token, heard, header=CONNECTOR.auth.header, scheme=CONNECTOR.auth.scheme
     )
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from connectors.contract import Delivery, Item, Page, Response, Secret, Source, Task
-from connectors.http import Limits, PlatformHttp, new_client
+from connectors.http import PlatformHttp
 from connectors.stripe import CONNECTOR
 from connectors.stripe_events import StripeOptions
 from tests.contract.reading import Reader, landed
+from tests.fakes import wire
 from tests.fakes.stripe import HOST, SECRET, TOKEN, FakeStripe, written
-from tests.fakes.wire import transport
 
 RECORDINGS = Path(__file__).parents[2] / "recordings" / "stripe"
 NOW = datetime(2026, 8, 20, 12, tzinfo=UTC)
@@ -38,19 +38,7 @@ task = _READER.task
 
 
 def client(fake: FakeStripe, heard: list[Response] | None = None, token: str = TOKEN) -> PlatformHttp:
-    async def no_sleep(_: float) -> None:
-        return
-
-    return PlatformHttp(
-        new_client(transport=transport(fake)),
-        HOST,
-        token=token,
-        now=lambda: fake.now,
-        uniform=lambda: 0.5,
-        limits=Limits(attempts=2),
-        sleep=no_sleep,
-        on_response=None if heard is None else heard.append,
-    )
+    return wire.client(fake, HOST, token, heard)
 
 
 async def fetch(fake: FakeStripe, wanted: Task) -> list[Page]:

@@ -17,12 +17,12 @@ from connectors.contract import (
     SubjectType,
     Task,
 )
-from connectors.http import Limits, PlatformHttp, new_client
+from connectors.http import PlatformHttp
 from connectors.tiktok import CONNECTOR
 from connectors.tiktok_account import TiktokOptions
 from tests.contract.reading import Reader
+from tests.fakes import wire
 from tests.fakes.tiktok import ACCOUNT, APP_ID, HOST, TOKEN, FakeTiktok
-from tests.fakes.wire import transport
 
 RECORDINGS = Path(__file__).parents[2] / "recordings" / "tiktok"
 NOW = datetime(2026, 8, 20, 12, tzinfo=UTC)
@@ -45,21 +45,7 @@ read, task = _READER.read, _READER.task
 
 
 def client(fake: FakeTiktok, heard: list[Response] | None = None, token: str = TOKEN) -> PlatformHttp:
-    async def no_sleep(_: float) -> None:
-        return
-
-    return PlatformHttp(
-        new_client(transport=transport(fake)),
-        HOST,
-        token=token,
-        header=CONNECTOR.auth.header,
-        scheme=CONNECTOR.auth.scheme,
-        now=lambda: fake.now,
-        uniform=lambda: 0.5,
-        limits=Limits(attempts=2),
-        sleep=no_sleep,
-        on_response=None if heard is None else heard.append,
-    )
+    return wire.client(fake, HOST, token, heard, header=CONNECTOR.auth.header, scheme=CONNECTOR.auth.scheme)
 
 
 async def fetch(fake: FakeTiktok, wanted: Task) -> list[Page]:

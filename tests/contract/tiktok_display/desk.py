@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from connectors.contract import Delivery, Item, Page, Secret, Source, SubjectRef, SubjectType, Task
-from connectors.http import Limits, PlatformHttp, new_client
+from connectors.http import PlatformHttp
 from connectors.tiktok_display import CONNECTOR, TiktokDisplayOptions
 from tests.contract.reading import Reader
+from tests.fakes import wire
 from tests.fakes.tiktok_display import ACCOUNT, HOST, TOKEN, FakeDisplay
-from tests.fakes.wire import transport
 
 RECORDINGS = Path(__file__).parents[2] / "recordings" / "tiktok_display"
 NOW = datetime(2026, 8, 20, 12, tzinfo=UTC)
@@ -33,18 +33,7 @@ task = _READER.task
 
 
 def client(fake: FakeDisplay) -> PlatformHttp:
-    async def no_sleep(_: float) -> None:
-        return
-
-    return PlatformHttp(
-        new_client(transport=transport(fake)),
-        HOST,
-        token=TOKEN,
-        now=lambda: fake.now,
-        uniform=lambda: 0.5,
-        limits=Limits(attempts=2),
-        sleep=no_sleep,
-    )
+    return wire.client(fake, HOST, TOKEN)
 
 
 async def fetch(fake: FakeDisplay, wanted: Task) -> list[Page]:

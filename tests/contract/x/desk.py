@@ -19,11 +19,11 @@ from connectors.contract import (
     SubjectType,
     Task,
 )
-from connectors.http import Limits, PlatformHttp, new_client
+from connectors.http import PlatformHttp
 from connectors.x import CONNECTOR
 from connectors.x_account import XOptions
 from tests.contract.reading import landed
-from tests.fakes.wire import transport
+from tests.fakes import wire
 from tests.fakes.x import ACCOUNT, CONSUMER_SECRET, HOST, TOKEN, FakeX
 
 RECORDINGS = Path(__file__).parents[2] / "recordings" / "x"
@@ -44,19 +44,7 @@ def task(kind: str, *subjects: SubjectRef, options: XOptions = OWNER, **more: ob
 
 
 def client(fake: FakeX, heard: list[Response] | None = None, token: str = TOKEN) -> PlatformHttp:
-    async def no_sleep(_: float) -> None:
-        return
-
-    return PlatformHttp(
-        new_client(transport=transport(fake)),
-        HOST,
-        token=token,
-        now=lambda: fake.now,
-        uniform=lambda: 0.5,
-        limits=Limits(attempts=2),
-        sleep=no_sleep,
-        on_response=None if heard is None else heard.append,
-    )
+    return wire.client(fake, HOST, token, heard)
 
 
 async def fetch(fake: FakeX, wanted: Task, token: str = TOKEN) -> list[Page]:

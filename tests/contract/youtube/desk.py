@@ -15,11 +15,11 @@ from connectors.contract import (
     SubjectType,
     Task,
 )
-from connectors.http import Limits, PlatformHttp, new_client
+from connectors.http import PlatformHttp
 from connectors.youtube import CONNECTOR
 from connectors.youtube_channel import YoutubeOptions
 from tests.contract.reading import Reader
-from tests.fakes.wire import transport
+from tests.fakes import wire
 from tests.fakes.youtube import CHANNEL, HOST, HOSTS, TOKEN, FakeYoutube
 
 RECORDINGS = Path(__file__).parents[2] / "recordings" / "youtube"
@@ -45,21 +45,7 @@ parsed, read, task = _READER.parsed, _READER.read, _READER.task
 
 
 def client(fake: FakeYoutube, heard: list[Response] | None = None, token: str = TOKEN) -> PlatformHttp:
-    async def no_sleep(_: float) -> None:
-        return
-
-    return PlatformHttp(
-        new_client(transport=transport(fake)),
-        HOST,
-        hosts=HOSTS,
-        open_hosts=CONNECTOR.open_hosts,
-        token=token,
-        now=lambda: fake.now,
-        uniform=lambda: 0.5,
-        limits=Limits(attempts=2),
-        sleep=no_sleep,
-        on_response=None if heard is None else heard.append,
-    )
+    return wire.client(fake, HOST, token, heard, hosts=HOSTS, open_hosts=CONNECTOR.open_hosts)
 
 
 async def fetch(fake: FakeYoutube, wanted: Task) -> list[Page]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from service import cli, plugins
+from service import cli, plugins, telemetry
 from service.commands.endings import Code, Ended
 from service.demo_platforms import play, stage_of, stages
 from tests.fakes.stages import STAGES
@@ -63,8 +63,10 @@ def test_whatever_is_fetched_from_a_platform_has_a_demo() -> None:
 
 
 def test_a_platform_without_a_stage_and_a_machine_without_a_checkout_are_told_so(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # A logger that is set up here would outlive the test.
+    monkeypatch.setattr(telemetry, "configure_logging", lambda _level: None)
     assert cli.main(["demo", "--platform", "myspace", "--once"]) == Code.USAGE
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("tallybook: there is no demo of 'myspace': choose one of facebook, ga4, ")
