@@ -16,8 +16,8 @@ from connectors.contract import METRICS, Connector
 from connectors.standard_webhooks import CONNECTOR as WEBHOOKS
 from service import plugins, settings
 from service.app import openapi_document
-from service.kpi.catalogue import ALIASES, CATALOGUE
-from tools import pages
+from service.kpi.catalogue import ALIASES, CATALOGUE, CONVENTIONS, NOT_KEPT
+from tools import connector_pages, pages
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -52,10 +52,13 @@ def installed(found: plugins.Plugins) -> Iterable[Connector]:
     return found.connectors.values()
 
 
+_KPIS = (*CATALOGUE.values(), *CONVENTIONS.values())
 FILES = (
     Generated("README.md", partial(region, "settings", lambda: pages.settings_table(settings.describe()))),
-    Generated("docs/connectors.md", fresh(lambda: pages.connectors_page(installed(plugins.discover())))),
-    Generated("docs/kpis.md", fresh(lambda: pages.kpis_page(CATALOGUE.values(), ALIASES))),
+    Generated("docs/connectors.md", fresh(lambda: connector_pages.connectors_page(installed(plugins.discover())))),
+    Generated(
+        "docs/kpis.md", fresh(lambda: pages.kpis_page([*CATALOGUE.values(), *CONVENTIONS.values()], ALIASES, NOT_KEPT))
+    ),
     Generated("docs/metrics.md", fresh(lambda: pages.metrics_page(METRICS.values()))),
     Generated("docs/schemas/standard_webhooks.json", fresh(lambda: pages.document(WEBHOOKS.schema()))),
     Generated("docs/settings.md", fresh(lambda: pages.settings_page(settings.describe()))),

@@ -95,7 +95,7 @@ def _lines(answer: AnswerOut) -> Iterator[bytes]:
 
 def _csv(answer: AnswerOut) -> Iterator[bytes]:
     labels = list(answer.data[0].dimensions) if answer.data else []
-    slugs = list(answer.totals)
+    slugs = list(answer.data[0].metrics if answer.data else answer.totals)
     columns = [*labels, "partial", *(slug + suffix for slug in slugs for suffix, _ in FIELDS)]
     yield (",".join(cell(column) for column in columns) + "\r\n").encode()
     for rows in _chunks(answer.data):

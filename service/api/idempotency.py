@@ -26,7 +26,7 @@ from service.registry import workspaces
 
 HEADER = "Idempotency-Key"
 _NAME = re.compile(r"[\x20-\x7e]{1,255}")
-_NOT = re.compile(r"/v1/(webhooks/.*|sources/[^/]+/uploads)")
+_NOT = re.compile(r"/v1/(webhooks/.*|sources/[^/]+/uploads|kpis/query)")
 _REPLAYED = {"Idempotent-Replayed": "true"}
 
 

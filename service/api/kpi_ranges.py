@@ -45,19 +45,26 @@ def over_range(asked: RangeQuery) -> Question:
         checks.zone(asked.timezone, "?timezone")
     if asked.range is not None and (asked.from_ is not None or asked.to is not None):
         raise Invalid("give a preset or from and to, not both", pointer="?range", code="conflicting_ranges")
-    first, last = _edges(asked)
+    first, last = edges(asked.from_, asked.to)
     return Question(preset=asked.range, range_from=first, range_to=last, timezone=asked.timezone, as_of=asked.as_of)
 
 
-def _edges(asked: RangeQuery) -> tuple[date | datetime | None, date | datetime | None]:
-    if asked.from_ is None and asked.to is None:
+def edges(
+    first: str | None, last: str | None, place: str = ""
+) -> tuple[date | datetime | None, date | datetime | None]:
+    """Return the ends of a range that stands at ``place`` (nothing: in a query string by itself); None without any.
+
+    Raises :class:`Invalid` for one end alone, and for a day with an instant.
+    """
+    begin, end = (f"{place}/from", f"{place}/to") if place else ("?from", "?to")
+    if first is None and last is None:
         return None, None
-    if asked.from_ is None or asked.to is None:
-        raise Invalid("a range has both ends", pointer="?to" if asked.to is None else "?from", code="open_range")
-    first, last = _edge(asked.from_, "?from"), _edge(asked.to, "?to")
-    if isinstance(first, datetime) is not isinstance(last, datetime):
-        raise Invalid("both ends are days, or both are instants", pointer="?to", code="mixed_range")
-    return first, last
+    if first is None or last is None:
+        raise Invalid("a range has both ends", pointer=end if last is None else begin, code="open_range")
+    opens, closes = _edge(first, begin), _edge(last, end)
+    if isinstance(opens, datetime) is not isinstance(closes, datetime):
+        raise Invalid("both ends are days, or both are instants", pointer=end, code="mixed_range")
+    return opens, closes
 
 
 def _edge(text: str, pointer: str) -> date | datetime:

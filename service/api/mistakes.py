@@ -38,13 +38,22 @@ def mistakes_in(request: Request, found: Iterable[Any]) -> list[Mistake]:
     return [_mistake(request, error) for error in found][:50]
 
 
+def mistake_of(model: type[BaseModel], error: Any) -> Mistake:
+    """Return what a model reported of a body that came in another way."""
+    return _told(error, ("body", *error["loc"]), model)
+
+
 def _mistake(request: Request, error: Any) -> Mistake:
     location: tuple[str | int, ...] = error["loc"]
+    return _told(error, location, _model_of(request, location))
+
+
+def _told(error: Any, location: tuple[str | int, ...], model: type[BaseModel] | None) -> Mistake:
     code = _CODES.get(error["type"], error["type"])
     allowed = _QUOTED.findall(str(error.get("ctx", {}).get("expected", ""))) if code == "not_allowed" else []
     wrong = error.get("input") if code == "not_allowed" else location[-1]
     if code == "unknown_field":
-        allowed = _fields_around(request, location)
+        allowed = _fields_around(model, location)
     near = nearest(wrong, allowed) if isinstance(wrong, str) and allowed else None
     detail = _TEXTS.get(code, _plain(error["msg"]))
     return Mistake(pointer=_pointer(location), code=code, detail=detail, allowed=allowed, did_you_mean=near)
@@ -69,9 +78,8 @@ def _shown(step: str | int) -> str:
     return str(step)[:200].encode("utf-8", "replace").decode()
 
 
-def _fields_around(request: Request, location: Sequence[str | int]) -> list[str]:
+def _fields_around(model: type[BaseModel] | None, location: Sequence[str | int]) -> list[str]:
     """Return the names of the fields beside an unknown one."""
-    model = _model_of(request, location)
     for step in location[1:-1]:
         if isinstance(step, int):
             continue

@@ -16,7 +16,7 @@ MOST_PAGES = 32
 MOST_BYTES = 8 * 1024 * 1024
 """What waits to be kept at the most, unless a single page has more."""
 _FEW = 8
-_LINGER = 0.02
+_LINGER = 0.05
 """How long fewer pages than that wait for company, in seconds: each group is a commit."""
 
 

@@ -47,14 +47,16 @@ class Bucket(msgspec.Struct, frozen=True, kw_only=True):
         return (self.end - self.start) / _HOUR
 
 
-def buckets(start: datetime, end: datetime, *, zone: str, grain: Grain, now: datetime) -> list[Bucket]:
-    """Return the buckets of ``[start, end)``; an empty range has none."""
+def buckets(
+    start: datetime, end: datetime, *, zone: str, grain: Grain, now: datetime, sunday: bool = False
+) -> list[Bucket]:
+    """Return the buckets of ``[start, end)``; an empty range has none. With ``sunday`` that is when weeks begin."""
     if end <= start:
         return []
     if grain is Grain.TOTAL:
         return [_bucket(start, end, start, end, "total", now)]
     cut = []
-    for (opens, label), (closes, _) in itertools.pairwise(_edges(start, end, zone, grain)):
+    for (opens, label), (closes, _) in itertools.pairwise(_edges(start, end, zone, grain, sunday=sunday)):
         if closes > max(opens, start):
             cut.append(_bucket(opens, closes, start, end, label, now))
     return cut
@@ -66,9 +68,9 @@ def _bucket(opens: datetime, closes: datetime, start: datetime, end: datetime, l
     return Bucket(start=first, end=last, label=label, partial=cut_short or first < now < last, not_yet=first >= now)
 
 
-def _edges(start: datetime, end: datetime, zone: str, grain: Grain) -> Iterator[tuple[datetime, str]]:
+def _edges(start: datetime, end: datetime, zone: str, grain: Grain, *, sunday: bool) -> Iterator[tuple[datetime, str]]:
     """Yield edges with labels, from the one at or before the start to the one at or after the end."""
-    steps = _hours(start, zone) if grain is Grain.HOUR else _dates(start, zone, grain)
+    steps = _hours(start, zone) if grain is Grain.HOUR else _dates(start, zone, grain, sunday=sunday)
     for edge, label in steps:
         yield edge, label
         if edge >= end:
@@ -89,8 +91,10 @@ def _into_hour(local: datetime) -> timedelta:
     return timedelta(minutes=local.minute, seconds=local.second, microseconds=local.microsecond)
 
 
-def _dates(start: datetime, zone: str, grain: Grain) -> Iterator[tuple[datetime, str]]:
+def _dates(start: datetime, zone: str, grain: Grain, *, sunday: bool) -> Iterator[tuple[datetime, str]]:
     floor, after = _STEPS[grain]
+    if sunday and grain is Grain.WEEK:
+        floor = _sunday
     day = floor(local_day(start, zone))
     while True:
         yield day_start(day, zone), day.isoformat()
@@ -99,6 +103,10 @@ def _dates(start: datetime, zone: str, grain: Grain) -> Iterator[tuple[datetime,
 
 def _monday(day: date) -> date:
     return day - timedelta(days=day.weekday())
+
+
+def _sunday(day: date) -> date:
+    return day - timedelta(days=day.isoweekday() % 7)
 
 
 def _first_of_month(day: date) -> date:

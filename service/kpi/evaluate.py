@@ -12,7 +12,8 @@ from typing import Literal
 import msgspec
 
 from service.kpi.catalogue import Kind, Kpi
-from service.kpi.measure import Quality, State, Value, worst
+from service.kpi.conventions import earned, voice
+from service.kpi.measure import Quality, Reason, State, Value, worst
 from service.kpi.members import MemberSums
 from service.kpi.question import Ask, null
 from service.kpi.quotients import quotient
@@ -20,6 +21,7 @@ from service.kpi.rates import LEVEL
 from service.kpi.totals import additive, frequency, net_growth, people
 
 CoverageMode = Literal["report", "strict"]
+_QUALITIES = tuple(Quality)
 
 
 def evaluate(
@@ -39,13 +41,16 @@ def evaluate(
     held = [sums.withheld[key] for key in _keys(kpi, sums.withheld)]
     if held:
         return null(ask, held[0])
+    if kpi.takes_margin:
+        return null(ask, Reason.MARGIN_UNKNOWN)
     value = _KINDS[kpi.kind](ask)
     qualities = [sums.quality[key] for key in _keys(kpi, sums.quality)]
+    estimated = Quality.ESTIMATED in qualities and value.value is not None
+    qualities += [_QUALITIES[int(sums.said[key].max(initial=0))] for key in _keys(kpi, sums.said)]
     if not qualities:
         return value
-    quality = worst(qualities)
-    estimated = quality is Quality.ESTIMATED and value.value is not None
-    return msgspec.structs.replace(value, quality=quality, state=State.ESTIMATED if estimated else value.state)
+    # What a platform says against its number makes no estimate of ours of it.
+    return msgspec.structs.replace(value, quality=worst(qualities), state=State.ESTIMATED if estimated else value.state)
 
 
 def _keys(kpi: Kpi, known: Mapping[str, object]) -> list[str]:
@@ -64,4 +69,6 @@ _KINDS: Mapping[Kind, Callable[[Ask], Value]] = {
     Kind.RATIO: quotient,
     Kind.COST_RATIO: quotient,
     Kind.RETURN: quotient,
+    Kind.EARNED: earned,
+    Kind.VOICE: voice,
 }

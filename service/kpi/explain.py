@@ -22,7 +22,8 @@ def explain(kpi: Kpi, value: Value) -> str:
 def _numbers(kpi: Kpi, value: Value) -> str:
     if value.numerator is None or value.denominator is None or kpi.denominator is None:
         return ""
-    factor = f"{kpi.scale} * " if kpi.scale != 1 else ""
+    times = kpi.scale / kpi.per if kpi.scale % kpi.per else kpi.scale // kpi.per
+    factor = f"{times} * " if times != 1 else ""
     shift = f" {'-' if kpi.offset < 0 else '+'} {abs(kpi.offset)}" if kpi.offset else ""
     return f" = {factor}{value.numerator} / {value.denominator}{shift}"
 

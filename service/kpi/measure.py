@@ -48,6 +48,9 @@ class Quality(enum.StrEnum):
     OBSERVED_SINCE_PUBLISH = "observed_since_publish"
     CORRECTED = "corrected"
     INTERPOLATED = "interpolated"
+    SAMPLED = "sampled"  # the platform counted on a part of the events
+    THRESHOLDED = "thresholded"  # the platform withheld rows to protect people
+    TRUNCATED = "truncated"  # the platform lumped rows beyond a limit together
     ESTIMATED = "estimated"
     PARTIAL = "partial"
     BASELINE_ONLY = "baseline_only"
@@ -69,6 +72,7 @@ class Reason(enum.StrEnum):
     MISSING_FX_RATE = "missing_fx_rate"
     MISSING_UNIT_RATE = "missing_unit_rate"
     NO_COST = "no_cost"
+    MARGIN_UNKNOWN = "margin_unknown"
     NOT_REPORTED = "not_reported"
     NOT_ADDITIVE = "not_additive"
     HISTORY_BEFORE_TRACKING = "history_before_tracking"
@@ -156,6 +160,7 @@ _MISSING = (
     Reason.MISSING_FX_RATE,
     Reason.MISSING_UNIT_RATE,
     Reason.NO_COST,
+    Reason.MARGIN_UNKNOWN,
     Reason.NOT_REPORTED,
     Reason.HISTORY_BEFORE_TRACKING,
     Reason.COARSER_SOURCE,

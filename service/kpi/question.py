@@ -8,7 +8,7 @@ from connectors.contract import METRICS, MICRO
 from connectors.contract import Unit as MetricUnit
 from service.kpi.catalogue import Kpi
 from service.kpi.measure import Coverage, Number, Reason, Value, significant, state_of_reason
-from service.kpi.members import MemberSums, count
+from service.kpi.members import EXPECTED_ENGAGEMENTS, MemberSums, count
 from service.kpi.money import amount_text
 from service.kpi.rates import Aligned
 
@@ -33,6 +33,8 @@ def null(ask: Ask, reason: Reason, **more: object) -> Value:
 
 def factor(key: str) -> int:
     """Return how many stored units make one unit of the answer."""
+    if key == EXPECTED_ENGAGEMENTS:
+        return MICRO
     unit = METRICS[key].unit if key in METRICS else MetricUnit.COUNT
     if unit is MetricUnit.MILLISECONDS:
         return _PER_SECOND

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 import msgspec
 
-from service.kpi.attribution import CLICK_WINDOW_DAYS, VIEW_WINDOW_DAYS, Windows
+from service.kpi.attribution import CLICK_WINDOW_DAYS, VIEW_WINDOW_DAYS, Model, Windows
 from service.ledger import extents, statements, touchpoints
-from service.ledger.journeys import LONGEST, Choice, Credit, Event, Touch, choose, credits_of, same
+from service.ledger.journeys import LONGEST, MODEL, Choice, Credit, Event, Touch, choose, credits_of, same
 from service.ledger.posting import Posting
 from service.ledger.series import Cause, Line, Ref
 from service.ledger.sheet import Roster, Sheet
@@ -67,10 +68,18 @@ _EVENTS = f"""
 select c.*, s.external_id from conversions c join subjects s on s.workspace_id = $1 and s.subject_id = c.subject_id
 where c.workspace_id = $1 and {newest("c")}
 """
+_VERSIONS = """
+select c.*, s.external_id from conversions c join subjects s on s.workspace_id = $1 and s.subject_id = c.subject_id
+where c.workspace_id = $1 and c.sign = 1 and c.event_key = any($2::bytea[]) order by c.version
+"""
 _BY_KEY = f"{_EVENTS} and c.event_key = any($2::bytea[])"
 _BY_SALE = f"{_EVENTS} and c.sale = any($2::bytea[])"
 _BY_PERSON = f"""
 {_EVENTS} and c.at >= $4 and c.at <= $5 and (c.customer = any($2::bytea[]) or c.click = any($3::bytea[]))
+"""
+_BETWEEN = f"""
+{_EVENTS} and c.at >= $2 and c.at < $3 and exists (
+  select from series k where k.workspace_id = $1 and k.series_id = c.series_id and k.counted)
 """
 _CREDITS = """
 select r.* from unnest($2::bytea[], $3::integer[]) as given (event_key, version)
@@ -115,9 +124,12 @@ async def settle(
     told: Mapping[bytes, Event],
     touches: Sequence[Touch] = (),
     subject_ids: Iterable[UUID] = (),
+    *,
+    read_otherwise: bool = False,
 ) -> Settled:
     """Write what readings, changed touches and changed subjects make of conversions; return what is to be booked.
 
+    With ``read_otherwise`` what is told takes the place of what stands, newer or not.
     The caller holds the workspace's conversions and has written touches, facts and memberships.
     """
     workspace_id = posting.workspace_id
@@ -125,6 +137,7 @@ async def settle(
     standing = await _led_to(connection, workspace_id, moved)
     standing |= await _load(connection, workspace_id, _BY_KEY, sorted(told.keys() - standing.keys()))
     newest_of = {key: _newest(standing.get(key), told.get(key)) for key in standing.keys() | told.keys()}
+    newest_of |= told if read_otherwise else {}
     of_sales = await _of_sales(connection, workspace_id, newest_of, standing)
     for key, event in of_sales.items():
         standing.setdefault(key, event)
@@ -133,7 +146,8 @@ async def settle(
     settled = Settled()
     written: list[tuple[int, int, Event]] = []
     for key in sorted(newest_of):
-        _replace(settled, written, standing.get(key), newest_of[key], choices[key])
+        cause = Cause.MAPPING_CHANGED if read_otherwise and key in told else None
+        _replace(settled, written, standing.get(key), newest_of[key], choices[key], cause)
     await _write(connection, posting, written)
     settled.noted = bool(written)
     return settled
@@ -144,13 +158,18 @@ async def reattribute(connection: asyncpg.Connection[Any], posting: Posting, sub
 
     Returns the subjects whose tallies must be made again. The caller has the workspace to itself.
     """
-    settled = await settle(connection, posting, {}, (), subject_ids)
+    return await write_lines(connection, posting, await settle(connection, posting, {}, (), subject_ids))
+
+
+async def write_lines(connection: asyncpg.Connection[Any], posting: Posting, settled: Settled) -> set[UUID]:
+    """Write the lines of credits, once in a posting; return the subjects whose tallies must be made again."""
     sheet = Sheet(Roster())
     for subject_id, number, line in settled.lines:
         sheet.add(subject_id, number, line)
     if len(sheet):
         metrics, columns = sheet.columns()
-        await connection.execute(statements.insert_entries(metrics), posting.workspace_id, posting.batch, *columns)
+        statement = statements.insert_entries(metrics, credits_=True)
+        await connection.execute(statement, posting.workspace_id, posting.batch, *columns)
         # Credits stand at an instant: none of them is a window.
         await extents.extend(connection, posting.workspace_id, sheet, lambda _: False)
     return {subject_id for subject_id, _, _ in settled.lines}
@@ -165,11 +184,28 @@ async def standing_after(
     )
 
 
+async def standing_between(
+    connection: asyncpg.Connection[Any], workspace_id: UUID, start: datetime, end: datetime
+) -> dict[bytes, Event]:
+    """Return events of ``[start, end)`` that count, as they stand."""
+    return await _load(connection, workspace_id, _BETWEEN, start, end)
+
+
 async def standing_of(
     connection: asyncpg.Connection[Any], workspace_id: UUID, keys: Sequence[bytes]
 ) -> dict[bytes, Event]:
     """Return events as they stand, by key."""
     return await _load(connection, workspace_id, _BY_KEY, keys) if keys else {}
+
+
+async def versions_of(
+    connection: asyncpg.Connection[Any], workspace_id: UUID, keys: Sequence[bytes]
+) -> dict[bytes, list[Event]]:
+    """Return every version of events without its credits, by key, the one that stands last."""
+    found: dict[bytes, list[Event]] = {}
+    for row in await connection.fetch(_VERSIONS, workspace_id, keys):
+        found.setdefault(row["event_key"], []).append(event_of(row, ()))
+    return found
 
 
 async def credited_to(
@@ -180,6 +216,19 @@ async def credited_to(
     found = await standing_of(connection, workspace_id, [row["event_key"] for row in keys])
     named = set(subject_ids)
     return [(event, one) for event in found.values() for one in event.credits if one.subject_id in named]
+
+
+async def credited_otherwise(
+    connection: asyncpg.Connection[Any],
+    workspace_id: UUID,
+    events: Mapping[bytes, Event],
+    model: Model,
+    windows: Windows | None,
+) -> dict[bytes, tuple[Credit, ...]]:
+    """Return the credits of standing events under another model or other windows (None: the campaigns')."""
+    mates = await _of_sales(connection, workspace_id, events, {})
+    choices = await _choices(connection, workspace_id, {**mates, **events}, model, windows)
+    return {key: credits_of(event, choices[key]) for key, event in events.items()}
 
 
 async def expected(
@@ -231,14 +280,19 @@ async def _of_sales(
 
 
 async def _choices(
-    connection: asyncpg.Connection[Any], workspace_id: UUID, events: Mapping[bytes, Event]
+    connection: asyncpg.Connection[Any],
+    workspace_id: UUID,
+    events: Mapping[bytes, Event],
+    model: Model = MODEL,
+    stated: Windows | None = None,
 ) -> dict[bytes, Choice]:
     """Return who is credited with each event: with a refund those who are with its order."""
     persons = Persons()
     for event in events.values():
         persons.add(event.visit, event.at)
     touches = await touchpoints.of_persons(connection, workspace_id, persons)
-    windows = await _windows(connection, workspace_id, {touch.subject_id for touch in touches})
+    touched = {touch.subject_id for touch in touches}
+    windows = dict.fromkeys(touched, stated) if stated else await _windows(connection, workspace_id, touched)
     by_person: dict[bytes, list[Touch]] = defaultdict(list)
     for touch in touches:
         for name in {touch.visit.customer, touch.visit.click} - {None}:
@@ -246,7 +300,7 @@ async def _choices(
     found = {}
     for key, event in events.items():
         mine = {one.key: one for name in _persons(event) for one in by_person.get(name, ())}
-        found[key] = choose(event, mine.values(), windows)
+        found[key] = choose(event, mine.values(), windows, model)
     # A conversion and an order of one id: the order is what is refunded.
     orders = sorted((event.kind, key) for key, event in events.items() if event.kind != "refund" and event.sale)
     of_sale = {events[key].sale: found[key] for _, key in orders}
@@ -305,7 +359,12 @@ def credit_of(row: Mapping[str, Any]) -> Credit:
 
 
 def _replace(
-    settled: Settled, written: list[tuple[int, int, Event]], old: Event | None, event: Event, choice: Choice
+    settled: Settled,
+    written: list[tuple[int, int, Event]],
+    old: Event | None,
+    event: Event,
+    choice: Choice,
+    cause: Cause | None = None,
 ) -> None:
     """Let a version take the place of the one that stands, where anything of it is new."""
     wanted = credits_of(event, choice)
@@ -321,7 +380,7 @@ def _replace(
     )
     if old is not None and not read_anew and (standing, choice.rule) == (old.credits, old.rule):
         return
-    cause = _cause(old, event, read_anew=read_anew)
+    cause = cause or _cause(old, event, read_anew=read_anew)
     version = old.version + 1 if old is not None else 1
     if old is not None:
         written.append((-1, int(cause), old))

@@ -26,7 +26,7 @@ import msgspec
 
 from connectors.contract import MICRO
 from service.kpi import attribution
-from service.kpi.attribution import CLICK_WINDOW_DAYS, VIEW_WINDOW_DAYS, WEIGHTS, Model, TouchKind, Windows
+from service.kpi.attribution import CLICK_WINDOW_DAYS, VIEW_WINDOW_DAYS, WEIGHTS, Model, TouchKind, Weights, Windows
 from service.kpi.money import largest_remainder, split
 from service.ledger.readings import Visit
 from service.ledger.series import Ref
@@ -131,15 +131,20 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
     shares: tuple[tuple[UUID, Fraction, bytes | None], ...]
 
 
-def choose(event: Event, touches: Iterable[Touch], windows: Mapping[UUID, Windows]) -> Choice:
-    """Return who is credited with a conversion or an order; ``windows`` are those of the touched subjects."""
+def choose(
+    event: Event, touches: Iterable[Touch], windows: Mapping[UUID, Windows], model: Model | Weights = MODEL
+) -> Choice:
+    """Return who is credited with a conversion or an order; ``windows`` are those of the touched subjects.
+
+    The books know one ``model``; others, and weights of a reader's own, are for questions.
+    """
     visit = event.visit
     if event.basis not in {"subject", "promo_code"}:
         known = [touch for touch in touches if touch.external_id != NOBODY]
         clicked = [touch for touch in known if visit.click is not None and touch.visit.click == visit.click]
         came = [touch for touch in known if visit.customer is not None and _same_visitor(touch, visit)]
         for rule, mine in (("click_id", clicked), ("customer", came)):
-            shares = _credited(event.at, mine, windows)
+            shares = _credited(event.at, mine, windows, model)
             if shares:
                 return Choice(rule=rule, shares=shares)
     return Choice(rule=event.basis, shares=((event.subject_id, Fraction(1), None),))
@@ -156,7 +161,7 @@ def _same_visitor(touch: Touch, visit: Visit) -> bool:
 
 
 def _credited(
-    at: datetime, touches: Sequence[Touch], windows: Mapping[UUID, Windows]
+    at: datetime, touches: Sequence[Touch], windows: Mapping[UUID, Windows], model: Model | Weights
 ) -> tuple[tuple[UUID, Fraction, bytes | None], ...]:
     # Touches of one instant are ordered by what they are, never by which came first.
     ranked = sorted(touches, key=lambda touch: (touch.platform, touch.external_id, touch.key))
@@ -171,7 +176,8 @@ def _credited(
         return ()
     wide = Windows(click_days=LONGEST / _DAY, view_days=LONGEST / _DAY)
     ordered = attribution.eligible(asked, wide).touches
-    shares = zip(ordered, WEIGHTS[MODEL](ordered, wide), strict=True)
+    weigh = WEIGHTS[model] if isinstance(model, Model) else model
+    shares = zip(ordered, weigh(ordered, wide), strict=True)
     return tuple((found[one.id].subject_id, weight, found[one.id].key) for one, weight in shares if weight)
 
 

@@ -105,11 +105,35 @@ class WarningOut(msgspec.Struct, frozen=True, kw_only=True):
     pointer: str
 
 
+class ScopeOut(msgspec.Struct, frozen=True, kw_only=True):
+    """The campaigns that an answer is about, and the strategy where they are all of one."""
+
+    campaigns: tuple[str, ...]
+    strategy: str | None
+
+
+class ExchangeOut(msgspec.Struct, frozen=True, kw_only=True):
+    """At which rates money was converted: what one unit of each currency is worth in ``to``."""
+
+    to: str
+    day: str | None
+    rates: Mapping[str, str]
+
+
+class CreditingOut(msgspec.Struct, frozen=True, kw_only=True):
+    """How conversions of a KPI are credited; windows of null are those of the campaigns."""
+
+    model: str
+    click_window_days: float | None
+    view_window_days: float | None
+
+
 class MetaOut(msgspec.Struct, frozen=True, kw_only=True):
     """What the answer knew and how it read the question.
 
     ``as_of`` pins this knowledge: asked again with it, the answer is the same to the byte. ``query`` is the question
-    as it was understood. ``simulated`` names platforms whose numbers are made up.
+    as it was understood. ``simulated`` names platforms whose numbers are made up, ``attribution`` the KPIs that are
+    credited otherwise than the books are.
     """
 
     as_of: str
@@ -127,6 +151,9 @@ class MetaOut(msgspec.Struct, frozen=True, kw_only=True):
     warnings: tuple[WarningOut, ...]
     query: Mapping[str, Any]
     total_rows: int
+    scope: ScopeOut
+    exchange: ExchangeOut | None
+    attribution: Mapping[str, CreditingOut]
 
 
 class PageOut(msgspec.Struct, frozen=True, kw_only=True):
@@ -188,6 +215,8 @@ def _compare(value: Value, other: Value, incomparable: Reason | None) -> Compare
         return CompareOut(value=None, abs=None, pct=None, reason=str(incomparable))
     if value.currency != other.currency and value.value is not None and other.value is not None:
         return CompareOut(value=other.value, abs=None, pct=None, reason=str(Reason.MIXED_CURRENCY))
+    if value.bounds is not None or other.bounds is not None:
+        return CompareOut(value=other.value, abs=None, pct=None, reason=str(Reason.NOT_ADDITIVE))
     found = change(value.value, other.value)
     return CompareOut(
         value=other.value, abs=found.absolute, pct=found.fraction, reason=str(found.reason) if found.reason else None

@@ -2,21 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
+import msgspec
 import numpy as np
 
+from service import ids
 from service.kpi.buckets import Grain
 from service.kpi.periods import Period
-from service.kpi.tiers import BRIEF_FOUR_TIER
-from service.reports.answer import MetaOut, RangeOut, WarningOut
+from service.reports.answer import CreditingOut, ExchangeOut, MetaOut, RangeOut, ScopeOut, WarningOut
 from service.reports.question import Asked, PlatformNotes, instant, known_at
 from service.reports.stretches import TOTAL
 from service.reports.sums import Sums
 
 
-def meta_of(asked: Asked, sums: Sums, notes: PlatformNotes, rows: int) -> MetaOut:
+class More(msgspec.Struct, frozen=True, kw_only=True):
+    """What a query has beyond a question: its campaigns, what it shows, how it is written, warnings of its own.
+
+    A warning is a code, a sentence and where in the query it comes from.
+    """
+
+    campaigns: tuple[UUID, ...] = ()
+    strategy: UUID | None = None
+    slugs: tuple[str, ...] = ()
+    written: Mapping[str, Any] = msgspec.field(default_factory=dict)
+    warnings: tuple[tuple[str, str, str], ...] = ()
+    attribution: Mapping[str, CreditingOut] = msgspec.field(default_factory=dict)
+
+
+def meta_of(asked: Asked, sums: Sums, notes: PlatformNotes, rows: int, more: More = More()) -> MetaOut:  # noqa: B008
     """Return what an answer of ``rows`` rows must say of itself."""
     platforms = sorted({member.platform for member in asked.members})
     needs = {key for kpi in asked.kpis for key in kpi.needs}
@@ -31,16 +48,35 @@ def meta_of(asked: Asked, sums: Sums, notes: PlatformNotes, rows: int) -> MetaOu
         timezone=asked.zone,
         granularity=asked.question.granularity.value,
         currency=sums.currency,
-        tier_policy=BRIEF_FOUR_TIER.name,
+        tier_policy=asked.tiers.name,
         freshness={platform: instant(at) for platform, at in asked.freshness.items()},
         completeness=_completeness(asked, sums),
-        definitions={kpi.slug: kpi.definition for kpi in asked.kpis},
+        definitions={kpi.slug: kpi.definition for kpi in asked.kpis if not more.slugs or kpi.slug in more.slugs},
         mappings={platform: rules for platform, rules in mappings.items() if rules},
         simulated=tuple(platform for platform in platforms if platform in notes.simulated),
-        warnings=tuple(_warnings(asked, sums, notes, platforms)),
-        query=_query(asked),
+        warnings=(
+            *_warnings(asked, sums, notes, platforms),
+            *(WarningOut(code=code, detail=detail, pointer=pointer) for code, detail, pointer in more.warnings),
+        ),
+        query=more.written or _query(asked),
         total_rows=rows,
+        scope=ScopeOut(
+            campaigns=tuple(ids.show("campaign", one) for one in more.campaigns),
+            strategy=None if more.strategy is None else ids.show("strategy", more.strategy),
+        ),
+        exchange=_exchange(asked),
+        attribution=more.attribution,
     )
+
+
+def _exchange(asked: Asked) -> ExchangeOut | None:
+    found = asked.exchange
+    if found is None:
+        return None
+    rates = {
+        currency: str(Decimal(rate.numerator) / Decimal(rate.denominator)) for currency, rate in found.rates.items()
+    }
+    return ExchangeOut(to=found.to, day=found.day.isoformat() if found.day else None, rates=rates)
 
 
 def range_out(period: Period) -> RangeOut:
@@ -67,7 +103,7 @@ def _completeness(asked: Asked, sums: Sums) -> float | None:
 
 
 def _warnings(asked: Asked, sums: Sums, notes: PlatformNotes, platforms: Sequence[str]) -> list[WarningOut]:
-    found = []
+    found: list[WarningOut] = []
 
     def warn(code: str, detail: str, pointer: str = "") -> None:
         found.append(WarningOut(code=code, detail=detail, pointer=pointer))
@@ -81,6 +117,7 @@ def _warnings(asked: Asked, sums: Sums, notes: PlatformNotes, platforms: Sequenc
         warn("coarser_source", f"windows that do not fit are left out: {', '.join(sorted(sums.marks.coarse))}")
     if sums.suspected:
         warn("suspected_reset", f"a counter fell below a tenth: {', '.join(sorted(sums.suspected))}")
+    found += sums.warnings
     simulated = [platform for platform in platforms if platform in notes.simulated]
     if simulated:
         warn("simulated", f"made-up numbers: {', '.join(simulated)}")
@@ -98,5 +135,9 @@ def _query(asked: Asked) -> dict[str, Any]:
         "dimensions": list(question.dimensions),
         "compare": {"to": question.compare, "align": "elapsed"} if question.compare else None,
         "as_of": instant(question.as_of) if question.as_of else None,
-        "options": {"interval": {"level": question.level, "method": "auto"}, "coverage": "report"},
+        "options": {
+            "interval": {"level": question.level, "method": "auto"},
+            "coverage": "report",
+            "falls": question.falls,
+        },
     }

@@ -37,7 +37,7 @@ async def people_of(raw: asyncpg.Connection[Any], asked: Asked, spans: Sequence[
 async def _add_reach(raw: asyncpg.Connection[Any], asked: Asked, spans: Sequence[Span], found: People) -> None:
     """Add the reach of a bucket: of a window that is it, or since publication where that lies inside."""
     ids = [member.subject_id for member in asked.members]
-    reached = await uniques(raw, asked.workspace_id, ids, spans, asked.knowledge.number)
+    reached = await uniques(raw, asked.workspace_id, ids, spans, asked.knowledge.number, asked.paid)
     published = [member.published_at for member in asked.members]
     for span in spans:
         found[span.number][_UNIQUE] = [
@@ -48,7 +48,7 @@ async def _add_reach(raw: asyncpg.Connection[Any], asked: Asked, spans: Sequence
 
 async def _add_levels(raw: asyncpg.Connection[Any], asked: Asked, spans: Sequence[Span], found: People) -> None:
     profiles = [member.subject_id for member in asked.members if member.type == "profile"]
-    read = await levels(raw, asked.workspace_id, profiles, _LEVEL, spans, asked.knowledge.number)
+    read = await levels(raw, asked.workspace_id, profiles, _LEVEL, spans, asked.knowledge.number, asked.paid)
     nowhere = Level(None, None)
     for span in spans:
         at = [read.get((span.number, member.subject_id), nowhere) for member in asked.members]

@@ -14,18 +14,38 @@ from connectors.contract import ADDITIVE, METRICS
 from service.errors import Invalid
 from service.kpi.buckets import Grain
 from service.kpi.catalogue import Kpi, resolve
+from service.kpi.definitions import with_margin
 from service.kpi.members import FOLLOWERS_AT_PUBLISH
 from service.kpi.periods import Flight, Period, of_days, of_instants
 from service.kpi.periods import resolve as resolve_range
 from service.kpi.profiles import BROAD, MICRO
+from service.kpi.tiers import BRIEF_FOUR_TIER, TierPolicy
 from service.ledger import kept
-from service.ledger.history.campaigns import Member, campaign_at, freshness
+from service.ledger.history.campaigns import Campaign, Member, campaign_at, freshness
 from service.ledger.history.knowledge import Knowledge
 from service.ledger.kept import Kept
 from service.records import CampaignKind, CampaignVersion
+from service.reports.exchange import Exchange
 
-DIMENSIONS = ("platform", "tier")
-COMPARISONS = ("previous_period",)
+DIMENSIONS = (
+    "platform",
+    "source",
+    "subject",
+    "creator",
+    "profile",
+    "tier",
+    "content_type",
+    "paid",
+    "tactic",
+    "hashtag",
+    "campaign",
+    "strategy",
+    "day",
+)
+"""What an answer may be broken down by."""
+HIGH_WATER = "high_water"
+FALLS = ("signed", HIGH_WATER)
+"""How falls of counters are read: as the negative movements that they are, or by the highest value so far."""
 COSTS = (*METRICS["cost"].parts, "cost")
 _BY_PAGE = "set local enable_indexscan = off"
 """Lines and days of a subject lie where they came, a page for each. The planner takes them to lie together, by the one
@@ -36,9 +56,9 @@ workspace that every key begins with, and would go to each page of a month as of
 class Question(msgspec.Struct, frozen=True, kw_only=True):
     """What is asked. Empty ``metrics`` are those the campaign's kind opens on; ``range_from`` and ``range_to`` are
     inclusive local days, or instants (then half-open); with them ``preset`` is None. Without ``costs`` what was spent
-    is suppressed. ``evidence`` is the address below which each KPI has its provenance (None: not to be linked).
-    ``known`` are number and time of the posting to name as the newest, where a later one has nothing to do with the
-    campaign.
+    is suppressed. ``falls`` is one of :data:`FALLS`. ``evidence`` is the address below which each KPI has its
+    provenance (None: not to be linked). ``known`` are number and time of the posting to name as the newest, where a
+    later one has nothing to do with the campaign.
     """
 
     metrics: tuple[str, ...] = ()
@@ -51,16 +71,21 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     compare: str | None = None
     as_of: datetime | None = None
     level: float = 0.95
+    falls: str = FALLS[0]
     costs: bool = True
     evidence: str | None = None
     known: tuple[int, datetime] | None = None
 
 
 class PlatformNotes(msgspec.Struct, frozen=True, kw_only=True):
-    """What the connectors declare that an answer must say: mapping rules by (platform, metric), simulated platforms."""
+    """What the connectors declare that an answer must say: mapping rules by (platform, metric), simulated platforms.
+
+    ``doubtful`` are (platform, metric) that a platform may say something against.
+    """
 
     mappings: Mapping[tuple[str, str], str]
     simulated: frozenset[str]
+    doubtful: frozenset[tuple[str, str]] = frozenset()
 
 
 _PEOPLE = frozenset({"reach", "followers", FOLLOWERS_AT_PUBLISH})
@@ -69,7 +94,9 @@ _PEOPLE = frozenset({"reach", "followers", FOLLOWERS_AT_PUBLISH})
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """A question that has been understood: everything resolved, nothing computed.
 
-    ``home``: what is asked is kept in tallies, now and in the campaign's zone. ``freshness`` is by platform.
+    ``home``: what is asked is kept in tallies, now and in the campaign's zone. ``freshness`` is by platform. ``paid``
+    narrows sums to paid (1), organic (0) or unsaid (-1) delivery; ``by_tier``: followers at publication are needed;
+    ``doubtful`` are (platform, metric) of which is told what their platform says against them.
     """
 
     workspace_id: UUID
@@ -85,6 +112,11 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     question: Question
     version: CampaignVersion
     kept: Kept | None = None
+    paid: int | None = None
+    exchange: Exchange | None = None
+    tiers: TierPolicy = BRIEF_FOUR_TIER
+    by_tier: bool = False
+    doubtful: frozenset[tuple[str, str]] = frozenset()
 
     @property
     def needed(self) -> frozenset[str]:
@@ -99,7 +131,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def asks_people(self) -> bool:
         """Tell whether levels or distinct people are needed: what is read at instants, not summed."""
-        return "tier" in self.question.dimensions or not _PEOPLE.isdisjoint(self.needed)
+        return self.by_tier or not _PEOPLE.isdisjoint(self.needed)
 
 
 async def understand(
@@ -107,35 +139,55 @@ async def understand(
 ) -> Asked:
     """Resolve a question. Raises what ``campaign.campaign_kpis`` does."""
     campaign = await campaign_at(raw, workspace_id, campaign_id, question.as_of, now)
+    kpis = tuple(with_margin(kpi, campaign.version.margin) for kpi in kpis_of(question.metrics, campaign.version.kind))
+    return await resolved(raw, workspace_id, question, campaign, kpis, zones=frozenset({campaign.zone}))
+
+
+async def resolved(
+    raw: asyncpg.Connection[Any],
+    workspace_id: UUID,
+    question: Question,
+    campaign: Campaign,
+    kpis: tuple[Kpi, ...],
+    *,
+    zones: frozenset[str],
+    by_tier: bool = False,
+    period: Period | None = None,
+) -> Asked:
+    """Resolve a question about what stands in ``campaign``, whose days are kept in ``zones``; ``period`` is its range
+
+    where that is known already.
+    """
     await raw.execute(_BY_PAGE)
     knowledge = campaign.knowledge
     if question.known is not None:
         posting, recorded_at = question.known
         knowledge = msgspec.structs.replace(knowledge, posting=posting, recorded_at=recorded_at)
-    kpis = _kpis(question.metrics, campaign.version.kind)
     zone = question.timezone or campaign.zone
     needs = {key for kpi in kpis for key in kpi.needs}
     found = Asked(
         workspace_id=workspace_id,
         zone=zone,
-        home=zone == campaign.zone and knowledge.number is None,
+        home=zones == {zone} and knowledge.number is None,
         currency=campaign.currency,
         kpis=kpis,
         columns=tuple(key for key in ADDITIVE if key in needs),
-        period=period_of(question, zone, _flight(campaign.version), knowledge.clock),
+        period=period or period_of(question, zone, _flight(campaign.version), knowledge.clock),
         knowledge=knowledge,
         members=campaign.members,
         freshness=await freshness(raw, workspace_id, campaign.members, knowledge.number),
         question=question,
         version=campaign.version,
         kept=await kept.load(raw, workspace_id),
+        by_tier=by_tier,
     )
     kept.refuse(found.kept, found.period.start, knowledge, people=found.asks_people)
     kept.refuse_freshness(found.kept, knowledge, found.freshness, {member.platform for member in found.members})
     return found
 
 
-def _kpis(metrics: Sequence[str], kind: CampaignKind) -> tuple[Kpi, ...]:
+def kpis_of(metrics: Sequence[str], kind: CampaignKind) -> tuple[Kpi, ...]:
+    """Return the KPIs of names; without names those that a kind of campaign opens on. Raises :class:`Invalid`."""
     profile = BROAD if kind is CampaignKind.BROAD else MICRO
     names = metrics or (*profile.headline, *profile.secondary)
     found: dict[str, Kpi] = {}
@@ -143,12 +195,12 @@ def _kpis(metrics: Sequence[str], kind: CampaignKind) -> tuple[Kpi, ...]:
         try:
             kpi = resolve(name)
         except Invalid as error:
-            raise _pointed(error, f"?metrics/{place}") from None
+            raise pointed(error, f"?metrics/{place}") from None
         found.setdefault(kpi.slug, kpi)
     return tuple(found.values())
 
 
-def _pointed(error: Invalid, pointer: str) -> Invalid:
+def pointed(error: Invalid, pointer: str) -> Invalid:
     """Return an error of the pure functions with the place in the question that it is about."""
     return Invalid(str(error), pointer=pointer, code=error.code, allowed=error.allowed, nearest=error.nearest)
 
@@ -167,7 +219,7 @@ def period_of(question: Question, zone: str, flight: Flight, clock: datetime) ->
             return of_instants(first, last, now=clock, zone=zone)
         return of_days(first, last, now=clock, zone=zone)
     except Invalid as error:
-        raise _pointed(error, "?range" if first is None else "?to") from None
+        raise pointed(error, "?range" if first is None else "?to") from None
 
 
 def instant(at: datetime) -> str:

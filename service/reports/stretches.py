@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import msgspec
 
-from service.errors import Invalid
+from service.errors import Invalid, TooLarge
 from service.kpi.buckets import Bucket, Grain, buckets
 from service.kpi.periods import Period, day_start, local_day
 from service.ledger.history.spans import Span
@@ -64,12 +64,14 @@ def after(day: date) -> date:
     return day if day == date.max else day + _DAY
 
 
-def stretch(period: Period, grain: Grain, kpis: int, *, elapsed: bool = False) -> Stretch:
+def stretch(period: Period, grain: Grain, kpis: int, *, elapsed: bool = False, sunday: bool = False) -> Stretch:
     """Return a range with its buckets; with ``elapsed`` the total reaches up to where the range has come.
 
-    Raises :class:`Invalid` for a grid without a first bucket, or too fine for ``kpis`` KPIs.
+    Weeks begin on Monday, with ``sunday`` on Sunday. Raises :class:`Invalid` for a grid without a first bucket,
+    :class:`TooLarge` for one too fine for ``kpis`` KPIs.
     """
-    return Stretch(period=period, buckets=_buckets(period, grain, kpis), total=total_span(period, elapsed=elapsed))
+    cut = _buckets(period, grain, kpis, sunday=sunday)
+    return Stretch(period=period, buckets=cut, total=total_span(period, elapsed=elapsed))
 
 
 def segments(stretches: Sequence[Stretch]) -> Segments:
@@ -115,16 +117,17 @@ def _whole_days(start: datetime, end: datetime, zone: str) -> tuple[date | None,
     return (first, last) if first <= last else (None, None)
 
 
-def _buckets(period: Period, grain: Grain, kpis: int) -> tuple[tuple[Span, Bucket], ...]:
+def _buckets(period: Period, grain: Grain, kpis: int, *, sunday: bool) -> tuple[tuple[Span, Bucket], ...]:
     """Return the buckets of the range in the zone; the grain ``total`` needs none beside the whole range."""
     if grain is Grain.TOTAL:
         return ()
     if period.start is None:
         raise Invalid("the range lifetime has no first bucket", pointer="?granularity", code="no_grid")
     found = []
-    for number, bucket in enumerate(buckets(period.start, period.end, zone=period.zone, grain=grain, now=period.until)):
+    grid = buckets(period.start, period.end, zone=period.zone, grain=grain, now=period.until, sunday=sunday)
+    for number, bucket in enumerate(grid):
         first, last = (None, None) if grain is Grain.HOUR else _whole_days(bucket.start, bucket.end, period.zone)
         found.append((Span(number=number, start=bucket.start, end=bucket.end, first_day=first, last_day=last), bucket))
     if len(found) * kpis > MAX_CELLS:
-        raise Invalid("the grid is too fine for this range", pointer="?granularity", code="too_many_cells")
+        raise TooLarge(f"{len(found)} buckets of {kpis} metrics: take a coarser grain or a shorter range")
     return tuple(found)

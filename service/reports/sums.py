@@ -15,10 +15,13 @@ from service.kpi.buckets import Grain
 from service.kpi.measure import Quality, Reason
 from service.kpi.members import MemberSums, column
 from service.ledger.history.falls import open_falls
+from service.ledger.history.high_water import shifts
 from service.ledger.history.marks import Marks, cut_at, marks
 from service.ledger.history.spans import Span, cut_sums
+from service.reports.answer import WarningOut
+from service.reports.doubts import Doubts, doubts_of, warnings
 from service.reports.people import people_of
-from service.reports.question import COSTS, Asked
+from service.reports.question import COSTS, HIGH_WATER, Asked, PlatformNotes
 from service.reports.stretches import Stretch, segments, total_span
 from service.reports.tables import Tables
 from service.reports.tallies import day_sums, windows
@@ -29,27 +32,35 @@ class Sums(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
     by_bucket: Mapping[int, MemberSums]
     currency: str | None
+    currencies: frozenset[str]
     marks: Marks
     suspected: frozenset[str]
+    warnings: Sequence[WarningOut] = ()
 
 
 async def sums_of(raw: asyncpg.Connection[Any], asked: Asked, stretches: Sequence[Stretch]) -> list[Sums]:
     """Return the sums of ranges by member, with reach, levels and the followers at publication."""
     ids = [member.subject_id for member in asked.members]
-    tables = [Tables.of(one, asked.columns, len(ids)) for one in stretches]
+    tables = [Tables.of(one, asked.columns, len(ids), asked.exchange) for one in stretches]
     await _read_days(raw, asked, [one for one in tables if _is_kept(asked, one.stretch)])
     for one in tables:
         if not _is_kept(asked, one.stretch):
             await _read_entries(raw, asked, one)
+        if asked.question.falls == HIGH_WATER:
+            await _fill_holes(raw, asked, one)
     ranges = [(min(span.start for span in one.spans), max(span.end for span in one.spans)) for one in stretches]
     suspected = await open_falls(raw, asked.workspace_id, ids, asked.columns, ranges, asked.knowledge.number)
-    return [await _finished(raw, asked, one, doubts) for one, doubts in zip(tables, suspected, strict=True)]
+    heard = await doubts_of(raw, asked, stretches)
+    return [
+        await _finished(raw, asked, one, fallen, words)
+        for one, fallen, words in zip(tables, suspected, heard, strict=True)
+    ]
 
 
-async def total_of(raw: asyncpg.Connection[Any], asked: Asked) -> Sums:
+async def total_of(raw: asyncpg.Connection[Any], asked: Asked, notes: PlatformNotes) -> Sums:
     """Return the sums of the whole range as one bucket."""
     total = Stretch(period=asked.period, buckets=(), total=total_span(asked.period))
-    (sums,) = await sums_of(raw, asked, [total])
+    (sums,) = await sums_of(raw, msgspec.structs.replace(asked, doubtful=notes.doubtful), [total])
     return sums
 
 
@@ -61,13 +72,16 @@ def _is_kept(asked: Asked, one: Stretch) -> bool:
     return asked.home and whole and asked.question.granularity is not Grain.HOUR
 
 
-async def _finished(raw: asyncpg.Connection[Any], asked: Asked, tables: Tables, suspected: frozenset[str]) -> Sums:
+async def _finished(
+    raw: asyncpg.Connection[Any], asked: Asked, tables: Tables, suspected: frozenset[str], heard: Doubts
+) -> Sums:
     withheld = dict.fromkeys(suspected, Reason.SUSPECTED_RESET)
     if not asked.question.costs:
         withheld |= dict.fromkeys(COSTS, Reason.NOT_PERMITTED)
     quality = dict.fromkeys(tables.marks.interpolated, Quality.INTERPOLATED)
     people = await people_of(raw, asked, tables.stretch.spans)
     names = [member.subject_id.hex for member in asked.members]
+    spans = {span.number: span for span in tables.stretch.spans}
     currencies = tables.currencies
     return Sums(
         by_bucket={
@@ -76,12 +90,15 @@ async def _finished(raw: asyncpg.Connection[Any], asked: Asked, tables: Tables, 
                 columns=table.columns() | {key: column(values) for key, values in people[number].items()},
                 withheld=withheld,
                 quality=quality,
+                said=heard.by_member(len(names), spans[number]),
             )
             for number, table in tables.by_span.items()
         },
         currency=next(iter(currencies), asked.currency) if len(currencies) < 2 else None,  # noqa: PLR2004 - one or none
+        currencies=frozenset(currencies),
         marks=tables.marks,
         suspected=suspected,
+        warnings=warnings(asked, heard, tables.stretch.total),
     )
 
 
@@ -91,9 +108,10 @@ async def _read_days(raw: asyncpg.Connection[Any], asked: Asked, some: Sequence[
     if not runs.starts:
         return
     ids = [member.subject_id for member in asked.members]
-    cells = await day_sums(raw, asked.workspace_id, ids, runs.starts, asked.columns, asked.zone, asked.longest)
+    own, columns, longest, paid = asked.workspace_id, asked.columns, asked.longest, asked.paid
+    cells = await day_sums(raw, own, ids, runs.starts, columns, asked.zone, longest, paid)
     days = (runs.starts[0], runs.starts[-1])
-    long = await windows(raw, asked.workspace_id, ids, days, asked.columns, asked.longest)
+    long = await windows(raw, own, ids, days, columns, longest, paid)
     for one in some:
         if cells is not None:
             one.add_cells(runs, cells)
@@ -102,19 +120,31 @@ async def _read_days(raw: asyncpg.Connection[Any], asked: Asked, some: Sequence[
         rest = one.stretch.rest
         if rest is not None:
             await _cut(raw, asked, [rest], one)
-            one.mark(Marks(interpolated=await cut_at(raw, asked.workspace_id, ids, rest.end, asked.columns)))
+            one.mark(
+                Marks(interpolated=await cut_at(raw, asked.workspace_id, ids, rest.end, asked.columns, asked.paid))
+            )
 
 
 async def _read_entries(raw: asyncpg.Connection[Any], asked: Asked, tables: Tables) -> None:
     ids = [member.subject_id for member in asked.members]
     spans, number = tables.stretch.spans, asked.knowledge.number
     await _cut(raw, asked, spans, tables)
-    tables.mark(await marks(raw, asked.workspace_id, ids, spans, asked.columns, number, asked.longest))
+    tables.mark(await marks(raw, asked.workspace_id, ids, spans, asked.columns, number, asked.longest, asked.paid))
+
+
+async def _fill_holes(raw: asyncpg.Connection[Any], asked: Asked, tables: Tables) -> None:
+    """Turn signed sums into sums by the highest value so far."""
+    place = {member.subject_id: at for at, member in enumerate(asked.members)}
+    number, spans = asked.knowledge.number, tables.stretch.spans
+    for shift in await shifts(raw, asked.workspace_id, list(place), spans, asked.columns, number):
+        tables.add(shift.span, place[shift.subject_id], shift.currency, {shift.metric: shift.amount})
 
 
 async def _cut(raw: asyncpg.Connection[Any], asked: Asked, spans: Sequence[Span], tables: Tables) -> None:
     """Add what spans cut out of the entries."""
     place = {member.subject_id: at for at, member in enumerate(asked.members)}
-    for row in await cut_sums(raw, asked.workspace_id, list(place), spans, asked.columns, asked.knowledge.number):
+    for row in await cut_sums(
+        raw, asked.workspace_id, list(place), spans, asked.columns, asked.knowledge.number, asked.paid
+    ):
         amounts = {key: row[key] for key in asked.columns if row[key] is not None}
         tables.add(row["number"], place[row["subject_id"]], row["currency"], amounts)

@@ -12,6 +12,7 @@ import numpy as np
 from connectors.contract import MONEY
 from service.kpi.members import BoolArray, Column, IntArray
 from service.ledger.history.marks import Marks, carried_metrics
+from service.reports.exchange import Exchange
 from service.reports.stretches import Segments, Stretch, edges
 from service.reports.tallies import UNKNOWN, Cells, Window
 
@@ -42,15 +43,20 @@ class Tables(msgspec.Struct, kw_only=True):
     by_span: dict[int, Table]
     currencies: set[str]
     marks: Marks
+    exchange: Exchange | None = None
 
     @classmethod
-    def of(cls, stretch: Stretch, keys: Iterable[str], members: int) -> Tables:
-        """Return empty tables."""
+    def of(cls, stretch: Stretch, keys: Iterable[str], members: int, exchange: Exchange | None = None) -> Tables:
+        """Return empty tables; money is converted by ``exchange`` where it has a rate."""
         by_span = {span.number: Table(keys, members) for span in stretch.spans}
-        return cls(stretch=stretch, members=members, by_span=by_span, currencies=set(), marks=Marks())
+        return cls(
+            stretch=stretch, members=members, by_span=by_span, currencies=set(), marks=Marks(), exchange=exchange
+        )
 
     def add(self, number: int, place: int, currency: str, amounts: Mapping[str, int]) -> None:
         """Add the amounts of one member to one span."""
+        if self.exchange is not None:
+            currency, amounts = self.exchange.of_amounts(currency, amounts)
         self.by_span[number].add(place, amounts)
         if not MONEY.isdisjoint(amounts):
             self.currencies.add(currency)
@@ -75,6 +81,8 @@ class Tables(msgspec.Struct, kw_only=True):
 
     def add_cells(self, runs: Segments, cells: Cells) -> None:
         """Add the sums of runs of days to the spans that they make up."""
+        if self.exchange is not None:
+            cells = self.exchange.of_cells(cells)
         held = np.zeros(len(runs.starts), dtype=np.bool_)
         for span in self.stretch.spans:
             held[runs.of(span)] = True

@@ -18,6 +18,7 @@ import numpy as np
 
 from connectors.contract import MONEY
 from service.kpi.members import IntArray
+from service.ledger.history.knowledge import of_paid
 
 UNKNOWN = -(2**63)
 """Stands for null in a column of sums: no sum of 64-bit amounts that the ledger takes comes to it."""
@@ -51,7 +52,7 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @lru_cache(maxsize=512)
-def _day_sums(metrics: tuple[str, ...], *, windows: bool) -> str:
+def _day_sums(metrics: tuple[str, ...], *, windows: bool, paid: int | None) -> str:
     """Return SQL for one row of columns: $1 workspace, $2 subjects, $3 zone, $4 starts of runs, $5 and $6 their ends.
 
     A condition on the number of days makes the index skip about for what is nearly always 1: it stands only where
@@ -70,6 +71,7 @@ def _day_sums(metrics: tuple[str, ...], *, windows: bool) -> str:
       from subject_days d
       where d.workspace_id = $1 and d.subject_id = any($2::uuid[]) and (d.basis = 1 or d.zone = $3)
         and d.day >= $5 and d.day <= $6 {"and d.days = 1" if windows else ""}
+        {"" if paid is None else f"and {of_paid(paid, 'd')}"}
       group by d.subject_id, segment, source_zone {", d.currency" if money else ""}
     ) summed
     join unnest($2::uuid[]) with ordinality as asked (subject_id, place) using (subject_id)
@@ -84,14 +86,15 @@ async def day_sums(
     metrics: Sequence[str],
     zone: str,
     longest: int,
+    paid: int | None = None,
 ) -> Cells | None:
     """Return the sums of single days in the runs that begin on ``starts`` (the last is one day), None without any.
 
-    ``longest`` is how many days a window of the subjects may have.
+    ``longest`` is how many days a window of the subjects may have; ``paid`` as in ``history.spans.cut_sums``.
     """
     if not subject_ids or not starts or not metrics:
         return None
-    query = _day_sums(tuple(metrics), windows=longest > 1)
+    query = _day_sums(tuple(metrics), windows=longest > 1, paid=paid)
     row = await connection.fetchrow(query, workspace_id, subject_ids, zone, starts, starts[0], starts[-1])
     if row["place"] is None:
         return None
@@ -106,14 +109,14 @@ async def day_sums(
 
 
 @lru_cache(maxsize=512)
-def _windows(metrics: tuple[str, ...]) -> str:
+def _windows(metrics: tuple[str, ...], *, paid: int | None) -> str:
     columns = ", ".join(f"d.{metric}" for metric in metrics)
     any_metric = " or ".join(f"d.{metric} is not null" for metric in metrics)
     return f"""
     select asked.place, d.day, d.days, d.zone, d.currency, {columns}
     from unnest($2::uuid[]) with ordinality as asked (subject_id, place) join subject_days d using (subject_id)
     where d.workspace_id = $1 and d.days > 1 and d.day >= $3 and d.day <= $5 and d.day + d.days - 1 >= $4
-      and ({any_metric})
+      and ({any_metric}) and {of_paid(paid, "d")}
     """
 
 
@@ -124,13 +127,14 @@ async def windows(
     days: tuple[date, date],
     metrics: Sequence[str],
     longest: int,
+    paid: int | None = None,
 ) -> list[Window]:
     """Return the windows of several days, at most ``longest``, that touch days from the first to the last."""
     if not subject_ids or not metrics or longest <= 1:
         return []
     first, last = days
     earliest = first if first == date.min else first - timedelta(days=longest - 1)
-    rows = await connection.fetch(_windows(tuple(metrics)), workspace_id, subject_ids, earliest, first, last)
+    rows = await connection.fetch(_windows(tuple(metrics), paid=paid), workspace_id, subject_ids, earliest, first, last)
     return [
         Window(
             place=row["place"] - 1,

@@ -24,6 +24,11 @@ _NEWEST = """
 select b.posting, b.recorded_at from campaigns c left join books b on b.workspace_id = $1
 where c.workspace_id = $1 and c.campaign_id = $2
 """
+_OF_STRATEGY = """
+select c.campaign_id from strategies s
+left join campaigns c on c.workspace_id = $1 and c.strategy_id = s.strategy_id
+where s.workspace_id = $1 and s.strategy_id = $2 order by c.campaign_id
+"""
 _FACTS_THEN = f"""
 select distinct on (f.subject_id, f.name) f.subject_id, f.name, f.value
 from {FACTS} f join postings p using (workspace_id, batch)
@@ -80,17 +85,21 @@ class Campaign(msgspec.Struct, frozen=True, kw_only=True):
     knowledge: Knowledge
     version: CampaignVersion
     members: tuple[Member, ...]
+    campaign_id: UUID
+    strategy_id: UUID | None
 
 
-@lru_cache(maxsize=2)
-def _campaign(*, then: bool) -> str:
+@lru_cache(maxsize=4)
+def _campaign(*, then: bool, several: bool = False) -> str:
+    """Return SQL for a row per campaign: of the one that is $2, or of all that $2 lists."""
     number = 0 if then else None
+    one = "c.campaign_id" if several else "$2"
     return f"""
-    select c.zone, c.currency, b.posting as newest, b.recorded_at, v.*, m.*
+    select c.campaign_id as asked_id, c.strategy_id, c.zone, c.currency, b.posting as newest, b.recorded_at, v.*, m.*
     from campaigns c
     left join books b on b.workspace_id = $1
     left join lateral (
-      select v.* from campaign_versions v where v.workspace_id = $1 and v.campaign_id = $2 and {seen(number, 3, "v")}
+      select v.* from campaign_versions v where v.workspace_id = $1 and v.campaign_id = {one} and {seen(number, 3, "v")}
       order by v.version desc limit 1
     ) v on true
     cross join lateral (
@@ -104,13 +113,13 @@ def _campaign(*, then: bool) -> str:
         from subjects s
         join (
           select n.subject_id from memberships n
-          where n.workspace_id = $1 and n.campaign_id = $2 and {seen(number, 3, "n")}
+          where n.workspace_id = $1 and n.campaign_id = {one} and {seen(number, 3, "n")}
           group by n.subject_id having sum(n.sign) > 0
         ) standing using (subject_id)
         where s.workspace_id = $1 order by s.platform, s.external_id collate "C"
       ) one
     ) m
-    where c.workspace_id = $1 and c.campaign_id = $2
+    where c.workspace_id = $1 and c.campaign_id = {"any($2::uuid[]) order by c.campaign_id" if several else one}
     """
 
 
@@ -126,15 +135,58 @@ async def campaign_at(
     row = await connection.fetchrow(_campaign(then=number is not None), workspace_id, campaign_id, number)
     if row is None or row["version"] is None:
         raise NotFound("no such campaign")
+    return await _read(connection, workspace_id, row, then, now)
+
+
+async def campaigns_at(
+    connection: asyncpg.Connection[Any],
+    workspace_id: UUID,
+    campaign_ids: Sequence[UUID],
+    as_of: datetime | None,
+    now: datetime,
+) -> list[Campaign]:
+    """Return campaigns as they are known at ``as_of``, in the order of their ids; those that were not yet are left out.
+
+    Raises what :func:`campaign_at` does, NotFound where one is none at all.
+    """
+    ids = sorted(set(campaign_ids))
+    then = None if as_of is None else await _resolved(connection, workspace_id, ids[0], as_of, now)
+    number = None if then is None else then.number
+    rows = await connection.fetch(_campaign(then=number is not None, several=True), workspace_id, ids, number)
+    if len(rows) < len(ids):
+        raise NotFound("no such campaign")
+    standing = [row for row in rows if row["version"] is not None]
+    return [await _read(connection, workspace_id, row, then, now) for row in standing]
+
+
+async def campaigns_of_strategy(
+    connection: asyncpg.Connection[Any], workspace_id: UUID, strategy_id: UUID
+) -> list[UUID]:
+    """Return the campaigns of a strategy; to which one a campaign belongs never changes. Raises :class:`NotFound`."""
+    rows = await connection.fetch(_OF_STRATEGY, workspace_id, strategy_id)
+    if not rows:
+        raise NotFound("no such strategy")
+    return [row["campaign_id"] for row in rows if row["campaign_id"] is not None]
+
+
+async def _read(
+    connection: asyncpg.Connection[Any],
+    workspace_id: UUID,
+    row: Mapping[str, Any],
+    then: Knowledge | None,
+    now: datetime,
+) -> Campaign:
     members = _members(row)
-    if number is not None:
-        members = await _knowing_then(connection, workspace_id, members, number)
+    if then is not None and then.number is not None:
+        members = await _knowing_then(connection, workspace_id, members, then.number)
     return Campaign(
         zone=row["zone"],
         currency=row["currency"],
         knowledge=then or _now(row["newest"], row["recorded_at"], now),
         version=version_of(row),
         members=tuple(members),
+        campaign_id=row["asked_id"],
+        strategy_id=row["strategy_id"],
     )
 
 

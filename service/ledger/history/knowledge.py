@@ -67,3 +67,8 @@ def seen(number: int | None, parameter: int, line: str = "e") -> str:
         f"{line}.batch in (select p.batch from postings p where p.workspace_id = $1 "
         f"and p.posting <= ${parameter}::bigint)"
     )
+
+
+def of_paid(paid: int | None, line: str = "s") -> str:
+    """Return the condition that a ``line`` is of paid (1), organic (0) or unsaid (-1) delivery; None: of any."""
+    return "true" if paid is None else f"{line}.paid = {int(paid)}"

@@ -15,7 +15,7 @@ import asyncpg
 import msgspec
 
 from service.ledger.edges import stretch_start
-from service.ledger.history.knowledge import seen
+from service.ledger.history.knowledge import of_paid, seen
 from service.ledger.history.spans import EARLIEST, Span
 from service.ledger.series import Flag, metrics_of
 
@@ -35,7 +35,7 @@ class Marks(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @lru_cache(maxsize=512)
-def _marks(columns: tuple[str, ...], *, seen_all: bool, labelled: bool) -> str:
+def _marks(columns: tuple[str, ...], *, seen_all: bool, labelled: bool, paid: int | None) -> str:
     """Return SQL for rows (zone, cut_m, windowed_m, coarse_m for each metric) over the lines that stand.
 
     A window is inside by the labels of its days, where any span holds a whole day; else by its instants. A piece that
@@ -60,7 +60,8 @@ def _marks(columns: tuple[str, ...], *, seen_all: bool, labelled: bool) -> str:
         select s.zone, e.valid_from, e.valid_to, e.flags, e.day, e.days, {sums}
         from entries e join series s on s.workspace_id = $1 and s.series_id = e.series_id
         where e.workspace_id = $1 and e.subject_id = any($2::uuid[]) and s.counted
-          and s.kind in ('lifetime', 'period', 'event') and e.valid_from >= $10 and {seen(None if seen_all else 0, 11)}
+          and s.kind in ('lifetime', 'period', 'event') and {of_paid(paid)}
+          and e.valid_from >= $10 and {seen(None if seen_all else 0, 11)}
           and case when e.day is null then e.valid_from <= $4 and e.valid_to > $3
             else e.day <= $9 and e.day + greatest(e.days, 1) - 1 >= $8 {instants} end
         group by s.zone, e.subject_id, e.series_id, e.valid_from, e.valid_to, e.flags, e.day, e.days,
@@ -79,6 +80,7 @@ async def marks(
     columns: Sequence[str],
     number: int | None,
     longest: int,
+    paid: int | None = None,
 ) -> Marks:
     """Return the marks of sums over spans; ``longest`` is how many days a window of the subjects may have."""
     if not subject_ids or not spans or not columns:
@@ -89,7 +91,7 @@ async def marks(
     last = max((span.last_day for span in spans if span.last_day), default=None)
     low = EARLIEST if start <= EARLIEST else min(stretch_start(start), start - timedelta(days=longest + 2))
     rows = await connection.fetch(
-        _marks(tuple(columns), seen_all=number is None, labelled=first is not None),
+        _marks(tuple(columns), seen_all=number is None, labelled=first is not None, paid=paid),
         workspace_id,
         subject_ids,
         start,
@@ -121,10 +123,11 @@ async def cut_at(
     subject_ids: Sequence[UUID],
     at: datetime,
     columns: Sequence[str],
+    paid: int | None = None,
 ) -> frozenset[str]:
     """Return the metrics of which a line goes on over an instant."""
     point = Span(number=0, start=at, end=at, first_day=None, last_day=None)
-    return (await marks(connection, workspace_id, subject_ids, [point], columns, None, 1)).interpolated
+    return (await marks(connection, workspace_id, subject_ids, [point], columns, None, 1, paid)).interpolated
 
 
 def carried_metrics(bits: int) -> frozenset[str]:

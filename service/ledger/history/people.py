@@ -10,7 +10,7 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from service.ledger.history.knowledge import seen
+from service.ledger.history.knowledge import of_paid, seen
 from service.ledger.history.spans import Span
 from service.ledger.series import Flag
 
@@ -31,6 +31,7 @@ async def levels(
     metric: str,
     spans: Sequence[Span],
     number: int | None,
+    paid: int | None = None,
 ) -> dict[tuple[int, UUID], Level]:
     """Return a level metric of subjects at the edges of spans, by number of the span and subject.
 
@@ -49,7 +50,7 @@ async def levels(
         from unnest($3::integer[], $4::timestamptz[], $5::timestamptz[]) as b (number, low, high)
         join entries e on e.workspace_id = $1 and e.subject_id = any($2::uuid[]) and e.{metric} is not null
         join series s on s.workspace_id = $1 and s.series_id = e.series_id
-        where s.counted and s.kind = 'level' and s.scope = '' and {seen(number, 6)}
+        where s.counted and s.kind = 'level' and s.scope = '' and {of_paid(paid)} and {seen(number, 6)}
         group by b.number, e.subject_id
         """,
         workspace_id,
@@ -109,6 +110,7 @@ async def uniques(
     subject_ids: Sequence[UUID],
     spans: Sequence[Span],
     number: int | None,
+    paid: int | None = None,
 ) -> dict[tuple[int, UUID], int]:
     """Return the reach of subjects per span: since publication at the span's end, or of a window equal to the span.
 
@@ -128,7 +130,7 @@ async def uniques(
             when e.flags & {Flag.SHORT} <> 0 then e.valid_from = b.low and e.valid_to = b.high
             else e.valid_to <= b.high end)
         join series s on s.workspace_id = $1 and s.series_id = e.series_id
-        where s.counted and s.kind = 'unique' and s.scope = '' and {seen(number, 8)}
+        where s.counted and s.kind = 'unique' and s.scope = '' and {of_paid(paid)} and {seen(number, 8)}
         group by b.number, e.subject_id, e.day is not null
         having sum(e.sign) > 0
         order by windowed

@@ -11,7 +11,7 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from service.ledger.history.knowledge import seen
+from service.ledger.history.knowledge import of_paid, seen
 from service.ledger.series import Flag
 
 EARLIEST = datetime.fromisoformat("1900-01-01T00:00:00+00:00")
@@ -76,7 +76,7 @@ def share_of(metric: str) -> str:
 
 
 @lru_cache(maxsize=512)
-def _cut_sums(metrics: tuple[str, ...], *, seen_all: bool) -> str:
+def _cut_sums(metrics: tuple[str, ...], *, seen_all: bool, paid: int | None) -> str:
     sums = ", ".join(
         f"case when sum(e.sign) filter (where e.{metric} is not null) > 0 "
         f"then sum({share_of(metric)})::bigint end as {metric}"
@@ -89,7 +89,7 @@ def _cut_sums(metrics: tuple[str, ...], *, seen_all: bool) -> str:
       as b (number, low, high, first_day, last_day, openings)
     join entries e on e.workspace_id = $1 and e.subject_id = any($2::uuid[]) and {IN_SPAN}
     join series s on s.workspace_id = $1 and s.series_id = e.series_id
-    where s.counted and s.kind in ('lifetime', 'period', 'event') and ({any_metric})
+    where s.counted and s.kind in ('lifetime', 'period', 'event') and ({any_metric}) and {of_paid(paid)}
       and {seen(None if seen_all else 0, 8)} and e.valid_from < $10 and e.valid_from >= $11
     group by b.number, e.subject_id, s.currency
     """
@@ -102,13 +102,17 @@ async def cut_sums(
     spans: Sequence[Span],
     metrics: Sequence[str],
     number: int | None,
+    paid: int | None = None,
 ) -> list[Any]:
-    """Return rows (number of the span, subject_id, currency, one column per metric) cut from the entries themselves."""
+    """Return rows (number of the span, subject_id, currency, one column per metric) cut from the entries themselves.
+
+    ``paid`` narrows them to what was paid (1), organic (0) or not said (-1).
+    """
     if not subject_ids or not spans or not metrics:
         return []
     low, high = bounds(spans)
     rows: list[Any] = await connection.fetch(
-        _cut_sums(tuple(metrics), seen_all=number is None),
+        _cut_sums(tuple(metrics), seen_all=number is None, paid=paid),
         workspace_id,
         subject_ids,
         [span.number for span in spans],

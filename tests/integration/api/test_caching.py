@@ -10,8 +10,8 @@ import pytest
 import pytest_asyncio
 
 from service.access.keys import Scope
-from service.api import kpis
-from service.reports.campaign import campaign_kpis
+from service.api import query as asking
+from service.reports.query.answer import query_kpis
 from tests.integration.api.clock import Clock
 from tests.integration.api.furniture import OPTIONS, Things, furnish, read_all
 from tests.integration.api.office import Desk, Office, open_office
@@ -44,9 +44,9 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     async def counting(*arguments: Any) -> Any:
         found.append("asked")
-        return await campaign_kpis(*arguments)
+        return await query_kpis(*arguments)
 
-    monkeypatch.setattr(kpis, "campaign_kpis", counting)
+    monkeypatch.setattr(asking, "answer_query", counting)
     return found
 
 

@@ -24,6 +24,7 @@ from service.reports.answer import (
     PageOut,
     RangeOut,
     RowOut,
+    ScopeOut,
     WarningOut,
 )
 from tests.integration.api.furniture import furnish
@@ -104,6 +105,9 @@ def answers(draw: st.DrawFn) -> AnswerOut:
         warnings=(WarningOut(code="x", detail=draw(TEXT), pointer=""),),
         query={},
         total_rows=len(rows),
+        scope=ScopeOut(campaigns=(), strategy=None),
+        exchange=None,
+        attribution={},
     )
     return AnswerOut(
         data=tuple(rows), totals=draw(metrics), comparison=None, meta=meta, page=PageOut(next=None, has_more=False)

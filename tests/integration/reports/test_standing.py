@@ -17,10 +17,9 @@ from service.api.caching import tag_of
 from service.db.engine import Database
 from service.errors import Gone, Invalid, NotFound
 from service.kpi.buckets import Grain
-from service.ledger import memberships, resets
+from service.ledger import moves, resets
 from service.ledger.carry import carry
-from service.ledger.verdicts import Verdict
-from service.records import Creator, Rule
+from service.records import Creator, Rule, Verdict
 from service.registry import creators
 from service.reports.campaign import campaign_kpis
 from service.reports.question import Question
@@ -179,7 +178,7 @@ class World(Desk):
             # A delivery may have made one of its own meanwhile.
             await connection.execute(sa.text("delete from creator_profiles where external_id = 'ada'"))
             await creators.replace(connection, workspace_id, self.creator)
-            await memberships.reassign_campaigns(connection, workspace_id, [self.campaigns[2]], self.context)
+            await moves.reassign_campaigns(connection, workspace_id, [self.campaigns[2]], self.context)
 
     async def settle_fall(self) -> None:
         """Say what a fall of a counter was."""

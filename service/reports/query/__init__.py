@@ -1,0 +1,1 @@
+"""The query grammar: what may be asked of campaigns, read and answered."""
