@@ -16,7 +16,7 @@ branch_labels = None
 depends_on = None
 
 _TABLE = "policies"
-_WORKSPACE = "workspace_id = nullif(current_setting('app.workspace_id', true), '')::uuid"
+_WORKSPACE = "workspace_id = (select nullif(current_setting('app.workspace_id', true), '')::uuid)"
 
 
 def upgrade() -> None:

@@ -21,7 +21,7 @@ from service.ledger.history.spans import Span, cut_sums
 from service.reports.answer import WarningOut
 from service.reports.doubts import Doubts, doubts_of, warnings
 from service.reports.people import people_of
-from service.reports.question import COSTS, HIGH_WATER, Asked, PlatformNotes
+from service.reports.question import COSTS, HIGH_WATER, Asked
 from service.reports.stretches import Stretch, segments, total_span
 from service.reports.tables import Tables
 from service.reports.tallies import day_sums, windows
@@ -57,10 +57,10 @@ async def sums_of(raw: asyncpg.Connection[Any], asked: Asked, stretches: Sequenc
     ]
 
 
-async def total_of(raw: asyncpg.Connection[Any], asked: Asked, notes: PlatformNotes) -> Sums:
+async def total_of(raw: asyncpg.Connection[Any], asked: Asked) -> Sums:
     """Return the sums of the whole range as one bucket."""
     total = Stretch(period=asked.period, buckets=(), total=total_span(asked.period))
-    (sums,) = await sums_of(raw, msgspec.structs.replace(asked, doubtful=notes.doubtful), [total])
+    (sums,) = await sums_of(raw, asked, [total])
     return sums
 
 
