@@ -34,13 +34,15 @@ class Asking(msgspec.Struct, frozen=True, kw_only=True):
 
     ``words`` are all that the caller said, in any form that is JSON, ``question`` its range, its knowledge and what the
     caller may see. Without a ``campaign``, or where more than that campaign decides (other campaigns, other ways to
-    credit), everything that is written in the workspace does. ``form`` None is what ``Accept`` prefers.
+    credit), everything that is written in the workspace does; such an answer is one of its moment, unless it says that
+    it is ``timeless``: once the range is over, nothing in it goes by the clock. ``form`` None is as ``Accept`` prefers.
     """
 
     question: Question
     words: Any = None
     campaign: UUID | None = None
     form: str | None = None
+    timeless: bool = False
 
 
 Report = Callable[[AsyncConnection, Question, datetime], Awaitable[msgspec.Struct]]
@@ -75,7 +77,7 @@ async def answered(request: Request, caller: Caller, parts: Services, asking: As
 
 async def _standing(connection: AsyncConnection, workspace_id: UUID, asking: Asking, now: datetime) -> Standing:
     if asking.campaign is None:
-        return await workspace_standing(connection, workspace_id, asking.question, now)
+        return await workspace_standing(connection, workspace_id, asking.question, now, timeless=asking.timeless)
     return await standing(connection, workspace_id, asking.campaign, asking.question, now)
 
 

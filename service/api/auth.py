@@ -58,11 +58,12 @@ async def principal_of(
 
 
 def _confine(request: Request, principal: Principal) -> None:
-    """Let a read token ask about its campaigns alone; any other campaign is none, wherever a route names it."""
+    """Let a read token ask about its campaigns alone; any other is none, wherever path or query name it."""
     named = request.path_params.get("campaign")
     if named is None:
         raise Forbidden("a read token is for answers about its campaigns")
-    others = [text for text in request.path_params.values() if text.startswith(ids.PREFIXES["campaign"])]
+    given = (*request.path_params.values(), *request.query_params.values())
+    others = [text for text in given if text.startswith(ids.PREFIXES["campaign"])]
     if any(ids.read("campaign", text) not in (principal.campaigns or ()) for text in (named, *others)):
         raise NotFound("no such campaign")
     if not _OWN_PAST.issuperset(request.query_params.getlist("compare")):

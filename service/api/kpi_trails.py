@@ -109,7 +109,7 @@ async def get_kpi_explanation(
     async def report(connection: AsyncConnection, question: Question, now: datetime) -> ExplanationOut:
         return await campaign_explanation(connection, caller.workspace_id, campaign_id, question, notes, now)
 
-    asking = Asking(question=question, words=("explain", campaign_id), form="json")
+    asking = Asking(question=question, words=("explain", campaign_id), form="json", timeless=True)
     return await answers.answered(request, caller, parts, asking, report)
 
 

@@ -82,14 +82,17 @@ async def standing(
 
 
 async def workspace_standing(
-    connection: AsyncConnection, workspace_id: UUID, question: Question, now: datetime
+    connection: AsyncConnection, workspace_id: UUID, question: Question, now: datetime, *, timeless: bool
 ) -> Standing:
-    """Return where a workspace stands for a question that any posting may answer anew. Raises Gone."""
+    """Return where a workspace stands for a question that any posting may answer anew. Raises Gone.
+
+    ``timeless``: once the range is over, the clock has no part in the answer.
+    """
     raw = await driver(connection)
     if question.as_of is not None:
         return _pinned(await raw.fetchrow(_THEN, workspace_id, question.as_of), now)
     posting, recorded_at = await raw.fetchrow(_NEWEST, workspace_id)
-    running = not _is_over(question, now)
+    running = not (timeless and _is_over(question, now))
     clock = max(after(now, STEP) - STEP, recorded_at) if running else now
     return Standing(
         facts=(posting, str(clock) if running else "over"),

@@ -11,6 +11,7 @@ import pytest_asyncio
 
 from service.access.keys import Scope
 from service.api import query as asking
+from service.app import openapi_document
 from service.reports.query.answer import query_kpis
 from tests.integration.api.clock import Clock
 from tests.integration.api.furniture import OPTIONS, Things, furnish, read_all
@@ -129,6 +130,28 @@ async def test_an_explanation_stands_while_nothing_is_posted(office: Office, des
     assert (await desk.ask("GET", path, headers=tag)).status_code == 200
     running = await desk.ask("GET", path.partition("?")[0])
     assert running.headers["cache-control"] == "private, max-age=15"
+
+
+async def test_no_route_says_two_things_under_one_tag(desk: Desk, things: Things, clock: Clock) -> None:
+    documented = openapi_document()["paths"].items()
+    paths = [path for path, operations in documented if "304" in operations.get("get", {}).get("responses", {})]
+    body = {"name": "Second", "kind": "broad", "starts": "2026-06-01", "ends": "2026-07-15"}
+    other = (await desk.post("/v1/campaigns", body))["id"]
+    named = {"{campaign}": things.campaign, "{metric}": "likes", "{dimension}": "platform", "{other}": other}
+    met: dict[tuple[str, str], bytes] = {}
+    for passed in (7, 3600, 0):
+        for path in paths:
+            address = path
+            for place, value in named.items():
+                address = address.replace(place, value)
+            for query in ("", "?from=2020-06-01&to=2020-06-20"):
+                answer = await desk.ask("GET", address + query)
+                if "etag" in answer.headers:
+                    assert met.setdefault((path, answer.headers["etag"]), answer.content) == answer.content, (
+                        path + query
+                    )
+        clock.move(seconds=passed)
+    assert len(met) > 2 * len(paths)
 
 
 async def test_a_new_member_and_new_rules_end_a_tag(office: Office, desk: Desk, things: Things) -> None:

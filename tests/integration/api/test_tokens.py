@@ -20,7 +20,11 @@ from tests.integration.api.office import Desk, Office, open_office
 
 _PRESETS = {"getKpiTimeseries", "getKpiBreakdown", "getKpiTop", "getKpiFunnel", "getKpiPulse"}
 _CAMPAIGN = {"getCampaignKpis", "getKpiExplanation", "getCampaignFreshness", "getCampaignIntegrity"}
-ALLOWED = _PRESETS | _CAMPAIGN | {"streamCampaign", "createStreamTicket"}
+_REPORTS = {
+    f"getCampaign{name}"
+    for name in ("Versus", "Signals", "Pacing", "Attribution", "Customers", "Maturity", "Influencers")
+}
+ALLOWED = _PRESETS | _CAMPAIGN | _REPORTS | {"streamCampaign", "createStreamTicket"}
 ROUTES = [
     (operation["operationId"], method.upper(), path)
     for path, operations in openapi_document()["paths"].items()
@@ -84,6 +88,10 @@ async def test_another_campaign_is_none(desk: Desk, things: Things) -> None:
     page = await browser(desk, things)
     told = {(await page.problem(404, "GET", kpis(one)))["detail"] for one in (second["id"], "cmp_" + "0" * 32, "cmp_x")}
     assert told == {"no such campaign"}
+    own = f"/v1/campaigns/{things.campaign}"
+    for path in (f"{own}/versus/{second['id']}", f"{own}/influencers?against={second['id']}"):
+        assert (await page.problem(404, "GET", path))["detail"] == "no such campaign"
+        assert (await desk.ask("GET", path)).status_code == 200
 
 
 async def test_it_compares_with_its_own_past_alone(desk: Desk, things: Things) -> None:

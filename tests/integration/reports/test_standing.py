@@ -256,7 +256,7 @@ async def test_a_tag_goes_with_every_write_that_changes_the_answer(database: Dat
     world.time += timedelta(minutes=2)
     await world.check("at first", pinned)
     told: dict[str, int] = dict.fromkeys(writes, 0)
-    names = [*(["deliver", "sell"] * 2), *writes]
+    names = [*(["deliver", "sell"] * 2), "join_and_leave", *writes]
     world.rng.shuffle(names)
     for name in names:
         await writes[name]()
