@@ -16,8 +16,8 @@ help: ## show this list
 setup: ## build .venv from the lock; does nothing when it is already right (PYTHON=... picks an interpreter)
 	@sh tools/setup.sh
 
-demo: setup ## run the service with made-up campaigns; ONCE=1 prints their KPI table and ends
-	@$(BIN)/tallybook demo $(if $(filter-out 0,$(ONCE)),--once)
+demo: setup ## run the service with made-up campaigns; ONCE=1 prints their KPI table and ends; PLATFORM=x shows one connector
+	@$(BIN)/tallybook demo $(if $(filter-out 0,$(ONCE)),--once) $(if $(PLATFORM),--platform $(PLATFORM))
 
 serve: setup ## run the service
 	@$(BIN)/tallybook serve

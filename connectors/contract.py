@@ -640,6 +640,9 @@ class OAuth2(msgspec.Struct, frozen=True, kw_only=True):
     itself, and its refusal is no end while the token lives. ``rotates`` says that a refresh token dies with its use.
     ``lifetime`` is how long an access token lives where the answer does not say; ``refresh_lifetime`` likewise (None:
     it does not end). ``refresh_before`` is how long before its end a token is renewed.
+
+    ``key`` is of accounts of machines: it names the credential that holds the JSON of a key, and what ``refresh`` sends
+    is a statement for ``scopes`` that it signs (RFC 7523). Then nobody logs in: ``authorize_url`` is empty.
     """
 
     authorize_url: str
@@ -654,6 +657,7 @@ class OAuth2(msgspec.Struct, frozen=True, kw_only=True):
     lifetime: timedelta | None = None
     refresh_lifetime: timedelta | None = None
     refresh_before: timedelta = timedelta(minutes=10)
+    key: str = ""
 
 
 class Auth(msgspec.Struct, frozen=True, kw_only=True):
@@ -673,7 +677,10 @@ class Auth(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MetricMapping(msgspec.Struct, frozen=True, kw_only=True):
-    """One wire metric and what it becomes. ``metric`` None means *not mapped*, with the reason in ``note``."""
+    """One wire metric and what it becomes. ``metric`` None means *not mapped*, with the reason in ``note``.
+
+    ``quality`` is what the platform may say against it. Answers look for marks only where they are declared.
+    """
 
     wire: str
     metric: str | None
@@ -682,6 +689,7 @@ class MetricMapping(msgspec.Struct, frozen=True, kw_only=True):
     counting: bool = True
     mapping: str = ""  # id of a named mapping rule, for example meta_views@1
     note: str = ""
+    quality: tuple[Quality, ...] = ()
 
 
 class FetchKind(msgspec.Struct, frozen=True, kw_only=True):

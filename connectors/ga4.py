@@ -65,6 +65,20 @@ from connectors.ga4_quota import BUDGETS, RATE_LIMIT, cost_of, quotas, usage_of
 from connectors.ga4_reading import read_report
 
 _TOKEN_URL = "https://oauth2.googleapis.com/token"  # noqa: S105 - an address
+_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+_KEY = "service_account"
+_BY_KEY = Auth(
+    kind=AuthKind.OAUTH2,
+    credentials={_KEY: "the JSON key of a service account that is a Viewer of the property"},
+    scopes=(SCOPE,),
+    oauth2=OAuth2(
+        authorize_url="",
+        code=TokenCall(url=_TOKEN_URL, grant=_BEARER, sends="assertion", client_id="", client_secret=""),
+        refresh=TokenCall(url=_TOKEN_URL, grant=_BEARER, sends="assertion", client_id="", client_secret=""),
+        lifetime=timedelta(hours=1),
+        key=_KEY,
+    ),
+)
 
 
 class Ga4(Connector):
@@ -99,6 +113,10 @@ class Ga4(Connector):
         budgets=BUDGETS,
     )
     metrics: Sequence[MetricMapping] = tuple(rules.declared(ANSWERS))
+
+    def auth_for(self, options: Ga4Options) -> Auth:
+        """Return how a property is read: by somebody's login, or by the key of a service account."""
+        return _BY_KEY if options.login == _KEY else self.auth
 
     def check_options(self, options: Ga4Options) -> list[str]:
         """Return what is wrong: only purchases have a revenue."""

@@ -8,17 +8,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from connectors import rules
-from connectors.contract import Kind, SubjectType
+from connectors.contract import Kind, Quality, SubjectType
 
 
 class Rule(rules.Rule, frozen=True, kw_only=True):
     """What becomes of one metric of a report.
 
-    ``claimed`` says that the number is a claim about the declared key event, and travels with its name.
+    ``claimed`` says that the number is a claim about the declared key event, and travels with its name. Which
+    ``quality`` a number has the report says; here stands what it may say.
     """
 
     kind: Kind = Kind.PERIOD
     claimed: bool = False
+    quality: tuple[Quality, ...] = (Quality.SAMPLED, Quality.THRESHOLDED, Quality.TRUNCATED)
 
 
 def _left_out(note: str) -> Rule:

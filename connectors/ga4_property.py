@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -31,6 +31,7 @@ class Ga4Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     every tracked link).
 
     ``today`` asks for the day in progress as well, which the platform reports with more rows lumped together.
+    ``login`` says who reads: a ``person`` who let the app do so, or a ``service_account`` by its key.
     """
 
     property_id: Annotated[str, msgspec.Meta(pattern=r"^[0-9]{0,20}\Z")] = ""
@@ -38,6 +39,7 @@ class Ga4Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     revenue: bool = True
     mediums: Annotated[tuple[Annotated[str, msgspec.Meta(max_length=100)], ...], msgspec.Meta(max_length=50)] = ()
     today: bool = False
+    login: Literal["person", "service_account"] = "person"
 
     @property
     def metrics(self) -> tuple[str, ...]:

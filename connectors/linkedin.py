@@ -14,8 +14,8 @@ A post without activity is absent from the statistics, and so is a deleted one: 
 organisation without days are those of the last twelve months, a window that moves, and are not asked for. Days are UTC
 days; the last two are missing and those before are restated for some more.
 
-The key of a delivery is made of the ids of its notifications. Notifications are subscribed for by a call that this
-client does not make (PUT); ``check`` says what to do.
+The key of a delivery is made of the ids of its notifications. A subscription names the app, the member of the token and
+the organisation, does not end, and is refused to apps that LinkedIn has not reviewed.
 
 This file is what the service calls; its parts are ``linkedin_metrics`` (the tables), ``linkedin_account`` (options,
 calls), ``linkedin_answers`` (errors, quotas), ``linkedin_values``, ``linkedin_reading``, ``linkedin_fetching`` and
@@ -24,8 +24,9 @@ calls), ``linkedin_answers`` (errors, quotas), ``linkedin_values``, ``linkedin_r
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from http import HTTPStatus
 from typing import Any
 
 from connectors import pages, proving, rules, values, webhooks
@@ -41,7 +42,7 @@ from connectors.contract import (
     Item,
     MetricMapping,
     NeedsReauth,
-    NotSupported,
+    NotPermitted,
     OAuth2,
     Page,
     Reply,
@@ -58,15 +59,12 @@ from connectors.linkedin_account import SCOPES, LinkedInOptions, Organisation
 from connectors.linkedin_answers import DAY, require, usage_of
 from connectors.linkedin_fetching import KINDS, SETTLE, pages_of
 from connectors.linkedin_metrics import ANSWERS
-from connectors.linkedin_pushes import challenge_response, delivery_key, is_challenge, read_push, verify
+from connectors.linkedin_pushes import EVENT, challenge_response, delivery_key, is_challenge, read_push, verify
 from connectors.linkedin_reading import read_page
 
 _TOKENS = "https://www.linkedin.com/oauth/v2/accessToken"
 _KEYS = ("app_secret", "client_secret")
-_SUBSCRIBING = (
-    "subscribe for ORGANIZATION_SOCIAL_ACTION_NOTIFICATIONS (eventSubscriptions) with the address of this source, "
-    "as the app's developer"
-)
+_DONE = frozenset({HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.NO_CONTENT})
 
 
 class LinkedIn(Connector):
@@ -86,6 +84,7 @@ class LinkedIn(Connector):
             "client_id": "of the app, for renewing",
             "client_secret": "of the app, for renewing",
             "app_secret": "the client secret again; signs the webhooks, the source's webhook secret",
+            "callback": "the public https address of the source's webhook, where the service does not know its own",
         },
         scopes=SCOPES,
         oauth2=OAuth2(
@@ -146,11 +145,20 @@ class LinkedIn(Connector):
             await proving.readable("the posts", _read_posts(of)),
             await proving.readable("followers and statistics", _read_statistics(of)),
         ]
-        return [*found, Finding(ok=True, text=f"for pushes, {_SUBSCRIBING}"), *_check_secrets(source)]
+        return [*found, _check_application(source), *_check_secrets(source)]
 
     async def subscribe(self, http: Http, source: Source, now: datetime) -> None:
-        """Say what to do: the call is a PUT, and names the member and the app's number, which no source knows."""
-        raise NotSupported(_SUBSCRIBING)
+        """Ask for notifications about the organisation's posts, in the name of the member of the token."""
+        of, callback = Organisation(http, source), source.webhook_url or source.credentials.get("callback", "")
+        if not (of.options.application and callback):
+            raise ConnectorError("a subscription takes the number of the app (option application) and a public address")
+        roles = _roles_in(require(await of.roles(), of.statistics_need))
+        member = next((one.get("roleAssignee") for one in roles if _organisation_of(one) == of.urn), None)
+        if not isinstance(member, str):
+            raise NotPermitted(f"the member is no administrator of the organisation {of.number}")
+        response = await of.subscribe(member, EVENT, callback)
+        if response.status not in _DONE:
+            require(response, "of an app with webhooks (no Development tier)")
 
 
 # ------------------------------------------------------------------------------------------------ proving a source
@@ -159,16 +167,28 @@ class LinkedIn(Connector):
 async def _check_role(of: Organisation) -> Finding:
     try:
         urn = of.urn
-        path = "organizationAcls?q=roleAssignee&role=ADMINISTRATOR&state=APPROVED&count=100"
-        body = require(await of.get(path), of.statistics_need)
+        body = require(await of.roles(), of.statistics_need)
     except (NeedsReauth, TryLater) as error:
         return proving.unreachable(error, "LinkedIn")
     except ConnectorError as error:
         return Finding(ok=False, text=f"the member's roles are not readable: {error}")
-    roles = [values.mapping(one) for one in values.items(body.get("elements"))]
-    if urn not in [one.get("organization", one.get("organizationTarget")) for one in roles]:
+    if urn not in map(_organisation_of, _roles_in(body)):
         return Finding(ok=False, text=f"the member is no administrator of the organisation {of.number}")
     return Finding(ok=True, text=f"the token is accepted and the member administers the organisation {of.number}")
+
+
+def _roles_in(body: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [values.mapping(one) for one in values.items(body.get("elements"))]
+
+
+def _organisation_of(role: Mapping[str, Any]) -> Any:
+    return role.get("organization", role.get("organizationTarget"))
+
+
+def _check_application(source: Source) -> Finding:
+    if source.options.application:
+        return Finding(ok=True, text="pushes are asked for by `tallybook source subscribe`")
+    return Finding(ok=True, text="to be pushed to, set the option application: the app's number in its portal")
 
 
 async def _read_posts(of: Organisation) -> None:

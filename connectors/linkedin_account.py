@@ -26,9 +26,13 @@ FRESH_TOKEN_PAUSE = 6.0
 
 
 class LinkedInOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``version`` is the month of the API that is spoken: each one lives for about a year."""
+    """``version`` is the month of the API that is spoken: each one lives for about a year.
+
+    ``application`` is the number of the app in the developer portal, which its client id is not; needed to subscribe.
+    """
 
     version: Annotated[str, msgspec.Meta(pattern=r"^20[0-9]{2}(0[1-9]|1[0-2])$")] = "202606"
+    application: Annotated[str, msgspec.Meta(pattern=r"^[0-9]{0,20}\Z")] = ""
 
 
 class Organisation:
@@ -52,9 +56,13 @@ class Organisation:
         """The organisation's number."""
         return self.urn.rpartition(":")[2]
 
+    @property
+    def _headers(self) -> Mapping[str, str]:
+        return {"LinkedIn-Version": self.options.version, "X-Restli-Protocol-Version": "2.0.0"}
+
     async def get(self, path: str, method: str = "") -> Response:
         """Ask, and once more a little later where only the age of the token speaks against it."""
-        headers = {"LinkedIn-Version": self.options.version, "X-Restli-Protocol-Version": "2.0.0"}
+        headers = dict(self._headers)
         if method:
             headers["X-RestLi-Method"] = method
         response = await self.http.get(path, headers=headers)
@@ -100,6 +108,18 @@ class Organisation:
     async def video(self, urn: str, metric: str) -> Response:
         """Ask for one lifetime number of the video in a post."""
         return await self.get(f"videoAnalytics?q=entity&entity={encoded(urn)}&type={metric}&aggregation=ALL")
+
+    async def roles(self) -> Response:
+        """Ask which organisations the member of the token administers."""
+        return await self.get("organizationAcls?q=roleAssignee&role=ADMINISTRATOR&state=APPROVED&count=100")
+
+    async def subscribe(self, member: str, event: str, callback: str) -> Response:
+        """Ask for pushes of an event to an address. The same call again changes nothing."""
+        application = encoded(f"urn:li:developerApplication:{self.options.application}")
+        key = f"developerApplication:{application},user:{encoded(member)},entity:{encoded(self.urn)},eventType:{event}"
+        headers = {**self._headers, "content-type": "application/json"}
+        body = msgspec.json.encode({"webhook": callback})
+        return await self.http.put(f"eventSubscriptions/({key})", body=body, headers=headers)
 
     def _of(self, resource: str) -> str:
         # Statistics of the page call the same organisation by another name.

@@ -30,7 +30,7 @@ from connectors.webhooks import hints_once
 
 _SIGNED_PREFIX = b"hmacsha256="  # part of what is signed
 _CHALLENGE = re.compile(r"[A-Za-z0-9-]{1,128}")
-_TYPE = "ORGANIZATION_SOCIAL_ACTION_NOTIFICATIONS"
+EVENT = "ORGANIZATION_SOCIAL_ACTION_NOTIFICATIONS"
 _MOVES = frozenset({"LIKE", "COMMENT", "COMMENT_EDIT", "COMMENT_DELETE", "SHARE", "ADMIN_COMMENT"})
 _ELSEWHERE = frozenset({"SHARE_MENTION"})  # the post of somebody else, whose numbers are not the organisation's
 
@@ -76,7 +76,7 @@ def delivery_key(body: bytes) -> str:
 def read_push(delivery: Delivery) -> Iterator[Item]:
     """Read a batch of notifications. Raises :class:`~connectors.contract.BadPayload` for what is no batch."""
     body = values.document(delivery.body)
-    if body.get("type") != _TYPE:
+    if body.get("type") != EVENT:
         yield Drop(reason=DropReason.UNKNOWN_TYPE, detail=values.shown(body.get("type")))
         return
     notifications = map(values.mapping, pages.list_in(body, "notifications", "body"))

@@ -170,7 +170,7 @@ def of_pairs(pairs: Pairs, *, exact: bool = False) -> Place:
         cookie = _FBC.fullmatch(value) if written in {"_fbc", "fbc"} else None
         name = "fbclid" if cookie else _NAMES.get(written.strip().lower())
         said = cookie[1] if cookie else value
-        kept = None if name is None else name_in(said) if name in UTM else _opaque(said)
+        kept = None if name is None else name_in(said) if name in UTM else opaque_in(said)
         if name is not None and kept is not None:
             found.setdefault(name, kept)
     return found
@@ -182,7 +182,7 @@ def name_in(value: str) -> str | None:
     return None if said is None or _MACRO.fullmatch(said) else said
 
 
-def _opaque(value: str) -> str | None:
+def opaque_in(value: Any) -> str | None:
     """Return a click id as it is; one that is cut names nobody, so one that is too long is none."""
     said = values.trimmed(value, _LONGEST_CLICK_ID + 1)
     return None if said is None or len(said) > _LONGEST_CLICK_ID or _MACRO.fullmatch(said) else said

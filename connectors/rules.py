@@ -104,6 +104,7 @@ def declared(answers: Answers) -> Iterator[MetricMapping]:
                     counting=not rule.check,
                     mapping=rule.mapping,
                     note=rule.note,
+                    quality=rule.quality,
                 )
 
 

@@ -16,7 +16,7 @@ where the delivery id is a header that nothing vouches for. Topics that tell the
 its versions the newest by ``updated_at`` stands, whatever came last. And since pushes get lost, or come a day late,
 what changed in the last three days is fetched every hour, and all that is readable once a week.
 
-Where an order came from is read in ``connectors.shopify_origin``. Of several codes the first is credited. A customer is
+Where an order came from is read in ``connectors.origin``. Of several codes the first is credited. A customer is
 a number and nothing else; when webhooks are asked for here, names, addresses and e-mails are not among their fields.
 The visits of a customer's journey name origins and are no clicks: those of buyers alone would make a false click rate.
 
@@ -31,7 +31,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from connectors import shopify_values as values
+from connectors import values
 from connectors.contract import (
     Auth,
     AuthKind,
@@ -179,7 +179,7 @@ async def _check_shop(shop: Shop) -> list[Finding]:
         return [Finding(ok=False, text="Shopify does not answer or throttles at the moment: try again later")]
     except ConnectorError as error:
         return [Finding(ok=False, text=f"the shop is not readable: {error}")]
-    name = values.text(values.mapping(data.get("shop")).get("name"), 100) or shop.options.shop
+    name = values.trimmed(values.mapping(data.get("shop")).get("name"), 100) or shop.options.shop
     found = [Finding(ok=True, text=f"the token is accepted and the shop {_line(name)} is readable")]
     answered = response.headers.get(VERSION_HEADER, shop.options.api_version)
     if answered != shop.options.api_version:

@@ -16,7 +16,8 @@ from typing import Any
 
 import msgspec
 
-from connectors import shopify_values as values
+from connectors import shopify_values as own
+from connectors import values
 from connectors.contract import ConnectorError, FetchKind, NotSupported, Page, Task
 from connectors.shopify_shop import Shop, TooCostly, examine
 
@@ -142,7 +143,7 @@ def _with_refunds(orders: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the orders of a page that gave money back."""
     found = []
     for node in map(values.mapping, values.items(orders.get("nodes"))):
-        order = values.optional_identifier(node.get("legacyResourceId"))
+        order = own.optional_identifier(node.get("legacyResourceId"))
         money = values.mapping(values.mapping(node.get("totalRefundedSet")).get("shopMoney")).get("amount")
         if order is not None and isinstance(money, str) and money.strip("0."):
             found.append(order)

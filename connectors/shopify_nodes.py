@@ -6,14 +6,15 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from connectors import shopify_origin as origins
-from connectors import shopify_values as values
+from connectors import origin as origins
+from connectors import shopify_values as own
+from connectors import values
 from connectors.contract import Drop, DropReason, Item
+from connectors.origin import Origin
 from connectors.shopify_orders import Order, more_codes, refund_of, sale_of, uncounted
-from connectors.shopify_origin import Origin
 from connectors.shopify_refunds import Refund, bounded
 from connectors.shopify_shop import ShopifyOptions
-from connectors.shopify_values import Refused
+from connectors.values import Refused
 
 
 def read_node(node: Any, options: ShopifyOptions, received_at: datetime, row: int | None = None) -> Iterator[Item]:
@@ -30,21 +31,21 @@ def read_node(node: Any, options: ShopifyOptions, received_at: datetime, row: in
 def order_of_node(node: Mapping[str, Any], received_at: datetime) -> Order:
     """Return what a node tells. Raises :class:`Refused`."""
     total, currency = _shop_money(node, "totalPriceSet")
-    whole, given_back = values.total(total, "totalPriceSet"), _amount_of(node, "totalRefundedSet")
+    whole, given_back = own.total(total, "totalPriceSet"), _amount_of(node, "totalRefundedSet")
     journey = values.mapping(node.get("customerJourneySummary"))
     return Order(
-        id=values.identifier(node.get("legacyResourceId", node.get("id")), "legacyResourceId"),
-        at=values.instant(node.get("processedAt") or node.get("createdAt"), "processedAt", received_at),
-        observed_at=values.instant(node.get("updatedAt"), "updatedAt", received_at),
-        state=(values.text(node.get("displayFinancialStatus"), 64) or "").lower(),
-        source_name=values.text(node.get("sourceName"), 64) or "",
+        id=own.identifier(node.get("legacyResourceId", node.get("id")), "legacyResourceId"),
+        at=own.instant(node.get("processedAt") or node.get("createdAt"), "processedAt", received_at),
+        observed_at=own.instant(node.get("updatedAt"), "updatedAt", received_at),
+        state=(values.trimmed(node.get("displayFinancialStatus"), 64) or "").lower(),
+        source_name=values.trimmed(node.get("sourceName"), 64) or "",
         total=whole,
-        currency=values.currency(currency, "totalPriceSet"),
+        currency=own.currency(currency, "totalPriceSet"),
         unpaid=_unpaid_of_node(node, whole, given_back),
         given_back=given_back,
         is_test=node.get("test") is True,
-        is_cancelled=values.is_said(node.get("cancelledAt")),
-        customer=values.optional_identifier(values.mapping(node.get("customer")).get("legacyResourceId")),
+        is_cancelled=own.is_said(node.get("cancelledAt")),
+        customer=own.optional_identifier(values.mapping(node.get("customer")).get("legacyResourceId")),
         first_order=_is_first_by_journey(journey.get("customerOrderIndex")),
         origin=_fetched_origin(node, journey),
     )
@@ -61,7 +62,7 @@ def _unpaid_of_node(node: Mapping[str, Any], total: int, given_back: int | None)
 
 
 def _amount_of(node: Mapping[str, Any], name: str) -> int | None:
-    return values.optional_amount(_shop_money(node, name)[0])
+    return own.optional_amount(_shop_money(node, name)[0])
 
 
 def read_node_refunds(node: Mapping[str, Any], options: ShopifyOptions, received_at: datetime) -> Iterator[Item]:
@@ -81,17 +82,17 @@ def read_node_refunds(node: Mapping[str, Any], options: ShopifyOptions, received
 
 
 def _refund_of_node(entry: Mapping[str, Any], received_at: datetime) -> Refund:
-    found = values.identifier(entry.get("legacyResourceId", entry.get("id")), "refunds.legacyResourceId")
-    at = values.instant(entry.get("createdAt"), "refunds.createdAt", received_at)
+    found = own.identifier(entry.get("legacyResourceId", entry.get("id")), "refunds.legacyResourceId")
+    at = own.instant(entry.get("createdAt"), "refunds.createdAt", received_at)
     nodes = values.items(values.mapping(entry.get("transactions")).get("nodes"))
     given = [one for one in map(values.mapping, nodes) if (one.get("kind"), one.get("status")) == ("REFUND", "SUCCESS")]
     if not given:
         raise Refused(DropReason.NO_NUMBERS, "refunds.transactions")
     amounts = [_shop_money(one, "amountSet") for one in given]
-    codes = {values.currency(code, "transactions.amountSet") for _, code in amounts}
+    codes = {own.currency(code, "transactions.amountSet") for _, code in amounts}
     if len(codes) > 1:
         raise Refused(DropReason.CONFLICT, "transactions.amountSet")
-    value = bounded(sum(values.total(amount, "transactions.amountSet") for amount, _ in amounts))
+    value = bounded(sum(own.total(amount, "transactions.amountSet") for amount, _ in amounts))
     return Refund(
         id=found, at=at, value=value, currency=codes.pop(), test=any(one.get("test") is True for one in given)
     )
@@ -113,13 +114,13 @@ def _fetched_origin(node: Mapping[str, Any], journey: Mapping[str, Any]) -> Orig
     notes = [(entry.get("key"), entry.get("value")) for entry in entries]
     places = [
         origins.of_address(last.get("landingPage")),
-        origins.of_attributes(notes),
-        origins.of_parameters(last.get("utmParameters")),
+        origins.of_pairs(notes),
+        own.of_parameters(last.get("utmParameters")),
         origins.of_address(first.get("landingPage")),
-        origins.of_parameters(first.get("utmParameters")),
+        own.of_parameters(first.get("utmParameters")),
         *(origins.of_address(visit.get("referrerUrl")) for visit in (last, first)),
     ]
     codes = values.items(node.get("discountCodes"))
-    links = [origins.linked_code(visit.get("landingPage")) for visit in (last, first)]
+    links = [own.linked_code(visit.get("landingPage")) for visit in (last, first)]
     referrers = [visit.get("referrerUrl") for visit in (last, first)]
-    return origins.origin(places, [*codes, *origins.promo_attributes(notes), *links], referrers)
+    return origins.origin(places, [*codes, *origins.codes_among(notes), *links], referrers)

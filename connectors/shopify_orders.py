@@ -15,7 +15,7 @@ import msgspec
 
 from connectors import shopify_metrics as metrics
 from connectors.contract import Conversion, Drop, DropReason, Item
-from connectors.shopify_origin import Origin
+from connectors.origin import Origin
 from connectors.shopify_refunds import Refund
 from connectors.shopify_shop import ShopifyOptions
 

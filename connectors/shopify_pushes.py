@@ -15,12 +15,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from connectors import shopify_values as values
+from connectors import shopify_values as own
+from connectors import values
 from connectors.contract import Conversion, Delivery, Drop, DropReason, Item, RefreshHint
 from connectors.shopify_refunds import read_refund
 from connectors.shopify_resource import read_pushed
 from connectors.shopify_shop import ShopifyOptions
-from connectors.shopify_values import Refused
+from connectors.values import Refused
 
 TOPICS = (
     "orders/create",
@@ -86,7 +87,7 @@ def _read_refund(body: Mapping[str, Any], delivery: Delivery, options: ShopifyOp
     if options.skip_sources:
         return
     try:
-        order = values.identifier(body.get("order_id"), "order_id")
+        order = own.identifier(body.get("order_id"), "order_id")
         refund = read_refund(body, None, delivery.received_at)
     except Refused as refused:
         yield Drop(reason=refused.reason, detail=refused.detail)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from connectors import shopify_values as values
+from connectors import values
 from connectors.contract import BadPayload, Delivery, Drop, DropReason, Item, SubjectRef, SubjectSeen, SubjectType
 from connectors.shopify_fetching import MOST_REFUNDS
 from connectors.shopify_nodes import read_node, read_node_refunds
@@ -43,14 +43,14 @@ def _read_shop(data: Body, _: Delivery, options: ShopifyOptions) -> Iterator[Ite
 
 def shop_seen(fields: Mapping[str, Any], domain: str, options: ShopifyOptions) -> Iterator[Item]:
     """Yield the shop as a subject; ``domain`` is the field of its permanent name."""
-    name = values.text(fields.get(domain))
+    name = values.trimmed(fields.get(domain), 255)
     if name is None:
         yield Drop(reason=DropReason.MISSING_ID, detail=domain)
         return
-    address = values.text(values.mapping(fields.get("primaryDomain")).get("url"), 2000)
+    address = values.trimmed(values.mapping(fields.get("primaryDomain")).get("url"), 2000)
     yield SubjectSeen(
         subject=SubjectRef(options.shop or name, SubjectType.SHOP),
-        title=values.text(fields.get("name")),
+        title=values.trimmed(fields.get("name"), 255),
         url=address or f"https://{name}",
         content_type="shop",
     )

@@ -17,9 +17,10 @@ from typing import Any
 
 import msgspec
 
-from connectors import shopify_values as values
+from connectors import shopify_values as own
+from connectors import values
 from connectors.contract import INT64_MAX, DropReason
-from connectors.shopify_values import Refused
+from connectors.values import Refused
 
 
 class Refund(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,15 +35,15 @@ class Refund(msgspec.Struct, frozen=True, kw_only=True):
 
 def read_refund(fields: Mapping[str, Any], shop_currency: str | None, received_at: datetime) -> Refund:
     """Return a refund. Raises :class:`Refused`, with NO_NUMBERS where no money has gone back, or not yet."""
-    found = values.identifier(fields.get("id", fields.get("admin_graphql_api_id")), "refunds.id")
-    at = values.instant(fields.get("created_at"), "refunds.created_at", received_at)
+    found = own.identifier(fields.get("id", fields.get("admin_graphql_api_id")), "refunds.id")
+    at = own.instant(fields.get("created_at"), "refunds.created_at", received_at)
     given = [one for one in _transactions(fields) if one.get("kind") == "refund" and one.get("status") == "success"]
     if not given:
         raise Refused(DropReason.NO_NUMBERS, "refunds.transactions")
-    paid_in = {values.currency(one.get("currency"), "transactions.currency") for one in given}
+    paid_in = {own.currency(one.get("currency"), "transactions.currency") for one in given}
     if len(paid_in) > 1:
         raise Refused(DropReason.CONFLICT, "transactions.currency")
-    total = sum(values.amount(one.get("amount"), "transactions.amount") for one in given)
+    total = sum(own.amount(one.get("amount"), "transactions.amount") for one in given)
     (currency,) = paid_in
     home = shop_currency or _told_currency(fields) or currency
     value = bounded(total if home == currency else _at_home(fields, home, currency, total))
@@ -68,7 +69,7 @@ def worth(fields: Mapping[str, Any], *, with_tax: bool) -> int:
         values.mapping(bag.get("shop_money")).get("amount") for _, bag in _parts(fields, "refund_line_items", 1, sets)
     ]
     try:
-        return sum(values.amount(amount, "") for amount in amounts)
+        return sum(own.amount(amount, "") for amount in amounts)
     except Refused:
         return 0
 
@@ -111,7 +112,7 @@ def _sum(bags: list[_Bag], side: str, currency: str) -> int:
         money = values.mapping(bag.get(side))
         if money.get("currency_code") != currency:
             raise Refused(DropReason.CONFLICT, "refunds.currency_code")
-        total += sign * values.amount(money.get("amount"), "refunds.amount")
+        total += sign * own.amount(money.get("amount"), "refunds.amount")
     return total
 
 
@@ -123,5 +124,5 @@ def _told_currency(fields: Mapping[str, Any]) -> str | None:
         money = values.mapping(bag.get("shop_money"))
         code = money.get("currency_code", money.get("currency"))
         if code is not None:
-            return values.currency(code, "refunds.currency_code")
+            return own.currency(code, "refunds.currency_code")
     return None

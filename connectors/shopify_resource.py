@@ -6,20 +6,21 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from connectors import shopify_origin as origins
-from connectors import shopify_values as values
+from connectors import origin as origins
+from connectors import shopify_values as own
+from connectors import values
 from connectors.contract import Drop, DropReason, Item, RefreshHint
+from connectors.origin import Origin
 from connectors.shopify_orders import Order, more_codes, refund_of, sale_of, uncounted
-from connectors.shopify_origin import Origin
 from connectors.shopify_refunds import Refund, read_refund, worth
 from connectors.shopify_shop import ShopifyOptions
-from connectors.shopify_values import Refused
+from connectors.values import Refused
 
 
 def read_pushed(fields: Mapping[str, Any], options: ShopifyOptions, received_at: datetime) -> Iterator[Item]:
     """Read an order as it is pushed, with its refunds."""
     try:
-        currency = values.currency(_money(fields, "total_price")[1] or fields.get("currency"), "currency")
+        currency = own.currency(_money(fields, "total_price")[1] or fields.get("currency"), "currency")
         refunds, problems = _refunds(fields, currency, received_at)
         is_told = all(drop.reason is DropReason.NO_NUMBERS for drop in problems)
         given_back = sum(refund.value for refund in refunds) if is_told else None
@@ -38,20 +39,20 @@ def read_pushed(fields: Mapping[str, Any], options: ShopifyOptions, received_at:
 
 
 def _of_push(fields: Mapping[str, Any], currency: str, given_back: int | None, received_at: datetime) -> Order:
-    total = values.total(_money(fields, "total_price")[0], "total_price")
+    total = own.total(_money(fields, "total_price")[0], "total_price")
     return Order(
-        id=values.identifier(fields.get("id", fields.get("admin_graphql_api_id")), "id"),
-        at=values.instant(fields.get("processed_at") or fields.get("created_at"), "processed_at", received_at),
-        observed_at=values.instant(fields.get("updated_at"), "updated_at", received_at),
-        state=values.text(fields.get("financial_status"), 64) or "",
-        source_name=values.text(fields.get("source_name"), 64) or "",
+        id=own.identifier(fields.get("id", fields.get("admin_graphql_api_id")), "id"),
+        at=own.instant(fields.get("processed_at") or fields.get("created_at"), "processed_at", received_at),
+        observed_at=own.instant(fields.get("updated_at"), "updated_at", received_at),
+        state=values.trimmed(fields.get("financial_status"), 64) or "",
+        source_name=values.trimmed(fields.get("source_name"), 64) or "",
         total=total,
         currency=currency,
         unpaid=_unpaid_of_push(fields, total, given_back),
         given_back=given_back,
         is_test=fields.get("test") is True,
-        is_cancelled=values.is_said(fields.get("cancelled_at")),
-        customer=values.optional_identifier(values.mapping(fields.get("customer")).get("id")),
+        is_cancelled=own.is_said(fields.get("cancelled_at")),
+        customer=own.optional_identifier(values.mapping(fields.get("customer")).get("id")),
         first_order=_is_first(values.mapping(fields.get("customer")).get("orders_count")),
         origin=_pushed_origin(fields),
     )
@@ -62,8 +63,8 @@ def _unpaid_of_push(fields: Mapping[str, Any], total: int, given_back: int | Non
 
     Where something is owed to the customer, what was taken out had been paid: its money is booked when it goes back.
     """
-    left = values.optional_amount(_money(fields, "current_total_price")[0])
-    owed = values.optional_amount(_money(fields, "total_outstanding")[0])
+    left = own.optional_amount(_money(fields, "current_total_price")[0])
+    owed = own.optional_amount(_money(fields, "total_outstanding")[0])
     if left is None or owed is None or owed < 0 or given_back is None:
         return 0
     with_tax = fields.get("taxes_included") is not True
@@ -100,7 +101,7 @@ def _pushed_origin(fields: Mapping[str, Any]) -> Origin:
     landing, referring = fields.get("landing_site"), fields.get("referring_site")
     codes = [values.mapping(entry).get("code") for entry in values.items(fields.get("discount_codes"))]
     return origins.origin(
-        [origins.of_address(landing), origins.of_attributes(notes), origins.of_address(referring)],
-        [*codes, *origins.promo_attributes(notes), origins.linked_code(landing)],
+        [origins.of_address(landing), origins.of_pairs(notes), origins.of_address(referring)],
+        [*codes, *origins.codes_among(notes), own.linked_code(landing)],
         [referring],
     )

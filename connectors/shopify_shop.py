@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from connectors import shopify_values as values
+from connectors import values
 from connectors.contract import (
     BadPayload,
     ConnectorError,

@@ -1,4 +1,4 @@
-"""What Shopify writes, read value by value: ids, amounts, instants and texts.
+"""What Shopify writes, read value by value: ids, amounts, instants, and what it parsed of visits.
 
 Whatever is read here was written by a stranger, so a value is given, *nothing said* (None), or :class:`Refused` with
 the reason of a drop and the name of the field, never its value. It knows no order and no page: see
@@ -8,76 +8,19 @@ the reason of a drop and the name of the field, never its value. It knows no ord
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from datetime import datetime
+from decimal import Decimal
 from typing import Any
+from urllib.parse import unquote_plus
 
-import msgspec
+from connectors import origin, values
+from connectors.contract import INT64_MAX, DropReason, micros
+from connectors.values import Refused
 
-from connectors.contract import INT64_MAX, BadPayload, DropReason, micros
-
-SKEW = timedelta(minutes=5)
-"""How far a sender's clock may be ahead of the receipt."""
-
-_OLDEST = datetime(1990, 1, 1, tzinfo=UTC)
 _DIGITS = re.compile(r"[0-9]{1,20}")
 _GLOBAL_ID = re.compile(r"gid://shopify/[A-Za-z]{1,64}/([0-9]{1,20})")
 _AMOUNT = re.compile(r"-?[0-9]{1,12}(\.[0-9]{1,6})?")
-_CURRENCY = re.compile(r"[A-Z]{3}")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
-_NAME = re.compile(r"[A-Za-z0-9_./-]{1,64}")
-
-
-class Refused(Exception):  # noqa: N818 - reads as a verdict
-    """A field that makes its entry unreadable; ``detail`` names the field."""
-
-    def __init__(self, reason: DropReason, detail: str) -> None:
-        super().__init__(detail)
-        self.reason = reason
-        self.detail = detail
-
-
-def _exact(text: str) -> Decimal:
-    try:
-        return Decimal(text)
-    except InvalidOperation:  # an exponent that no Decimal holds
-        return Decimal("NaN")
-
-
-# Lines of refunds come with JSON numbers for money: decimals, so that no float is ever an amount.
-_DECODER = msgspec.json.Decoder(float_hook=_exact)
-
-
-def document(body: bytes) -> dict[str, Any]:
-    """Return the JSON object of a body. Raises :class:`BadPayload` for anything else, deep nesting included."""
-    try:
-        value = _DECODER.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        raise BadPayload("the body is not readable JSON") from None
-    if not isinstance(value, dict):
-        raise BadPayload("the body is not a JSON object")
-    return value
-
-
-def items(value: Any) -> list[Any]:
-    """Return a JSON array, or an empty list for anything else."""
-    return value if isinstance(value, list) else []
-
-
-def mapping(value: Any) -> dict[str, Any]:
-    """Return a JSON object, or an empty one for anything else."""
-    return value if isinstance(value, dict) else {}
-
-
-def text(value: Any, longest: int = 255) -> str | None:
-    """Return a trimmed text without control characters, cut at ``longest``; None for an empty one or anything else."""
-    found = _CONTROL.sub(" ", value).strip()[:longest] if isinstance(value, str) else ""
-    return found or None
-
-
-def shown(name: Any) -> str:
-    """Return a name fit for a drop: a name in a body may be anything."""
-    return name if isinstance(name, str) and _NAME.fullmatch(name) else "a name that is none"
+_DISCOUNT_LINK = re.compile(r"/discount/([^/?#]+)")
 
 
 def identifier(value: Any, field: str) -> str:
@@ -104,21 +47,7 @@ def optional_identifier(value: Any) -> str | None:
 
 def instant(value: Any, field: str, received_at: datetime) -> datetime:
     """Return the UTC instant of an ISO 8601 text with an offset."""
-    if value is None:
-        raise Refused(DropReason.MISSING_TIME, field)
-    try:
-        found = datetime.fromisoformat(value).astimezone(UTC) if isinstance(value, str) and _is_zoned(value) else None
-    except (ValueError, OverflowError):
-        found = None
-    if found is None or found < _OLDEST:
-        raise Refused(DropReason.BAD_TIME, field)
-    if found > received_at + SKEW:
-        raise Refused(DropReason.FUTURE_TIME, field)
-    return found
-
-
-def _is_zoned(value: str) -> bool:
-    return datetime.fromisoformat(value).tzinfo is not None
+    return values.needed(values.instant(value, received_at), field)
 
 
 def amount(value: Any, field: str) -> int:
@@ -147,11 +76,24 @@ def optional_amount(value: Any) -> int | None:
 
 def currency(value: Any, field: str) -> str:
     """Return an ISO 4217 code."""
-    if not isinstance(value, str) or not _CURRENCY.fullmatch(value):
-        raise Refused(DropReason.BAD_CURRENCY, field)
-    return value
+    return values.needed(values.currency(value), field)
 
 
 def is_said(value: Any) -> bool:
     """Whether a field that holds a time says one: ``cancelled_at`` is null, or an instant."""
     return isinstance(value, str) and value != ""
+
+
+# ------------------------------------------------------------------------------------------------ visits
+
+
+def of_parameters(parameters: Any) -> origin.Place:
+    """Return what Shopify parsed of a visit: ``source``, ``medium``, ``campaign``, ``content``."""
+    return origin.of_pairs((f"utm_{name}", value) for name, value in values.mapping(parameters).items())
+
+
+def linked_code(address: Any) -> str | None:
+    """Return the code of a discount link."""
+    path = address[: origin.LONGEST_ADDRESS].partition("?")[0] if isinstance(address, str) else ""
+    found = _DISCOUNT_LINK.search(path)
+    return unquote_plus(found[1]) if found else None

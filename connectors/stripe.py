@@ -29,7 +29,8 @@ from http import HTTPStatus
 from typing import Any
 
 from connectors import stripe_metrics as metrics
-from connectors import stripe_values as values
+from connectors import stripe_values as own
+from connectors import values
 from connectors.contract import (
     Auth,
     AuthKind,
@@ -97,7 +98,7 @@ class Stripe(Connector):
         """The key is the id of the event: between two tries a body changes, it counts the tries left."""
         timed_hex(request.headers.get("stripe-signature"), request.body, source.secrets, now)
         try:
-            event = values.optional_identifier(values.document(request.body).get("id"))
+            event = own.optional_identifier(values.document(request.body).get("id"))
         except BadPayload:
             event = None
         return Verified(key=event or fingerprint(request.body))

@@ -14,7 +14,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from connectors import stripe_metrics as metrics
-from connectors import stripe_values as values
+from connectors import stripe_values as own
+from connectors import values
 from connectors.contract import (
     BadPayload,
     Conversion,
@@ -26,7 +27,7 @@ from connectors.contract import (
     SubjectRef,
     SubjectType,
 )
-from connectors.stripe_values import Refused
+from connectors.values import Refused
 
 ACCOUNT = SubjectRef("account", SubjectType.SHOP)
 """What a hint is about: the account as a whole, which is a subject in no other way."""
@@ -64,10 +65,10 @@ class _Said(msgspec.Struct, frozen=True, kw_only=True):
     def of_object(self, fields: Mapping[str, Any]) -> dict[str, Any]:
         """Return what every conversion of an object has."""
         return {
-            "customer": values.optional_identifier(fields.get("customer")),
+            "customer": own.optional_identifier(fields.get("customer")),
             "test": self.test,
             "observed_at": self.observed_at,
-            **msgspec.structs.asdict(values.origin(fields)),
+            **msgspec.structs.asdict(own.origin(fields)),
         }
 
 
@@ -84,10 +85,10 @@ def _read_session(fields: Mapping[str, Any], said: _Said) -> Iterator[Item]:
     elif fields.get("payment_status") not in _PAID or fields.get("mode") == "setup":
         yield said.drop(DropReason.NOT_MAPPED, "payment_status")
     else:
-        session = values.identifier(fields.get("id"), "id")
-        order = values.optional_identifier(fields.get("payment_intent")) or session
+        session = own.identifier(fields.get("id"), "id")
+        order = own.optional_identifier(fields.get("payment_intent")) or session
         yield _order(order, fields, "amount_total", said)
-        if values.hidden_code(fields):
+        if own.hidden_code(fields):
             yield RefreshHint(subject=ACCOUNT, reason="a promotion code without its text")
 
 
@@ -98,7 +99,7 @@ def _read_payment(fields: Mapping[str, Any], said: _Said) -> Iterator[Item]:
         yield said.drop(DropReason.NOT_MAPPED, "invoice")
     else:
         name = "amount" if fields.get("amount_received") is None else "amount_received"
-        yield _order(values.identifier(fields.get("id"), "id"), fields, name, said)
+        yield _order(own.identifier(fields.get("id"), "id"), fields, name, said)
 
 
 def _read_charge(fields: Mapping[str, Any], said: _Said) -> Iterator[Item]:
@@ -109,7 +110,7 @@ def _read_charge(fields: Mapping[str, Any], said: _Said) -> Iterator[Item]:
         yield said.drop(DropReason.NOT_MAPPED, "captured")
     else:
         name = "amount" if fields.get("amount_captured") is None else "amount_captured"
-        yield _order(values.identifier(fields.get("id"), "id"), fields, name, said)
+        yield _order(own.identifier(fields.get("id"), "id"), fields, name, said)
 
 
 def _order(order: str, fields: Mapping[str, Any], name: str, said: _Said) -> Conversion:
@@ -121,8 +122,8 @@ def _money(fields: Mapping[str, Any], name: str) -> tuple[int | None, str | None
     """Return (value, currency); a session that asked for no money may name neither."""
     if fields.get(name) is None:
         return None, None
-    currency = values.currency(fields.get("currency"))
-    return values.amount(fields[name], currency, name), currency
+    currency = own.currency(fields.get("currency"))
+    return own.amount(fields[name], currency, name), currency
 
 
 # ------------------------------------------------------------------------------------------------ money that goes back
@@ -139,12 +140,12 @@ def _read_refund(fields: Mapping[str, Any], said: _Said) -> Iterator[Item]:
     origin = payment if isinstance(payment, dict) else fields
     value, currency = _money(fields, "amount")
     yield Conversion(
-        id=values.identifier(fields.get("id"), "id"),
-        at=values.instant(fields.get("created"), "created", said.received_at),
+        id=own.identifier(fields.get("id"), "id"),
+        at=own.instant(fields.get("created"), "created", said.received_at),
         kind="refund",
         value=value,
         currency=currency,
-        refund_of=values.optional_identifier(payment),
+        refund_of=own.optional_identifier(payment),
         cancelled=status in _OFF,
         **said.of_object(origin),
     )
@@ -166,12 +167,12 @@ def _read_dispute(fields: Mapping[str, Any], said: _Said) -> Iterator[Item]:
         return
     value, currency = _money(fields, "amount")
     yield Conversion(
-        id=values.identifier(fields.get("id"), "id"),
+        id=own.identifier(fields.get("id"), "id"),
         at=said.at,
         kind="refund",
         value=value,
         currency=currency,
-        refund_of=values.optional_identifier(fields.get("payment_intent") or fields.get("charge")),
+        refund_of=own.optional_identifier(fields.get("payment_intent") or fields.get("charge")),
         **said.of_object(fields),
     )
 
@@ -216,7 +217,7 @@ def _read_known(
     fields: Mapping[str, Any], kind: str, options: StripeOptions, received_at: datetime, row: int | None
 ) -> Iterator[Item]:
     try:
-        at = values.instant(fields.get("created"), "created", received_at)
+        at = own.instant(fields.get("created"), "created", received_at)
     except Refused as refused:
         yield Drop(reason=refused.reason, row=row, detail=refused.detail)
         return
@@ -272,7 +273,7 @@ def _read_paid_session(body: Mapping[str, Any], delivery: Delivery, options: Str
         return
     now, test = delivery.received_at, body.get("livemode") is False
     try:
-        at = values.instant(_seconds(delivery.request.get("paid_at")), "paid_at", now)
+        at = own.instant(_seconds(delivery.request.get("paid_at")), "paid_at", now)
     except Refused:
         raise BadPayload("the request of the page does not say when its event was") from None
     said = _Said(at=at, observed_at=now, received_at=now, options=options, test=test)

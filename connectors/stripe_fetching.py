@@ -16,7 +16,8 @@ from typing import Any
 import msgspec
 
 from connectors import stripe_metrics as metrics
-from connectors import stripe_values as values
+from connectors import stripe_values as own
+from connectors import values
 from connectors.contract import (
     BadPayload,
     ConnectorError,
@@ -144,7 +145,7 @@ async def _listing(account: Account, task: Task, left: _Left, now: datetime) -> 
     response = await account.get(name, {"limit": _PAGE, **_window(task, now), **more, **after})
     body = require(response, "Refunds: read" if name == "refunds" else EVENTS_SCOPE)
     data = [values.mapping(one) for one in values.items(body.get("data"))]
-    last = values.optional_identifier(data[-1].get("id")) if data else None
+    last = own.optional_identifier(data[-1].get("id")) if data else None
     goes_on = body.get("has_more") is True
     if goes_on and last is None:
         raise ConnectorError("a listing goes on without saying where")
@@ -170,7 +171,7 @@ def _due(events: list[dict[str, Any]]) -> tuple[str, ...]:
     for event in events:
         session = values.mapping(values.mapping(event.get("data")).get("object"))
         one = f"{session.get('id')}:{event.get('created')}"
-        if event.get("type") in metrics.SESSIONS and values.hidden_code(session) and _DUE.fullmatch(one):
+        if event.get("type") in metrics.SESSIONS and own.hidden_code(session) and _DUE.fullmatch(one):
             found[one] = None
     return tuple(found)
 

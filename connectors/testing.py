@@ -29,7 +29,7 @@ from connectors.contract import STORED, Connector, Delivery, Item, Outcome
 from connectors.testing_bodies import variants
 from connectors.testing_counting import PULL_CHECKS, Agreeing, agreeing, counted_once
 from connectors.testing_fetching import FETCH_CHECKS, Pull
-from connectors.testing_items import ContractBroken, During, outcome, require
+from connectors.testing_items import ContractBroken, During, Sound, outcome, require
 from connectors.testing_signatures import SIGNATURE_CHECKS, Signed
 
 __all__ = ["Agreeing", "Check", "ContractBroken", "Pull", "Recording", "Signed", "contract_suite"]
@@ -165,11 +165,12 @@ def _reading(connector: Connector, recording: Recording) -> None:
 
 def _totality(connector: Connector, recording: Recording, most: int) -> None:
     options = _options(connector, recording)
+    sound: Sound = set()
     for done, body in variants(recording.delivery.body, most):
         delivery = msgspec.structs.replace(recording.delivery, body=body)
         with During(f"tried: {done}"):
-            first = outcome(connector, delivery, options)
-            require(first == outcome(connector, delivery, options), "the same delivery is read in two ways")
+            first = outcome(connector, delivery, options, sound)
+            require(first == outcome(connector, delivery, options, sound), "the same delivery is read in two ways")
 
 
 def _options(connector: Connector, recording: Recording) -> Any:

@@ -84,9 +84,9 @@ def _paths(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str |
 
 
 def _replaced(value: Any, path: Sequence[str | int], odd: Any) -> Any:
-    changed = copy.deepcopy(value)
-    holder = changed
-    for key in path[:-1]:
-        holder = holder[key]
-    holder[path[-1]] = odd
+    """Return a copy along the path; what lies beside it is shared."""
+    if not path:
+        return odd
+    changed = copy.copy(value)
+    changed[path[0]] = _replaced(value[path[0]], path[1:], odd)
     return changed

@@ -95,7 +95,7 @@ _VIDEOS = (SubjectType.VIDEO,)
 _PROFILE = (SubjectType.PROFILE,)
 ANSWERS: Answers = (
     ("videos", VIDEO, _VIDEOS),
-    ("channel", CHANNEL, _PROFILE),
+    ("channel", _ROUNDED, _PROFILE),
     ("video_days", VIDEO_DAYS, _VIDEOS),
     ("channel_days", CHANNEL_DAYS, _PROFILE),
 )

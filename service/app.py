@@ -42,7 +42,10 @@ from service.fetch.standing import Standings
 from service.fetch.subscribing import Subscriber
 from service.fetch.tokens import Tokens
 from service.inbox.land import Lander
-from service.ledger.memberships import reassign_campaigns, record_version
+from service.ledger.moves import reassign_campaigns, record_version
+from service.ledger.policies import record_policy
+from service.ledger.resets import settle
+from service.pipeline.moving import Mover
 from service.pipeline.run import posting_with
 from service.pipeline.worker import Worker
 from service.registry import workspaces as tenants
@@ -130,6 +133,9 @@ async def open_services(
             revision=newest_revision(),
             record_version=record_version,
             reassign=reassign_campaigns,
+            finish_moves=Mover(database, context).finish,
+            settle_fall=settle,
+            record_policy=record_policy,
         )
 
 
@@ -305,7 +311,9 @@ def _loops(services: Services, roles: frozenset[str]) -> dict[str, Loop]:
             services.connectors,
             wake=services.lander.landed,
             post=posting_with(services.vault),
+            vault=services.vault,
         )
+        loops["mover"] = Mover(services.db, services.context)
     if "scheduler" in roles:
         rounds = rounds_of(services)
         loops["scheduler"] = Scheduler(services.db, services.context, services.settings, rounds, services.subscriber)

@@ -14,6 +14,7 @@ import msgspec
 from service.errors import Misconfigured
 
 FILE = "demo.json"
+"""Of the main demo; the one of a platform has a file of its own."""
 VERSION = 1
 
 
@@ -22,7 +23,7 @@ class Memory(msgspec.Struct, kw_only=True):
 
     version: int = VERSION
     until: datetime
-    platform_token: str
+    platform_token: str = ""
     workspace: str = ""
     key: str = ""
     made: dict[str, dict[str, str]] = {}
@@ -32,9 +33,9 @@ class Memory(msgspec.Struct, kw_only=True):
         return f"Memory({self.workspace!r})"
 
 
-def recall(data_dir: Path) -> Memory | None:
+def recall(data_dir: Path, file: str) -> Memory | None:
     """Return what was remembered, or None the first time. Raises :class:`Misconfigured` for a damaged file."""
-    path = data_dir / FILE
+    path = data_dir / file
     try:
         found = msgspec.json.decode(path.read_bytes(), type=Memory)
     except FileNotFoundError:
@@ -44,10 +45,10 @@ def recall(data_dir: Path) -> Memory | None:
     return found if found.version == VERSION else None
 
 
-def remember(data_dir: Path, memory: Memory) -> None:
+def remember(data_dir: Path, memory: Memory, file: str) -> None:
     """Write the file anew, whole or not at all."""
-    fresh = data_dir / f"{FILE}.new"
+    fresh = data_dir / f"{file}.new"
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(msgspec.json.format(msgspec.json.encode(memory), indent=2))
-    fresh.replace(data_dir / FILE)
+    with os.fdopen(descriptor, "wb") as opened:
+        opened.write(msgspec.json.format(msgspec.json.encode(memory), indent=2))
+    fresh.replace(data_dir / file)

@@ -1,4 +1,4 @@
-"""Connectors as plugins: found by entry point, checked one by one, described as data.
+"""Connectors as plugins: found by entry point, checked one by one.
 
 A broken plugin is reported and left out; it never keeps the others from working. Ours take the same road as anyone's.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from datetime import timedelta
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
@@ -92,53 +91,3 @@ def schema_text(connector: Connector) -> bytes | None:
     """Return the JSON Schema of a connector as JSON text, where it has one."""
     document = connector.schema()
     return None if document is None else msgspec.json.encode(document)
-
-
-def describe(connector: Connector) -> dict[str, Any]:
-    """Return what a connector is and does as plain data, in a fixed order: for people, frontends and documents.
-
-    Durations are in seconds.
-    """
-    can = connector.capabilities
-    return {
-        "name": connector.name,
-        "title": connector.title,
-        "version": connector.version,
-        "platform": connector.platform,
-        "simulated": can.simulated,
-        "webhook": can.webhook,
-        "upload": can.upload,
-        "fetch": [
-            {"kind": kind.name, "every": _seconds(kind.every), "look_back": _seconds(kind.look_back)}
-            for kind in can.fetch
-        ],
-        "settle": _seconds(can.settle),
-        "lag": _seconds(can.lag),
-        "day_zone": can.day_zone,
-        "max_body": can.max_body,
-        "rate_limit": can.rate_limit,
-        "auth": {
-            "kind": connector.auth.kind.value,
-            "credentials": dict(connector.auth.credentials),
-            "scopes": list(connector.auth.scopes),
-        },
-        "options": msgspec.json.schema(connector.options),
-        "metrics": [_mapping(mapping) for mapping in connector.metrics],
-        "has_schema": connector.schema() is not None,
-    }
-
-
-def _mapping(mapping: MetricMapping) -> dict[str, Any]:
-    return {
-        "wire": mapping.wire,
-        "metric": mapping.metric,
-        "kind": None if mapping.kind is None else mapping.kind.value,
-        "subject_types": [kind.value for kind in mapping.subject_types],
-        "counting": mapping.counting,
-        "mapping": mapping.mapping,
-        "note": mapping.note,
-    }
-
-
-def _seconds(duration: timedelta) -> int:
-    return int(duration.total_seconds())

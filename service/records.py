@@ -106,6 +106,25 @@ class Campaign(msgspec.Struct, frozen=True, kw_only=True):
     current: CampaignVersion
 
 
+class Verdict(enum.StrEnum):
+    """What a person says of a fall: the counter began anew, or its platform took back what it had counted."""
+
+    RESET = "reset"
+    CORRECTION = "correction"
+
+
+class Settled(msgspec.Struct, frozen=True, kw_only=True):
+    """A verdict in the books: the values before and after the step to ``at``, and the posting that holds it."""
+
+    subject_id: UUID
+    metric: str
+    at: datetime
+    verdict: Verdict
+    old: int
+    new: int
+    posting: int
+
+
 class SourceState(enum.StrEnum):
     """Whether a source is fetched and listened to."""
 

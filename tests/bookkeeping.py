@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from connectors.contract import Kind, Observation, SubjectRef, SubjectSeen
 from service.context import Context, fixed
 from service.db.engine import Database, driver
-from service.ledger.memberships import record_version
+from service.ledger.moves import go_on, record_version
 from service.ledger.posting import RetryExclusive, close_posting, open_posting
 from service.ledger.series import Ref
 from service.ledger.write import Said, post
@@ -133,6 +133,13 @@ class Books:
         )
         async with self.database.workspace(self.workspace_id) as connection:
             await record_version(connection, self.workspace_id, campaign_id, version, self.context)
+        while await self.go_on():
+            pass
+
+    async def go_on(self) -> bool:
+        """Move the next subjects that wait to be moved between campaigns; tell whether more may wait."""
+        async with self.database.workspace(self.workspace_id) as connection:
+            return await go_on(connection, self.workspace_id, self.context)
 
     async def post(self, source: SourceRow, *deliveries: Iterable[Any]) -> None:
         """Post item lists, each as a delivery of its own, in one posting."""

@@ -17,7 +17,7 @@ from connectors.standard_webhooks import CONNECTOR as WEBHOOKS
 from service import plugins, settings
 from service.app import openapi_document
 from service.kpi.catalogue import ALIASES, CATALOGUE, CONVENTIONS, NOT_KEPT
-from tools import pages
+from tools import connector_pages, pages
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -55,7 +55,7 @@ def installed(found: plugins.Plugins) -> Iterable[Connector]:
 _KPIS = (*CATALOGUE.values(), *CONVENTIONS.values())
 FILES = (
     Generated("README.md", partial(region, "settings", lambda: pages.settings_table(settings.describe()))),
-    Generated("docs/connectors.md", fresh(lambda: pages.connectors_page(installed(plugins.discover())))),
+    Generated("docs/connectors.md", fresh(lambda: connector_pages.connectors_page(installed(plugins.discover())))),
     Generated(
         "docs/kpis.md", fresh(lambda: pages.kpis_page([*CATALOGUE.values(), *CONVENTIONS.values()], ALIASES, NOT_KEPT))
     ),

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import timedelta
 from typing import Any
 
-from connectors.contract import Connector, Metric, MetricMapping
+from connectors.contract import Metric
 from service.kpi.catalogue import Kpi
 
 
@@ -48,7 +47,7 @@ def settings_page(rows: Iterable[tuple[str, str, str]]) -> str:
 def metrics_page(metrics: Iterable[Metric]) -> str:
     """Return the page of the canonical metrics."""
     rows = [
-        (code(m.key), m.title, m.unit, _yes(m.additive), ", ".join(code(part) for part in m.parts), m.definition)
+        (code(m.key), m.title, m.unit, yes(m.additive), ", ".join(code(part) for part in m.parts), m.definition)
         for m in metrics
     ]
     introduction = "A key has one meaning on every platform. What a platform does not report is null, never zero."
@@ -69,61 +68,16 @@ def kpis_page(kpis: Iterable[Kpi], aliases: Mapping[str, str], not_kept: Mapping
     return page("KPIs", "A ratio is a ratio of sums, never a mean of ratios. Null is not zero and has a reason.", body)
 
 
-def connectors_page(connectors: Iterable[Connector]) -> str:
-    """Return the page of the connectors: one table of all, then the metric map of each that has one."""
-    listed = sorted(connectors, key=lambda connector: connector.name)
-    head = ("name", "title", "version", "webhook", "fetch", "upload", "restated for", "late by", "days of")
-    body = table(head, [_connector_row(connector) for connector in listed])
-    body += "".join(_metric_map(connector) for connector in listed if connector.metrics)
-    return page("Connectors", "What each connector can do and what it makes of the platform's own names.", body)
-
-
 def _kpi_row(kpi: Kpi) -> tuple[str, ...]:
     made_of = ", ".join(code(key) for key in kpi.needs)
     intervals = " or ".join(method for method in (kpi.interval, kpi.small_sample) if method)
     return (code(kpi.definition), kpi.title, kpi.formula, kpi.unit, kpi.kind, made_of, intervals, kpi.note or "")
 
 
-def _connector_row(connector: Connector) -> tuple[str, ...]:
-    can = connector.capabilities
-    fetches = ", ".join(f"{kind.name} every {_span(kind.every)}" for kind in can.fetch)
-    flags = (_yes(can.webhook), fetches, _yes(can.upload), _span(can.settle), _span(can.lag), can.day_zone)
-    return (code(connector.name), connector.title, connector.version, *flags)
-
-
-def _metric_map(connector: Connector) -> str:
-    rows = [_mapping_row(mapping) for mapping in connector.metrics]
-    return f"\n## {connector.title}\n\n" + table(
-        ("wire name", "metric", "kind", "of", "counts", "mapping", "note"), rows
-    )
-
-
-def _mapping_row(mapping: MetricMapping) -> tuple[str, ...]:
-    metric = code(mapping.metric) or "not mapped"
-    counts = _yes(mapping.counting and mapping.metric is not None)
-    return (
-        code(mapping.wire),
-        metric,
-        mapping.kind or "",
-        ", ".join(mapping.subject_types),
-        counts,
-        code(mapping.mapping),
-        mapping.note,
-    )
-
-
 def _cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")
 
 
-def _yes(value: object) -> str:
+def yes(value: object) -> str:
+    """Return *yes*, or nothing."""
     return "yes" if value else ""
-
-
-def _span(span: timedelta) -> str:
-    """Return a duration in its largest whole unit, or nothing for none."""
-    seconds = int(span.total_seconds())
-    for unit, size in (("d", 86400), ("h", 3600), ("min", 60), ("s", 1)):
-        if seconds and seconds % size == 0:
-            return f"{seconds // size} {unit}"
-    return ""

@@ -131,6 +131,7 @@ class NeedsKey:
 ReadsKpis = Annotated[Caller, Depends(Needs(Scope.KPIS_READ))]
 WatchesKpis = Annotated[Caller, Depends(NeedsTicket(Scope.KPIS_READ))]
 ReadsProvenance = Annotated[Caller, Depends(Needs(Scope.PROVENANCE_READ))]
+ReadsCosts = Annotated[Caller, Depends(Needs(Scope.COSTS_READ))]
 ReadsRegistry = Annotated[Caller, Depends(Needs(Scope.REGISTRY_READ))]
 WritesRegistry = Annotated[Caller, Depends(Needs(Scope.REGISTRY_WRITE))]
 WritesDeliveries = Annotated[Caller, Depends(Needs(Scope.DELIVERIES_WRITE))]

@@ -157,7 +157,9 @@ async def create_campaign(body: CampaignInput, caller: WritesRegistry, parts: Pa
             strategy_id=await _strategy(connection, caller, body.strategy),
             context=parts.context,
         )
-        return await _record(parts, connection, caller, campaign_id, version)
+        made = await _record(parts, connection, caller, campaign_id, version)
+    await parts.finish_moves(caller.workspace_id)
+    return made
 
 
 @router.get("")
@@ -193,7 +195,9 @@ async def update_campaign(campaign: str, body: CampaignChange, caller: WritesReg
         version = campaigns.check(structs.replace(found.current, **changes))
         if version == found.current:
             return _output(found)
-        return await _record(parts, connection, caller, campaign_id, version)
+        changed = await _record(parts, connection, caller, campaign_id, version)
+    await parts.finish_moves(caller.workspace_id)
+    return changed
 
 
 @router.delete("/{campaign}")
@@ -206,7 +210,9 @@ async def archive_campaign(campaign: str, caller: WritesRegistry, parts: Parts) 
         if found.current.archived:
             return _output(found)
         version = structs.replace(found.current, archived=True)
-        return await _record(parts, connection, caller, campaign_id, version)
+        changed = await _record(parts, connection, caller, campaign_id, version)
+    await parts.finish_moves(caller.workspace_id)
+    return changed
 
 
 async def _record(

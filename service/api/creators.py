@@ -125,6 +125,7 @@ async def update_creator(creator: str, body: CreatorChange, caller: WritesRegist
         changed = await creators.replace(connection, caller.workspace_id, wanted)
         if set(changed.profiles) != set(found.profiles):
             await _count_anew(parts, connection, caller, creator_id)
+    await parts.finish_moves(caller.workspace_id)
     return _output(changed)
 
 
@@ -136,6 +137,7 @@ async def delete_creator(creator: str, caller: WritesRegistry, parts: Parts) -> 
         await workspaces.lock(connection, caller.workspace_id, alone=True)
         await creators.delete(connection, caller.workspace_id, creator_id)
         await _count_anew(parts, connection, caller, creator_id)
+    await parts.finish_moves(caller.workspace_id)
 
 
 async def _count_anew(parts: Services, connection: AsyncConnection, caller: Caller, creator_id: UUID) -> None:

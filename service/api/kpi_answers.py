@@ -68,7 +68,7 @@ async def answered(
 
 
 def platform_notes(connectors: Mapping[str, Connector]) -> PlatformNotes:
-    """Return what the connectors declare of mapping rules and simulated platforms."""
+    """Return what the connectors declare of mapping rules, simulated platforms and doubtful numbers."""
     named: Sequence[Connector] = [connector for connector in connectors.values() if connector.platform]
     return PlatformNotes(
         mappings={
@@ -78,4 +78,10 @@ def platform_notes(connectors: Mapping[str, Connector]) -> PlatformNotes:
             if line.mapping and line.metric
         },
         simulated=frozenset(connector.platform or "" for connector in named if connector.capabilities.simulated),
+        doubtful=frozenset(
+            (connector.platform or "", line.metric)
+            for connector in named
+            for line in connector.metrics
+            if line.quality and line.metric and line.counting
+        ),
     )

@@ -7,12 +7,29 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.routing import APIRoute, iter_route_contexts
 
-from service.api import auth, conversions, examples, kpi_trails, problems, query, query_presets, query_schemas
+from service.api import (
+    attribution,
+    auth,
+    comparisons,
+    conversions,
+    customers,
+    examples,
+    falls,
+    influencers,
+    kpi_trails,
+    pacing,
+    problems,
+    query,
+    query_presets,
+    query_schemas,
+    signals,
+)
 from service.api.idempotency import HEADER, takes_name
 
 _NEVER = {"get": {"408", "409", "415"}, "delete": {"408", "415"}}
 """Problems that a method without a body does not meet."""
 _KEYED = {"401", "403", "429"}
+_OF_CAMPAIGNS = (comparisons, signals, pacing, influencers, attribution, customers)
 _NAMED: dict[str, Any] = {
     "name": HEADER,
     "in": "header",
@@ -36,7 +53,8 @@ def finished(document: dict[str, Any], app: FastAPI) -> dict[str, Any]:
     problem = problems.Problem.model_json_schema(ref_template="#/components/schemas/{model}", mode="serialization")
     schemas.update(problem.pop("$defs", {}))
     schemas["Problem"] = problem
-    schemas.update(query.components() | query_presets.components() | kpi_trails.components() | conversions.components())
+    for module in (query, query_presets, kpi_trails, conversions, falls, *_OF_CAMPAIGNS):
+        schemas.update(module.components())
     schemas["MetricOut"] = schemas["MetricOut"] | {"examples": examples.metrics()}
     components["schemas"] = query_schemas.settled(dict(sorted(schemas.items())))
     components["responses"] = {

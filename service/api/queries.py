@@ -46,7 +46,7 @@ from service.reports.query.asked import (
 from service.reports.query.dimensions import names as dimension_names
 from service.reports.query.filters import Condition, Join, Names, Node
 from service.reports.query.filters import read as read_filters
-from service.reports.question import DIMENSIONS, Question
+from service.reports.question import DIMENSIONS, FALLS, HIGH_WATER, Question
 
 FORMS = {"rows": "json", "json": "json", "columns": "columns", "csv": "csv", "ndjson": "ndjson"}
 """The words of ``format``, and how an answer leaves."""
@@ -72,6 +72,9 @@ def query_of(body: QueryInput, *, costs: bool, evidence: str | None) -> Query:
     if preset is None and first is None and (scope.strategy is not None or len(scope.campaigns) > 1):
         preset = "lifetime"
     dimensions = _dimensions(body.dimensions)
+    falls = one_of(body.options.falls, FALLS, "?options/falls")
+    # What is proven is the books, and these are signed.
+    is_proven = scope.strategy is None and len(scope.campaigns) == 1 and falls != HIGH_WATER
     question = Question(
         metrics=metrics,
         preset=preset,
@@ -82,8 +85,9 @@ def query_of(body: QueryInput, *, costs: bool, evidence: str | None) -> Query:
         dimensions=dimensions,
         as_of=body.as_of,
         level=body.options.interval.level,
+        falls=falls,
         costs=costs,
-        evidence=evidence if scope.strategy is None and len(scope.campaigns) == 1 else None,
+        evidence=evidence if is_proven else None,
     )
     tier_words = (*(tier for tier, _ in tiers.tiers), tiers.below)
     query = Query(

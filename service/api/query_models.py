@@ -150,6 +150,11 @@ class OptionsInput(Part):
         json_schema_extra=words("report", "strict"),
     )
     interval: IntervalInput = Field(default_factory=IntervalInput)
+    falls: str = Field(
+        "signed",
+        max_length=20,
+        description="`signed`: a fall is negative growth; `high_water`: none is, later growth first fills the hole",
+    )
     tier_policy: str | None = Field(None, max_length=100, examples=["brief_four_tier@1"])
     week_starts: str = Field(
         "monday", max_length=20, description="default: `monday`", json_schema_extra=words("monday", "sunday")

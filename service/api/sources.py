@@ -303,7 +303,7 @@ async def _begin_terms(parts: Services, connection: AsyncConnection, row: Source
         return
     connector = options.connector_named(parts.connectors, row.connector)
     auth = connector.auth_for(options.restored(connector, row.options))
-    if auth.oauth2 is not None and names & {auth.token, *options.LOGIN}:
+    if auth.oauth2 is not None and names & {auth.token, auth.oauth2.key, *options.LOGIN}:
         await terms.forget(connection, row, auth.oauth2, parts.context.now())
 
 

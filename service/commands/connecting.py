@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from connectors.contract import Connector
-from service import plugins
+from service import capabilities, plugins
 from service.commands import output, running
 from service.commands.endings import Code
 from service.commands.running import JsonOption
@@ -20,7 +20,7 @@ def connectors(*, as_json: JsonOption = False) -> None:
         running.load()
         found = plugins.discover()
         if as_json:
-            described = [plugins.describe(connector) for connector in found.connectors.values()]
+            described = capabilities.plain(found.connectors.values())
             output.show_json({"connectors": described, "broken": found.broken})
         else:
             columns = ("connector", "version", "platform", "ways in", "needs", "metrics")

@@ -21,7 +21,7 @@ from service.pipeline import reread, run
 from service.pipeline.pile import Task
 from service.pipeline.reread import Preview
 from service.records import Workspace
-from service.registry import sources
+from service.registry import sources, workspaces
 
 app = typer.Typer(rich_markup_mode=None)
 _ACTOR = "command line"
@@ -101,6 +101,7 @@ async def _look(parts: Services, home: Workspace, chosen: Chosen, *, as_json: bo
     async with parts.db.workspace(home.workspace_id) as connection:
         found = await deliveries.read_before(connection, home.workspace_id, chosen)
         rows = [await sources.load(connection, home.workspace_id, one) for one in sorted(found)]
+        veil = (await workspaces.open_vault(connection, home.workspace_id, parts.vault)).hash
     looked = []
     for row in rows:
         task = Task(
@@ -109,6 +110,7 @@ async def _look(parts: Services, home: Workspace, chosen: Chosen, *, as_json: bo
             context=parts.context,
             read=run.read,
             chosen=found[row.source_id],
+            veil=veil,
         )
         with output.spinner(f"reading {row.name}"):
             seen = await reread.preview(parts.db, task)
@@ -132,7 +134,10 @@ def _show(one: Looked) -> None:
         for metric, shift in sorted(seen.metrics.items())
     ]
     columns = ("metric", "lines taken back", "lines written", "amount taken back", "amount written")
-    output.show_table(columns, rows, empty="no number would change")
+    if rows or not seen.sales:
+        output.show_table(columns, rows, empty="no number would change")
+    if seen.sales:
+        output.show_lines((f"{seen.sales} conversions or touches would be read otherwise, and credited anew",))
     if seen.facts:
         told = ", ".join(f"{name} of {count}" for name, count in sorted(seen.facts.items()))
         output.show_lines((f"facts that would change, by subjects: {told}",))

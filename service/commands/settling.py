@@ -26,7 +26,7 @@ _MANY = 1000
 async def drain(parts: Services) -> DrainSummary:
     """Post what is ready, in this process; other workers may do the same."""
     return await Worker(
-        parts.db, parts.context, parts.settings, parts.connectors, post=posting_with(parts.vault)
+        parts.db, parts.context, parts.settings, parts.connectors, post=posting_with(parts.vault), vault=parts.vault
     ).drain()
 
 

@@ -411,6 +411,16 @@ memberships = sa.Table(
     sa.Index(None, "workspace_id", "subject_id"),
 )
 
+moves = sa.Table(
+    "moves",
+    metadata,
+    _workspace(),
+    sa.Column("campaign_id", sa.Uuid, nullable=False),
+    sa.Column("after", sa.Uuid, nullable=False, comment="subjects up to this one are decided"),
+    _key("campaign_id"),
+    comment="campaigns whose rules changed and whose subjects are being moved, a few at a time",
+)
+
 # ------------------------------------------------------------------------------------------------ ledger
 
 books = sa.Table(
@@ -534,6 +544,19 @@ resets = sa.Table(
     _text("actor", empty=True),
     _key("subject_id", "series_id", "metric", "at", "batch"),
     comment="append-only: what people said of falls of counters, and falls that were open when their months went",
+)
+
+policies = sa.Table(
+    "policies",
+    metadata,
+    _workspace(),
+    _text("kind"),
+    _text("name"),
+    sa.Column("version", sa.Integer, nullable=False),
+    _batch(),
+    sa.Column("body", JSONB, nullable=False),
+    _key("kind", "name", "version"),
+    comment="append-only: tier policies and benchmarks; a change is a new version, dated by posting",
 )
 
 confirmations = sa.Table(
@@ -805,8 +828,8 @@ TENANT = frozenset(
         workspaces, api_keys, strategies, campaigns, campaign_versions, sources, creators, creator_profiles,
         deliveries, delivery_keys, delivery_queue, delivery_outcomes, refresh_hints, fetch_tasks, refresh_looks,
         source_tokens, connect_requests, subscriptions,
-        subjects, subject_facts, memberships,
-        books, postings, series, entries, balances, retentions, resets, confirmations, events,
+        subjects, subject_facts, memberships, moves,
+        books, postings, series, entries, balances, retentions, resets, policies, confirmations, events,
         subject_days, campaign_days, touchpoints, conversions, credits_,
         books, postings, series, entries, balances, confirmations, events, subject_days, campaign_days,
         campaign_postings, idempotency_keys, spent_tickets,

@@ -111,7 +111,7 @@ class Logins:
         self, connector: Connector, stored: Mapping[str, Any], credentials: Mapping[str, str]
     ) -> tuple[Auth, OAuth2, App]:
         auth = connector.auth_for(options.decode(connector, stored))
-        if auth.oauth2 is None:
+        if auth.oauth2 is None or not auth.oauth2.authorize_url:
             raise Invalid(f"{connector.name} has no login: give its credentials by hand", code="no_login")
         app = protocol.app_of(self._settings, connector, credentials)
         if app is None:

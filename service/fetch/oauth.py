@@ -108,7 +108,7 @@ def challenge_of(verifier: str) -> str:
 def authorize_url(auth: Auth, app: App, redirect: str, state: str, verifier: str | None) -> str:
     """Return the address where a person lets the app read the account. Raises :class:`ConnectorError` without one."""
     oauth = auth.oauth2
-    if oauth is None:
+    if oauth is None or not oauth.authorize_url:
         raise ConnectorError("accounts of this platform are not connected by a login")
     query = {
         "response_type": "code",

@@ -21,6 +21,7 @@ from service import telemetry
 from service.access.secrets import Vault, WorkspaceVault
 from service.context import Context
 from service.db.engine import Database
+from service.fetch import assertion
 from service.fetch import oauth as protocol
 from service.fetch.oauth import App, Granted, Refused, TokenHttp
 from service.records import SourceRow, SourceState
@@ -127,17 +128,20 @@ class Tokens:
             known = await terms.load(connection, row, oauth)
             token = credentials.get(auth.token, "")
             is_refused = refused is not None and token == refused
-            if not is_refused and not _is_due(known, oauth, now):
+            # An account of a machine begins with no token at all.
+            is_none = oauth.key != "" and not token
+            if not (is_refused or is_none or _is_due(known, oauth, now)):
                 return row
             if known.claimed_until is not None and known.claimed_until > now:
                 return None
             _require_old(known, now, is_refused=is_refused)
             if known.next_try is not None and known.next_try > now and not is_refused:
-                return _still(row, known, now)
-            app = protocol.app_of(self._settings, connector, credentials)
+                return _still(row, known, now, is_refused=is_none)
+            app = protocol.app_of(self._settings, connector, credentials) or _no_app(oauth)
             lacking = _lacking(oauth, app, credentials, token)
             if lacking or oauth.refresh is None or app is None:
-                return _still(row, known, now, lacking, is_refused=is_refused)
+                return _still(row, known, now, lacking, is_refused=is_refused or is_none)
+            carried = _carried(auth, oauth, credentials, now)
             claimed = msgspec.structs.replace(known, claimed_until=now + CLAIM)
             await terms.keep(connection, row, claimed)
         return _Claimed(
@@ -145,7 +149,7 @@ class Tokens:
             terms=known,
             app=app,
             call=oauth.refresh,
-            carried=token if terms.renews_itself(oauth) else credentials[_REFRESH],
+            carried=carried,
             interrupted=known.claimed_until is not None,
         )
 
@@ -282,11 +286,25 @@ def _require_old(known: Terms, now: datetime, *, is_refused: bool) -> None:
         raise NeedsReauth("the platform does not take a token that it has just given: connect the account again")
 
 
+def _no_app(oauth: OAuth2) -> App | None:
+    """Return the app of an account of a machine, which speaks for itself; None where one is needed."""
+    return App(client_id="") if oauth.key else None
+
+
+def _carried(auth: Auth, oauth: OAuth2, credentials: Mapping[str, str], now: datetime) -> str:
+    """Return what renews a token: the key's word for it, the token itself, or a refresh token."""
+    if oauth.key and oauth.refresh is not None:
+        return assertion.signed(auth, credentials[oauth.key], oauth.refresh.url, now)
+    return credentials[auth.token if terms.renews_itself(oauth) else _REFRESH]
+
+
 def _lacking(oauth: OAuth2, app: App | None, credentials: Mapping[str, str], token: str) -> str:
     """Return what is missing to renew a token, in plain words; empty where nothing is."""
     call = oauth.refresh
     if call is None:
         return "the platform renews no tokens"
+    if oauth.key:
+        return "" if credentials.get(oauth.key) else "there is no key of a service account"
     if app is None and (call.client_id or call.client_secret or call.basic):
         return "no app is set up that could renew it"
     carried = token if terms.renews_itself(oauth) else credentials.get(_REFRESH, "")

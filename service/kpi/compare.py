@@ -76,6 +76,12 @@ class Obstacle(enum.StrEnum):
     CURRENCY = "currency_differs"
     OPEN_WINDOW = "one_window_is_open"
     NO_DATA = "no_data"
+    PART = "range_part_differs"
+    NO_PLATFORM = "no_common_platform"
+    SAME_SUBJECTS = "same_subjects"
+    WITHHELD = "withheld"
+    NOT_PERMITTED = "not_permitted"
+    MIXED_CURRENCY = "mixed_currency"
 
 
 class Terms(msgspec.Struct, frozen=True, kw_only=True):

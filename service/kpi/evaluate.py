@@ -21,6 +21,7 @@ from service.kpi.rates import LEVEL
 from service.kpi.totals import additive, frequency, net_growth, people
 
 CoverageMode = Literal["report", "strict"]
+_QUALITIES = tuple(Quality)
 
 
 def evaluate(
@@ -44,11 +45,12 @@ def evaluate(
         return null(ask, Reason.MARGIN_UNKNOWN)
     value = _KINDS[kpi.kind](ask)
     qualities = [sums.quality[key] for key in _keys(kpi, sums.quality)]
+    estimated = Quality.ESTIMATED in qualities and value.value is not None
+    qualities += [_QUALITIES[int(sums.said[key].max(initial=0))] for key in _keys(kpi, sums.said)]
     if not qualities:
         return value
-    quality = worst(qualities)
-    estimated = quality is Quality.ESTIMATED and value.value is not None
-    return msgspec.structs.replace(value, quality=quality, state=State.ESTIMATED if estimated else value.state)
+    # What a platform says against its number makes no estimate of ours of it.
+    return msgspec.structs.replace(value, quality=worst(qualities), state=State.ESTIMATED if estimated else value.state)
 
 
 def _keys(kpi: Kpi, known: Mapping[str, object]) -> list[str]:

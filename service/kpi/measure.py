@@ -48,6 +48,9 @@ class Quality(enum.StrEnum):
     OBSERVED_SINCE_PUBLISH = "observed_since_publish"
     CORRECTED = "corrected"
     INTERPOLATED = "interpolated"
+    SAMPLED = "sampled"  # the platform counted on a part of the events
+    THRESHOLDED = "thresholded"  # the platform withheld rows to protect people
+    TRUNCATED = "truncated"  # the platform lumped rows beyond a limit together
     ESTIMATED = "estimated"
     PARTIAL = "partial"
     BASELINE_ONLY = "baseline_only"

@@ -49,6 +49,7 @@ class MemberSums(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     ``shared`` holds booked amounts of the campaign itself that belong to no member, such as a production fee.
     ``audience_cap`` is the size of the whole audience if it is known: no reach exceeds it.
     ``withheld`` names metrics that may not be shown, with the reason; ``quality`` those that are not plainly observed.
+    ``said`` has for each metric what platforms say against the number of a member: places in the order of ``Quality``.
     """
 
     members: Sequence[str]
@@ -57,6 +58,7 @@ class MemberSums(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     audience_cap: int | None = None
     withheld: Mapping[str, Reason] = msgspec.field(default_factory=dict)
     quality: Mapping[str, Quality] = msgspec.field(default_factory=dict)
+    said: Mapping[str, IntArray] = msgspec.field(default_factory=dict)
 
 
 def column(values: Sequence[int | None]) -> Column:
@@ -82,7 +84,11 @@ def take(sums: MemberSums, which: npt.NDArray[np.intp] | BoolArray) -> MemberSum
     picked = np.arange(len(sums.members))[which]
     columns = {key: Column(values=c.values[picked], known=c.known[picked]) for key, c in sums.columns.items()}
     return MemberSums(
-        members=[sums.members[i] for i in picked], columns=columns, withheld=sums.withheld, quality=sums.quality
+        members=[sums.members[i] for i in picked],
+        columns=columns,
+        withheld=sums.withheld,
+        quality=sums.quality,
+        said={key: places[picked] for key, places in sums.said.items()},
     )
 
 

@@ -104,6 +104,35 @@ def counted(kpi: Kpi, sums: MemberSums) -> tuple[BoolArray, BoolArray]:
     return (numerator.known if _is_apart(above, aligned) else aligned.mask), aligned.mask
 
 
+class Paired(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """Numerator and denominator of a quotient by member, in whole units, for those who set two of them side by side.
+
+    ``fixed`` is what belongs to no member. Where members cannot be paired the totals stand for one member.
+    """
+
+    numerators: FloatArray
+    denominators: FloatArray
+    fixed: tuple[float, float]
+
+
+def paired(kpi: Kpi, sums: MemberSums) -> Paired | None:
+    """Return the members behind a quotient of one currency, or None where a side is known to nobody."""
+    above, below = kpi.numerator or "", kpi.denominator or ""
+    numerator, denominator = _column(sums, above), _column(sums, below)
+    if numerator is None or denominator is None:
+        return None
+    sides = _sides(Ask(kpi=kpi, sums=sums, currency=None, level=0.95, strict=False), numerator, denominator)
+    fixed = sides.fixed[0] / factor(above), sides.fixed[1] / factor(below)
+    if sides.apart:
+        whole = (sides.numerator - sides.fixed[0]) / factor(above), (sides.denominator - sides.fixed[1]) / factor(below)
+        return Paired(numerators=np.array([whole[0]]), denominators=np.array([whole[1]]), fixed=fixed)
+    return Paired(
+        numerators=_scaled(sides.aligned.numerators, above),
+        denominators=_scaled(sides.aligned.denominators, below),
+        fixed=fixed,
+    )
+
+
 def _gap(ask: Ask, denominator: Column, sides: _Sides) -> Value | None:
     """Return the null value of a ratio without common members, or with too few for strict coverage."""
     total, known = len(ask.sums.members), sides.coverage.members_known

@@ -101,5 +101,14 @@ def tier_of(rules: TierPolicy, followers: int | None) -> str | None:
 
 BRIEF_FOUR_TIER = policy("brief_four_tier", 1, (("nano", 0), ("micro", 5_000), ("macro", 100_000), ("mega", 5_000_000)))
 GUIDE = policy("guide", 1, (("micro", 1_000), ("macro", 100_000), ("mega", 1_000_000)))
-POLICIES: dict[str, TierPolicy] = {ready.name: ready for ready in (BRIEF_FOUR_TIER, GUIDE)}
+FIVE_TIER = policy(
+    "five_tier", 1, (("nano", 1_000), ("micro", 10_000), ("mid", 50_000), ("macro", 500_000), ("mega", 1_000_000))
+)
+FIVE_TIER_WIDE = policy(
+    "five_tier_wide", 1, (("nano", 1_000), ("micro", 10_000), ("mid", 100_000), ("macro", 500_000), ("mega", 1_000_000))
+)
+FOUR_TIER = policy("four_tier", 1, (("nano", 1_000), ("micro", 10_000), ("macro", 100_000), ("mega", 1_000_000)))
+POLICIES: dict[str, TierPolicy] = {
+    ready.name: ready for ready in (BRIEF_FOUR_TIER, FOUR_TIER, FIVE_TIER, FIVE_TIER_WIDE, GUIDE)
+}
 """Ready-made policies by name; the first is the default."""

@@ -68,6 +68,10 @@ _EVENTS = f"""
 select c.*, s.external_id from conversions c join subjects s on s.workspace_id = $1 and s.subject_id = c.subject_id
 where c.workspace_id = $1 and {newest("c")}
 """
+_VERSIONS = """
+select c.*, s.external_id from conversions c join subjects s on s.workspace_id = $1 and s.subject_id = c.subject_id
+where c.workspace_id = $1 and c.sign = 1 and c.event_key = any($2::bytea[]) order by c.version
+"""
 _BY_KEY = f"{_EVENTS} and c.event_key = any($2::bytea[])"
 _BY_SALE = f"{_EVENTS} and c.sale = any($2::bytea[])"
 _BY_PERSON = f"""
@@ -120,9 +124,12 @@ async def settle(
     told: Mapping[bytes, Event],
     touches: Sequence[Touch] = (),
     subject_ids: Iterable[UUID] = (),
+    *,
+    read_otherwise: bool = False,
 ) -> Settled:
     """Write what readings, changed touches and changed subjects make of conversions; return what is to be booked.
 
+    With ``read_otherwise`` what is told takes the place of what stands, newer or not.
     The caller holds the workspace's conversions and has written touches, facts and memberships.
     """
     workspace_id = posting.workspace_id
@@ -130,6 +137,7 @@ async def settle(
     standing = await _led_to(connection, workspace_id, moved)
     standing |= await _load(connection, workspace_id, _BY_KEY, sorted(told.keys() - standing.keys()))
     newest_of = {key: _newest(standing.get(key), told.get(key)) for key in standing.keys() | told.keys()}
+    newest_of |= told if read_otherwise else {}
     of_sales = await _of_sales(connection, workspace_id, newest_of, standing)
     for key, event in of_sales.items():
         standing.setdefault(key, event)
@@ -138,7 +146,8 @@ async def settle(
     settled = Settled()
     written: list[tuple[int, int, Event]] = []
     for key in sorted(newest_of):
-        _replace(settled, written, standing.get(key), newest_of[key], choices[key])
+        cause = Cause.MAPPING_CHANGED if read_otherwise and key in told else None
+        _replace(settled, written, standing.get(key), newest_of[key], choices[key], cause)
     await _write(connection, posting, written)
     settled.noted = bool(written)
     return settled
@@ -149,13 +158,18 @@ async def reattribute(connection: asyncpg.Connection[Any], posting: Posting, sub
 
     Returns the subjects whose tallies must be made again. The caller has the workspace to itself.
     """
-    settled = await settle(connection, posting, {}, (), subject_ids)
+    return await write_lines(connection, posting, await settle(connection, posting, {}, (), subject_ids))
+
+
+async def write_lines(connection: asyncpg.Connection[Any], posting: Posting, settled: Settled) -> set[UUID]:
+    """Write the lines of credits, once in a posting; return the subjects whose tallies must be made again."""
     sheet = Sheet(Roster())
     for subject_id, number, line in settled.lines:
         sheet.add(subject_id, number, line)
     if len(sheet):
         metrics, columns = sheet.columns()
-        await connection.execute(statements.insert_entries(metrics), posting.workspace_id, posting.batch, *columns)
+        statement = statements.insert_entries(metrics, credits_=True)
+        await connection.execute(statement, posting.workspace_id, posting.batch, *columns)
         # Credits stand at an instant: none of them is a window.
         await extents.extend(connection, posting.workspace_id, sheet, lambda _: False)
     return {subject_id for subject_id, _, _ in settled.lines}
@@ -182,6 +196,16 @@ async def standing_of(
 ) -> dict[bytes, Event]:
     """Return events as they stand, by key."""
     return await _load(connection, workspace_id, _BY_KEY, keys) if keys else {}
+
+
+async def versions_of(
+    connection: asyncpg.Connection[Any], workspace_id: UUID, keys: Sequence[bytes]
+) -> dict[bytes, list[Event]]:
+    """Return every version of events without its credits, by key, the one that stands last."""
+    found: dict[bytes, list[Event]] = {}
+    for row in await connection.fetch(_VERSIONS, workspace_id, keys):
+        found.setdefault(row["event_key"], []).append(event_of(row, ()))
+    return found
 
 
 async def credited_to(
@@ -335,7 +359,12 @@ def credit_of(row: Mapping[str, Any]) -> Credit:
 
 
 def _replace(
-    settled: Settled, written: list[tuple[int, int, Event]], old: Event | None, event: Event, choice: Choice
+    settled: Settled,
+    written: list[tuple[int, int, Event]],
+    old: Event | None,
+    event: Event,
+    choice: Choice,
+    cause: Cause | None = None,
 ) -> None:
     """Let a version take the place of the one that stands, where anything of it is new."""
     wanted = credits_of(event, choice)
@@ -351,7 +380,7 @@ def _replace(
     )
     if old is not None and not read_anew and (standing, choice.rule) == (old.credits, old.rule):
         return
-    cause = _cause(old, event, read_anew=read_anew)
+    cause = cause or _cause(old, event, read_anew=read_anew)
     version = old.version + 1 if old is not None else 1
     if old is not None:
         written.append((-1, int(cause), old))

@@ -10,6 +10,7 @@ from service.ledger import statements
 from service.ledger.facts import Subject
 from service.ledger.rows import SeriesOf, balance_of, line_of
 from service.ledger.series import Balance, Line, Reading, advance, correct, in_order, pack
+from service.ledger.verdicts import resets_in, verdicts
 from service.ledger.work import Said, Work
 
 
@@ -91,9 +92,11 @@ async def _correct(
         )
         for row in rows:
             lines[row["subject_id"], row["series_id"]].append(line_of(row))
+    said = await verdicts(work.connection, work.workspace_id, [key[0] for key in known]) if known else {}
     for key in late:
         published = work.tracked(owners[key[0]], key[1])
-        steps = correct(balances[key], lines[key], readings[key], published, level=work.level(key[1]))
+        resets = resets_in(said.get(key, {}))
+        steps = correct(balances[key], lines[key], readings[key], published, level=work.level(key[1]), resets=resets)
         for line in pack(steps):
             work.sheet.add(*key, line)
         work.balances[key] = balances[key]

@@ -120,28 +120,3 @@ def subject_days(
             for cell, sums in spread(line, asked, key.zone, key.currency, key.paid):
                 found.add(owner, found.cell(cell), sums, blank=True)
     return found
-
-
-async def rebuild(
-    connection: asyncpg.Connection[Any], workspace_id: UUID, subject_ids: Sequence[UUID], campaigns: Iterable[UUID] = ()
-) -> None:
-    """Make the days of subjects again from the ledger, and those of their campaigns (and ``campaigns``) from them.
-
-    The caller has the workspace to itself.
-    """
-    zones, touched = await zones_of(connection, workspace_id, subject_ids)
-    for start in range(0, len(subject_ids), 500):
-        part = subject_ids[start : start + 500]
-        lines = await lines_of(connection, workspace_id, part)
-        await connection.execute(statements.CLEAR_SUBJECT_DAYS, workspace_id, part)
-        await add_subjects(connection, workspace_id, subject_days(lines, zones))
-    await rebuild_campaigns(connection, workspace_id, sorted(touched | set(campaigns)))
-
-
-async def rebuild_campaigns(
-    connection: asyncpg.Connection[Any], workspace_id: UUID, campaign_ids: Sequence[UUID]
-) -> None:
-    """Make the days of campaigns again from their members' days. The caller has the workspace to itself."""
-    if campaign_ids:
-        await connection.execute(statements.CLEAR_CAMPAIGN_DAYS, workspace_id, campaign_ids)
-        await connection.execute(statements.FILL_CAMPAIGN_DAYS, workspace_id, campaign_ids)

@@ -7,7 +7,8 @@ numbers is in ``series.reset_steps``.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
+import itertools
+from collections.abc import Container, Iterable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -15,11 +16,15 @@ from service.ledger.series import Flag, Step
 
 
 class Fall(NamedTuple):
-    """A step down: the instant of the lower value, the two values, and whether the counter came back."""
+    """A step: the instant it leads to, the two values, whether it fell below a tenth, and whether it was made up for.
+
+    What counts is where the counter stands in the end, as for the sums that are withheld.
+    """
 
     at: datetime
     old: int
     new: int
+    suspected: bool
     recovered: bool
 
 
@@ -28,33 +33,35 @@ def in_time(chain: Iterable[Step]) -> list[Step]:
     return sorted(chain, key=lambda step: (step.end, step.flags & Flag.SAME))
 
 
-def suspected(chain: Iterable[Step]) -> list[Fall]:
-    """Return the falls below a tenth, each with whether the counter reached its old value again."""
+def falls(chain: Iterable[Step], said: Container[datetime]) -> list[Fall]:
+    """Return the falls below a tenth, and the steps that somebody has said something of."""
     ordered = in_time(chain)
-    values, value = [], 0
-    for step in ordered:
-        value += step.delta
-        values.append(value)
+    values = list(itertools.accumulate(step.delta for step in ordered))
     found = []
-    for place, step in enumerate(ordered):
-        if step.flags & Flag.SUSPECT:
-            old = values[place] - step.delta
-            # What counts is where the counter stands in the end, as for the sums that are withheld.
-            found.append(Fall(step.end, old, values[place], recovered=values[-1] >= old))
+    for step, value in zip(ordered, values, strict=True):
+        suspect = bool(step.flags & Flag.SUSPECT)
+        if suspect or (step.end in said and not step.flags & Flag.SAME):
+            old = value - step.delta
+            found.append(Fall(step.end, old, value, suspect, recovered=values[-1] >= old))
     return found
 
 
-def open_resets(chain: Iterable[Step], settled: Container[datetime]) -> list[Fall]:
-    """Return the suspected falls that are still open: not recovered, and nobody has said what they are."""
-    return [fall for fall in suspected(chain) if not fall.recovered and fall.at not in settled]
+def high_water(chain: Iterable[Step], resets: Sequence[Step] = ()) -> list[Step]:
+    """Return what to add to signed sums so that they count the highest value so far; nothing where nothing fell.
 
-
-def high_water(chain: Iterable[Step]) -> list[int]:
-    """Return the movements of the highest value so far: none is negative, later growth fills the hole first."""
+    No movement is negative then: later growth first fills the hole. ``resets`` are what confirmed resets add; a counter
+    that began anew has a highest value of its own.
+    """
     value = mark = 0
-    found = []
+    anew = {step.end for step in resets}
+    found = [step._replace(delta=-step.delta) for step in resets]
     for step in in_time(chain):
         value += step.delta
-        found.append(max(value - mark, 0))
+        if step.end in anew and not step.flags & Flag.SAME:
+            mark = 0
+        rise = max(value - mark, 0)
         mark = max(mark, value)
+        if rise != step.delta:
+            # Both are cut by themselves: a share of a difference is not the difference of shares.
+            found += [step._replace(delta=-step.delta), step._replace(delta=rise)]
     return found

@@ -26,7 +26,7 @@ import msgspec
 
 from connectors.contract import MICRO
 from service.kpi import attribution
-from service.kpi.attribution import CLICK_WINDOW_DAYS, VIEW_WINDOW_DAYS, WEIGHTS, Model, TouchKind, Windows
+from service.kpi.attribution import CLICK_WINDOW_DAYS, VIEW_WINDOW_DAYS, WEIGHTS, Model, TouchKind, Weights, Windows
 from service.kpi.money import largest_remainder, split
 from service.ledger.readings import Visit
 from service.ledger.series import Ref
@@ -131,10 +131,12 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
     shares: tuple[tuple[UUID, Fraction, bytes | None], ...]
 
 
-def choose(event: Event, touches: Iterable[Touch], windows: Mapping[UUID, Windows], model: Model = MODEL) -> Choice:
+def choose(
+    event: Event, touches: Iterable[Touch], windows: Mapping[UUID, Windows], model: Model | Weights = MODEL
+) -> Choice:
     """Return who is credited with a conversion or an order; ``windows`` are those of the touched subjects.
 
-    The books know one ``model``; others are for questions.
+    The books know one ``model``; others, and weights of a reader's own, are for questions.
     """
     visit = event.visit
     if event.basis not in {"subject", "promo_code"}:
@@ -159,7 +161,7 @@ def _same_visitor(touch: Touch, visit: Visit) -> bool:
 
 
 def _credited(
-    at: datetime, touches: Sequence[Touch], windows: Mapping[UUID, Windows], model: Model
+    at: datetime, touches: Sequence[Touch], windows: Mapping[UUID, Windows], model: Model | Weights
 ) -> tuple[tuple[UUID, Fraction, bytes | None], ...]:
     # Touches of one instant are ordered by what they are, never by which came first.
     ranked = sorted(touches, key=lambda touch: (touch.platform, touch.external_id, touch.key))
@@ -174,7 +176,8 @@ def _credited(
         return ()
     wide = Windows(click_days=LONGEST / _DAY, view_days=LONGEST / _DAY)
     ordered = attribution.eligible(asked, wide).touches
-    shares = zip(ordered, WEIGHTS[model](ordered, wide), strict=True)
+    weigh = WEIGHTS[model] if isinstance(model, Model) else model
+    shares = zip(ordered, weigh(ordered, wide), strict=True)
     return tuple((found[one.id].subject_id, weight, found[one.id].key) for one, weight in shares if weight)
 
 

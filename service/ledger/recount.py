@@ -11,7 +11,7 @@ The caller has the workspace to itself.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -78,12 +78,16 @@ _CampaignCell = tuple[UUID, str, Cell]
 
 
 class Moved(msgspec.Struct, frozen=True, kw_only=True):
-    """What is to be counted again: subjects of one platform, and their campaigns before and after."""
+    """What is to be counted again: subjects of one platform, and their campaigns before and after.
+
+    Of the ``unwritten`` no line changed: where they are asked in the same zones, their days are what they were.
+    """
 
     platform: str
     stretches: Mapping[UUID, Stretch]
     before: Campaigns
     after: Campaigns
+    unwritten: frozenset[UUID] = frozenset()
 
 
 async def campaigns_of(
@@ -96,13 +100,46 @@ async def campaigns_of(
     return found
 
 
+async def recount_all(
+    connection: asyncpg.Connection[Any],
+    workspace_id: UUID,
+    subject_ids: Iterable[UUID],
+    before: Campaigns,
+    written: Container[UUID],
+) -> None:
+    """Count subjects again, wholly: those that moved (their campaigns ``before``), and those whose lines changed.
+
+    ``written`` are those that lines were written of.
+    """
+    named = sorted(subject_ids)
+    if not named:
+        return
+    after = await campaigns_of(connection, workspace_id, named)
+    by_platform: dict[str, list[UUID]] = defaultdict(list)
+    for row in await connection.fetch(_PLATFORMS, workspace_id, named):
+        by_platform[row["platform"]].append(row["subject_id"])
+    for platform, own in sorted(by_platform.items()):
+        moved = Moved(
+            platform=platform,
+            stretches=dict.fromkeys(sorted(own), WHOLE),
+            before={one: before.get(one, after.get(one, {})) for one in own},
+            after={one: after.get(one, {}) for one in own},
+            unwritten=frozenset(one for one in own if one not in written),
+        )
+        await recount(connection, workspace_id, moved)
+
+
 async def recount(connection: asyncpg.Connection[Any], workspace_id: UUID, moved: Moved) -> None:
     """Bring the days of subjects and of their campaigns to what the ledger says now."""
     if not moved.stretches:
         return
     stretches = {subject: _reach(moved, subject) for subject in moved.stretches}
     old = await _stored(connection, workspace_id, stretches)
-    new = await _counted(connection, workspace_id, stretches, moved.after)
+    kept = {subject for subject in moved.unwritten if _zones(moved.before, subject) == _zones(moved.after, subject)}
+    new = {key: row for key, row in old.items() if key[0] in kept}
+    counted = {subject: stretch for subject, stretch in stretches.items() if subject not in kept}
+    if counted:
+        new |= await _counted(connection, workspace_id, counted, moved.after)
     changed = {key for key in old.keys() | new.keys() if old.get(key) != new.get(key)}
     await _replace(connection, workspace_id, changed, new)
     await _move_campaigns(connection, workspace_id, moved, old, new)
@@ -112,6 +149,10 @@ def _reach(moved: Moved, subject_id: UUID) -> Stretch:
     """Return how far a subject is counted again: wholly where it joined or left a campaign."""
     same = moved.before.get(subject_id, {}) == moved.after.get(subject_id, {})
     return moved.stretches[subject_id] if same else WHOLE
+
+
+def _zones(campaigns: Campaigns, subject_id: UUID) -> set[str]:
+    return set(campaigns.get(subject_id, {}).values())
 
 
 # ------------------------------------------------------------------------------------------------ subjects
@@ -260,6 +301,8 @@ def _columns(keys: Iterable[_CampaignCell]) -> list[list[Any]]:
 
 # ------------------------------------------------------------------------------------------------ statements
 
+_PLATFORMS = "select subject_id, platform from subjects where workspace_id = $1 and subject_id = any($2::uuid[])"
+
 _STORED = f"""
 select d.subject_id, {", ".join(f"d.{name}" for name in _CELL)}, d.carried, {", ".join(f"d.{key}" for key in ADDITIVE)}
 from unnest($2::uuid[], $3::date[], $4::date[], $5::boolean[]) as given (subject_id, first, last, openings)
@@ -298,17 +341,22 @@ where {_SAME_CAMPAIGN_CELL} and coalesce({", ".join(f"d.{key}" for key in ADDITI
 
 @lru_cache(maxsize=64)
 def _forget(metric: str) -> str:
-    """Return the update that makes a metric null in given cells of campaigns that no member reports it in."""
+    """Return the update that makes a metric null in given cells of campaigns that no member reports it in.
+
+    The first member that does is enough: the limit keeps the planner from looking at the days of all of them.
+    """
     own = " and ".join(f"m.{name} = d.{name}" for name in _CELL)
     return f"""
-    update campaign_days d set {metric} = null from {_CAMPAIGN_CELLS}
-    where {_SAME_CAMPAIGN_CELL} and not exists (
-      select from (
-        select n.subject_id from memberships n where n.workspace_id = $1 and n.campaign_id = d.campaign_id
-        group by n.subject_id having sum(n.sign) > 0
-      ) n
-      join subjects s on s.workspace_id = $1 and s.subject_id = n.subject_id and s.platform = d.platform
-      join subject_days m on m.workspace_id = $1 and m.subject_id = n.subject_id and {own}
-      where m.{metric} is not null
+    with standing as materialized (
+      select n.campaign_id, n.subject_id, s.platform from memberships n
+      join subjects s on s.workspace_id = $1 and s.subject_id = n.subject_id
+      where n.workspace_id = $1 and n.campaign_id = any($2::uuid[])
+      group by n.campaign_id, n.subject_id, s.platform having sum(n.sign) > 0
     )
+    update campaign_days d set {metric} = null from {_CAMPAIGN_CELLS}
+    where {_SAME_CAMPAIGN_CELL} and (
+      select true from standing n
+      join subject_days m on m.workspace_id = $1 and m.subject_id = n.subject_id and {own}
+      where n.campaign_id = d.campaign_id and n.platform = d.platform and m.{metric} is not null limit 1
+    ) is null
     """

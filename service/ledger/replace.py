@@ -36,9 +36,9 @@ from service.ledger.series import (
     pack,
     window_state,
 )
-from service.ledger.verdicts import Verdict, resets_in, verdicts
+from service.ledger.verdicts import resets_in, verdicts
 from service.ledger.wanted import Heard, Place, counters, difference, place_of, stood, unsaid, window
-from service.records import SourceRow
+from service.records import SourceRow, Verdict
 
 REPLAY = "replay"
 """The cause of postings that replace readings."""
@@ -403,10 +403,12 @@ async def _republish(connection: asyncpg.Connection[Any], workspace_id: UUID, so
     lines: dict[SeriesOf, list[Line]] = defaultdict(list)
     for row in await connection.fetch(statements.ENTRIES_OF_SERIES, workspace_id, subject_ids, numbers):
         lines[row["subject_id"], row["series_id"]].append(line_of(row))
+    said = await verdicts(connection, workspace_id, subject_ids)
     for row in await connection.fetch(statements.BALANCES, workspace_id, subject_ids, numbers):
         key, balance = (row["subject_id"], row["series_id"]), balance_of(row)
         home = others[key]
         published = moved[key[0]].published_at()
         origin = published if published is not None and published >= home["tracks_from"] else None
-        changes = correct(balance, lines[key], [], origin, level=home["kind"] != Kind.LIFETIME)
+        resets = resets_in(said.get(key, {}))
+        changes = correct(balance, lines[key], [], origin, level=home["kind"] != Kind.LIFETIME, resets=resets)
         plan.placed += [Placed(*key, line) for line in pack(changes)]

@@ -82,7 +82,7 @@ select e.* from unnest($2::uuid[], $3::timestamptz[], $4::bytea[]) as given (sub
 join entries e on e.workspace_id = $1 and e.subject_id = given.subject_id and e.valid_from = given.at
   and e.event_key = given.event_key
 """
-_NAMED = (
+NAMED = (
     "select external_id, subject_id from subjects where workspace_id = $1 and platform = $2 and external_id = any($3)"
 )
 _KEYS = """
@@ -114,7 +114,7 @@ async def plan_events(
     names = sorted({part.reading.subject.external_id for parts in told.values() for part in parts})
     ids = {
         row["external_id"]: row["subject_id"]
-        for row in await connection.fetch(_NAMED, workspace_id, source.platform, names)
+        for row in await connection.fetch(NAMED, workspace_id, source.platform, names)
     }
     ids |= {name: context.new_id() for name in names if name not in ids}
     for key in sorted(told):

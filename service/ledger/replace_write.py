@@ -16,12 +16,14 @@ import msgspec
 
 from connectors.contract import STORED
 from service.ledger import extents, facts, memberships, recount, statements
+from service.ledger.conversions import reattribute
 from service.ledger.grid import grid_of, packed
 from service.ledger.posting import Posting
 from service.ledger.readings import SeriesKey
 from service.ledger.recount import Moved, Stretch
 from service.ledger.replace import Placed, Plan, Spoken, WindowOf
 from service.ledger.rows import SeriesOf
+from service.ledger.sales import DECIDING
 from service.ledger.series import mask_of
 from service.ledger.sheet import Roster, Sheet
 from service.records import SourceRow
@@ -37,7 +39,7 @@ async def write(
         stretches[row.subject_id] = stretches.get(row.subject_id, recount.NOTHING).joined(row.line)
     before = await recount.campaigns_of(connection, workspace_id, list(stretches))
     await _write_subjects(connection, posting, plan)
-    await memberships.reassign(connection, posting, plan.platform, plan.subjects, exclusive=True)
+    joined = await memberships.reassign(connection, posting, plan.platform, plan.subjects, exclusive=True)
     await write_series(connection, workspace_id, source, plan.series)
     await write_lines(connection, posting, plan.placed)
     await _write_balances(connection, workspace_id, plan)
@@ -45,6 +47,10 @@ async def write(
     after = await recount.campaigns_of(connection, workspace_id, list(stretches))
     moved = Moved(platform=plan.platform, stretches=stretches, before=before, after=after)
     await recount.recount(connection, workspace_id, moved)
+    known = [subject for subject in plan.subjects.values() if not subject.fresh]
+    learnt = {subject.subject_id for subject in known if subject.changed & DECIDING}
+    credited = await reattribute(connection, posting, learnt | joined.moved.keys())
+    await recount.recount_all(connection, workspace_id, credited, {}, credited)
     return lines_per_delivery(plan.placed)
 
 

@@ -27,23 +27,12 @@ from service.ledger.recount import Moved
 from service.ledger.replace import Placed
 from service.ledger.replace_write import write_lines
 from service.ledger.rows import SeriesOf, line_of
-from service.ledger.series import Cause, Flag, Line, Step, pack, reset_steps, standing, standing_resets
-from service.ledger.verdicts import Verdict, resets_in, verdicts
+from service.ledger.series import Flag, Line, Step, pack, reset_changes, standing
+from service.ledger.verdicts import resets_in, verdicts
+from service.records import Settled, Verdict
 
 RESET = "reset"
 """The cause of postings that hold a verdict."""
-
-
-class Settled(msgspec.Struct, frozen=True, kw_only=True):
-    """A verdict in the books: the values before and after the fall, and the posting (None: it was said before)."""
-
-    subject_id: UUID
-    metric: str
-    at: datetime
-    verdict: Verdict
-    old: int
-    new: int
-    posting: int | None
 
 
 _PLATFORM = "select platform from subjects where workspace_id = $1 and subject_id = $2"
@@ -51,6 +40,10 @@ _COUNTERS = """
 select e.*, s.kind, s.scope, s.zone, s.currency, s.paid, s.goal, s.counted
 from entries e join series s on s.workspace_id = $1 and s.series_id = e.series_id
 where e.workspace_id = $1 and e.subject_id = $2 and s.counted and s.kind in ('lifetime', 'level')
+"""
+_SAID = """
+select max(p.posting) from resets r join postings p on p.workspace_id = $1 and p.batch = r.batch
+where r.workspace_id = $1 and r.subject_id = $2 and r.series_id = $3 and r.metric = $4 and r.at = $5
 """
 _WRITE = """
 insert into resets (workspace_id, subject_id, series_id, metric, at, batch, verdict, actor)
@@ -70,8 +63,8 @@ async def settle(
 ) -> Settled:
     """Say what the step of a counter to its reading at ``at`` is, in a posting of its own; twice is once.
 
-    The transaction is the caller's. Raises NotFound for a subject or a reading that is not there, Invalid for a metric
-    or a step that can be neither, Gone for one that retention took.
+    The transaction is the caller's. Raises NotFound for a subject that is not there, Invalid for a metric, a reading or
+    a step that can be neither, Gone for one that retention took.
     """
     if metric not in STORED:
         raise Invalid(f"{metric[:40]} is no metric that is counted", pointer="/metric", code="unknown_metric")
@@ -88,14 +81,16 @@ async def settle(
     chain = standing(lines, metric)
     old, new = _values(chain, at)
     known = (await verdicts(raw, workspace_id, [subject_id])).get((subject_id, number), {})
-    settled = Settled(subject_id=subject_id, metric=metric, at=at, verdict=verdict, old=old, new=new, posting=None)
+    said = Settled(subject_id=subject_id, metric=metric, at=at, verdict=verdict, old=old, new=new, posting=0)
     if known.get((metric, at)) is verdict:
-        return settled
+        return msgspec.structs.replace(
+            said, posting=await raw.fetchval(_SAID, workspace_id, subject_id, number, metric, at)
+        )
     resets = resets_in(known | {(metric, at): verdict})[metric]
     lines_written = await _rewrite(raw, posting, platform, (subject_id, number), metric, lines, resets)
     await raw.execute(_WRITE, workspace_id, subject_id, number, metric, at, posting.batch, str(verdict), actor)
     closed = await close_posting(connection, posting, context, entries=lines_written)
-    return msgspec.structs.replace(settled, posting=closed.number)
+    return msgspec.structs.replace(said, posting=closed.number)
 
 
 async def _series(
@@ -110,7 +105,7 @@ async def _series(
     for number in sorted(lines):
         if any(step.end == at for step in standing(lines[number], metric)):
             return number, kinds[number], lines[number]
-    raise NotFound(f"the subject has no reading of {metric} at this instant")
+    raise Invalid(f"the subject has no reading of {metric} at this instant", pointer="/at", code="no_reading")
 
 
 def _values(chain: Sequence[Step], at: datetime) -> tuple[int, int]:
@@ -132,11 +127,7 @@ async def _rewrite(
     resets: set[datetime],
 ) -> int:
     """Write what the resets of a metric add now, less what they added before."""
-    known, wanted = standing_resets(lines, metric), reset_steps(standing(lines, metric), resets)
-    before, after = {step[:4] for step in known}, {step[:4] for step in wanted}
-    changes = [(metric, step, -1, int(Cause.REVERSAL)) for step in known if step[:4] not in after]
-    changes += [(metric, step, 1, int(Cause.RESET_CONFIRMED)) for step in wanted if step[:4] not in before]
-    placed = [Placed(*key, line) for line in pack(changes)]
+    placed = [Placed(*key, line) for line in pack(reset_changes(lines, metric, standing(lines, metric), resets))]
     await write_lines(raw, posting, placed)
     stretch = recount.NOTHING
     for row in placed:

@@ -17,7 +17,7 @@ from service.ledger.readings import EventReading, event_key, sale_key
 from service.ledger.series import Ref
 from service.ledger.work import Said, Work
 
-_DECIDING = frozenset({"utm_campaign", "platform_campaign"})
+DECIDING = frozenset({"utm_campaign", "platform_campaign"})
 """Facts of a touched subject that decide whether a visit of a campaign was the touch."""
 
 
@@ -25,7 +25,7 @@ async def book_sales(work: Work, said: Sequence[Said], moved: Collection[UUID]) 
     """Book conversions, and what changes of those that stand; ``moved`` are subjects that changed campaigns."""
     told, touched = _gathered(work, said)
     learnt = {
-        subject.subject_id for subject in work.subjects.values() if not subject.fresh and subject.changed & _DECIDING
+        subject.subject_id for subject in work.subjects.values() if not subject.fresh and subject.changed & DECIDING
     }
     if not (told or touched or learnt or moved):
         return

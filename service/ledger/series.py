@@ -327,8 +327,22 @@ def standing(lines: Sequence[Line], metric: str) -> list[Step]:
 
 
 def standing_resets(lines: Sequence[Line], metric: str) -> list[Step]:
-    """Return what confirmed resets add to one metric: over the step to each reset, the value before it."""
-    return _standing(lines, metric, lambda line: bool(line.flags & Flag.RESET) and line.cause != Cause.CARRIED)
+    """Return what confirmed resets add to one metric: over the step to each reset, the value before it.
+
+    One whose step retention took in part is not among them: what is left of it stays as it is.
+    """
+    return [step for step in _resets(lines, metric) if not step.flags & Flag.LEFT]
+
+
+def _resets(lines: Sequence[Line], metric: str) -> list[Step]:
+    start = carried_from(lines, metric)
+    return _standing(
+        lines,
+        metric,
+        lambda line: (
+            bool(line.flags & Flag.RESET) and line.cause != Cause.CARRIED and (not start or line.valid_from >= start)
+        ),
+    )
 
 
 def _standing(lines: Iterable[Line], metric: str, belongs: Callable[[Line], bool]) -> list[Step]:
@@ -411,10 +425,12 @@ def correct(
     published: datetime | None,
     *,
     level: bool,
+    resets: Mapping[str, Container[datetime]],
 ) -> list[tuple[str, Step, int, int]]:
     """Book readings that may lie anywhere, given every line of the series; change the balance.
 
-    With no readings it books what a changed ``published`` makes of the first values.
+    With no readings it books what a changed ``published`` makes of the first values. ``resets`` are the instants at
+    which people said that a metric began anew.
     """
     points: dict[str, list[Point]] = {metric: [] for metric in balance.values}
     for at, metrics, ref in readings:
@@ -429,22 +445,27 @@ def correct(
         found += [
             (metric, step, 1, int(Cause.OPENING if step.flags & Flag.OPENING else cause)) for step in change.added
         ]
-        found += _reset_again(lines, metric, change)
+        found += reset_changes(lines, metric, [*change.kept, *change.added], resets.get(metric, ()))
         balance.values[metric] = change.value
         balance.since[metric] = change.last
     return found
 
 
-def _reset_again(lines: Sequence[Line], metric: str, change: Change) -> list[tuple[str, Step, int, int]]:
-    """Book what confirmed resets add to a chain that changed."""
-    known = standing_resets(lines, metric)
-    if not known:
-        return []
-    after = reset_steps([*change.kept, *change.added], {step.end for step in known})
-    gone, new = {step[:4] for step in known}, {step[:4] for step in after}
-    return [(metric, step, -1, int(Cause.REVERSAL)) for step in known if step[:4] not in new] + [
-        (metric, step, 1, int(Cause.RESET_CONFIRMED)) for step in after if step[:4] not in gone
+def reset_changes(
+    lines: Sequence[Line], metric: str, chain: Sequence[Step], resets: Container[datetime]
+) -> list[tuple[str, Step, int, int]]:
+    """Return (metric, step, sign, cause): what confirmed resets add to a chain, less what they added before."""
+    known, wanted = standing_resets(lines, metric), wanted_resets(lines, metric, chain, resets)
+    before, after = {step[:4] for step in known}, {step[:4] for step in wanted}
+    return [(metric, step, -1, int(Cause.REVERSAL)) for step in known if step[:4] not in after] + [
+        (metric, step, 1, int(Cause.RESET_CONFIRMED)) for step in wanted if step[:4] not in before
     ]
+
+
+def wanted_resets(lines: Sequence[Line], metric: str, chain: Iterable[Step], resets: Container[datetime]) -> list[Step]:
+    """Return what resets must add to a chain, given what stands of those that retention took in part."""
+    fixed = {step.end for step in _resets(lines, metric) if step.flags & Flag.LEFT}
+    return [step for step in reset_steps(chain, resets) if step.end not in fixed]
 
 
 def reset_steps(chain: Iterable[Step], resets: Container[datetime]) -> list[Step]:

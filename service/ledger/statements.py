@@ -209,8 +209,6 @@ select $1, campaign_id, subject_id, $2, sign, version
 from unnest($3::uuid[], $4::uuid[], $5::smallint[], $6::integer[]) as given (campaign_id, subject_id, sign, version)
 """
 
-CLEAR_SUBJECT_DAYS = "delete from subject_days where workspace_id = $1 and subject_id = any($2::uuid[])"
-CLEAR_CAMPAIGN_DAYS = "delete from campaign_days where workspace_id = $1 and campaign_id = any($2::uuid[])"
 
 _CELL = "day, zone, basis, days, currency, paid"
 _MEMBER_DAYS = f"""
@@ -271,14 +269,16 @@ _SHAPE = {
 
 
 @lru_cache(maxsize=256)
-def insert_entries(metrics: tuple[str, ...]) -> str:
+def insert_entries(metrics: tuple[str, ...], *, credits_: bool = False) -> str:
     """Return the insert of entries that hold the given metrics: $1 workspace, $2 batch, then ``Sheet.columns``.
 
+    Lines of ``credits_`` that are written beside those of the posting are numbered downwards, apart from the others.
     The dictionary of shapes is joined, not subscripted: a subscript walks an array that holds nulls from its start.
     """
+    line = "-g.n" if credits_ else "g.n"
     return f"""
     insert into entries (workspace_id, batch, subject_id, line, {", ".join(_SHAPE)}, {", ".join(metrics)})
-    select $1, $2, ($3::uuid[])[g.subject], g.n, {_of("k", tuple(_SHAPE))}, {_of("g", metrics)}
+    select $1, $2, ($3::uuid[])[g.subject], {line}, {_of("k", tuple(_SHAPE))}, {_of("g", metrics)}
     from {_numbers(5, "$4::integer", ("subject", "shape"), metrics)} g
     join unnest({_arrays(tuple(_SHAPE.values()), 6)}) with ordinality as k ({", ".join(_SHAPE)}, shape) using (shape)
     """

@@ -56,6 +56,11 @@ select t.*, s.external_id, s.platform, s.facts from touchpoints t
 join subjects s on s.workspace_id = $1 and s.subject_id = t.subject_id
 where t.workspace_id = $1 and {newest("t")}
 """
+_VERSIONS = """
+select t.*, s.external_id, s.platform, s.facts from touchpoints t
+join subjects s on s.workspace_id = $1 and s.subject_id = t.subject_id
+where t.workspace_id = $1 and t.sign = 1 and t.event_key = any($2::bytea[]) order by t.version
+"""
 _BY_KEY = f"{_TOUCHES} and t.event_key = any($2::bytea[])"
 _BY_PERSON = f"""
 {_TOUCHES} and t.at >= $4 and t.at <= $5 and (t.customer = any($2::bytea[]) or t.click = any($3::bytea[]))
@@ -104,9 +109,30 @@ async def book(connection: asyncpg.Connection[Any], posting: Posting, told: Mapp
             lines.append((-1, old))
         lines.append((1, msgspec.structs.replace(touch, version=old.version + 1 if old is not None else 1)))
         changed += [touch] if old is None else [old, touch]
+    await _write(connection, posting, lines)
+    return changed
+
+
+async def replace(connection: asyncpg.Connection[Any], posting: Posting, touches: Mapping[bytes, Touch]) -> list[Touch]:
+    """Let other readings take the place of those that stand, newer or not; return what they are about, as ``book``."""
+    known = await standing_of(connection, posting.workspace_id, list(touches)) if touches else {}
+    lines: list[tuple[int, Touch]] = []
+    changed: list[Touch] = []
+    for key, touch in sorted(touches.items()):
+        old = known.get(key)
+        if old is not None:
+            lines.append((-1, old))
+            changed.append(old)
+        if old is not None or _names_anybody(touch.visit):
+            lines.append((1, msgspec.structs.replace(touch, version=old.version + 1 if old is not None else 1)))
+            changed.append(touch)
+    await _write(connection, posting, lines)
+    return changed
+
+
+async def _write(connection: asyncpg.Connection[Any], posting: Posting, lines: Sequence[tuple[int, Touch]]) -> None:
     if lines:
         await connection.execute(_INSERT, posting.workspace_id, posting.batch, *_columns(lines))
-    return changed
 
 
 def _names_anybody(visit: Visit) -> bool:
@@ -161,6 +187,16 @@ async def standing_of(
     """Return touches as they stand, by key."""
     rows = await connection.fetch(_BY_KEY, workspace_id, keys)
     return {row["event_key"]: touch_of(row) for row in rows}
+
+
+async def versions_of(
+    connection: asyncpg.Connection[Any], workspace_id: UUID, keys: Sequence[bytes]
+) -> dict[bytes, list[Touch]]:
+    """Return every version of touches, by key, the one that stands last."""
+    found: dict[bytes, list[Touch]] = {}
+    for row in await connection.fetch(_VERSIONS, workspace_id, keys):
+        found.setdefault(row["event_key"], []).append(touch_of(row))
+    return found
 
 
 def visit_of(row: Mapping[str, Any]) -> Visit:

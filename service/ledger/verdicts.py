@@ -1,8 +1,10 @@
-"""The verdicts on falls of counters, as they stand or stood at a posting. ``service.ledger.resets`` writes them."""
+"""The verdicts on falls of counters, as they stand or stood at a posting. ``service.ledger.resets`` writes them.
+
+``suspected`` in the table is no verdict: retention notes it of a fall that was open when its month went.
+"""
 
 from __future__ import annotations
 
-import enum
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -12,15 +14,7 @@ from uuid import UUID
 import asyncpg
 
 from service.ledger.rows import SeriesOf
-
-
-class Verdict(enum.StrEnum):
-    """What a fall is. ``suspected`` is no verdict: retention notes it of a fall that was open when its month went."""
-
-    RESET = "reset"
-    CORRECTION = "correction"
-    SUSPECTED = "suspected"
-
+from service.records import Verdict
 
 _NEWEST = """
 select distinct on (r.subject_id, r.series_id, r.metric, r.at) r.subject_id, r.series_id, r.metric, r.at, r.verdict

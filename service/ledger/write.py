@@ -23,6 +23,7 @@ from service.ledger.counters import book_counters
 from service.ledger.events import book_events
 from service.ledger.memberships import Joined
 from service.ledger.posting import EVERY, Posting
+from service.ledger.recount import recount_all
 from service.ledger.rows import balance_columns
 from service.ledger.sales import book_sales
 from service.ledger.series import Line
@@ -66,11 +67,11 @@ async def post(
         work.connection, posting, source.platform, work.subjects, facts, source_id=source.source_id
     )
     joined = await memberships.reassign(work.connection, posting, source.platform, work.subjects, exclusive=exclusive)
-    work.rebuild |= joined.moved
+    work.rebuild |= joined.moved.keys()
     await book_counters(work, said)
     await book_windows(work, said)
     await book_events(work, said)
-    await book_sales(work, said, joined.moved)
+    await book_sales(work, said, joined.moved.keys())
     for subject_id in crossings.bared(work.sheet, work.tallied, joined.zones_of):
         work.needs_rebuild(subject_id)
     await extents.extend(work.connection, work.workspace_id, work.sheet, work.tallied)
@@ -78,7 +79,8 @@ async def post(
     await _write_lines(work)
     await _write_tallies(work, {**joined.campaigns, **work.campaigns}, {**joined.zones, **work.zones})
     if work.rebuild:
-        await days.rebuild(work.connection, posting.workspace_id, sorted(work.rebuild), joined.left)
+        written = frozenset(work.sheet.roster.ids)
+        await recount_all(work.connection, posting.workspace_id, work.rebuild, joined.moved, written)
     changed = (
         work.noted
         or bool(len(work.sheet))
@@ -93,13 +95,14 @@ def _shaped(work: Work, joined: Joined) -> frozenset[UUID]:
 
     A level of a profile shapes every campaign in which its creator posts: the tier of a post is told by followers.
     """
-    if any(work.series[shape.series_id].key.kind is Kind.LEVEL for shape in work.sheet.shapes):
+    levels = {number for number, home in work.series.items() if home.key.kind is Kind.LEVEL}
+    if levels and any(shape.series_id in levels for shape in work.sheet.shapes):
         return frozenset((EVERY,))
     ids = work.sheet.roster.ids
-    named = {ids[place] for place in set(work.sheet.subjects)} | joined.moved
+    named = {ids[place] for place in set(work.sheet.subjects)} | joined.moved.keys()
     named |= {subject.subject_id for subject in work.subjects.values() if subject.changed}
     campaigns = {**joined.campaigns, **work.campaigns}
-    return joined.left.union(*(campaigns.get(one, ()) for one in named))
+    return frozenset().union(*joined.moved.values(), *(campaigns.get(one, ()) for one in named))
 
 
 def _refs(said: Sequence[Said]) -> Iterator[SubjectRef]:

@@ -108,15 +108,13 @@ def _subject(ref: SubjectRef) -> SubjectRef:
     return ref
 
 
-def _form(metrics: Mapping[str, int], currency: str | None) -> tuple[str, ...]:
-    """Hold the names of metrics to the rules and return them."""
-    form = tuple(metrics)
-    if not form:
+def _metrics(metrics: Mapping[str, int], currency: str | None) -> None:
+    """Hold the names of metrics to the rules."""
+    if not metrics:
         raise _Refused(DropReason.NO_NUMBERS, "no metric is given")
-    mistake = _mistake(form, priced=bool(currency))
+    mistake = _mistake(tuple(metrics), priced=bool(currency))
     if mistake is not None:
         raise _Refused(*mistake)
-    return form
 
 
 def _fits(metrics: Mapping[str, int]) -> None:
@@ -180,11 +178,10 @@ def _window(window: Window | None, latest: datetime) -> str:
 
 
 def _observation(normal: Normal, item: Observation, received_at: datetime, latest: datetime) -> None:
-    form = _form(item.metrics, item.currency)
     subject = _subject(item.subject)
     # The window by identity: it is compared once per row, and the readings that are found keep it alive.
     said = (item.observed_at, item.scope, item.paid, item.currency, item.goal, item.check, item.quality)
-    place = (item.kind, id(item.window), form, said)
+    place = (item.kind, id(item.window), tuple(item.metrics), said)
     found = normal.blocks.get(place)
     if found is None:
         found = normal.blocks[place] = _opened(item, received_at, latest)
@@ -206,6 +203,7 @@ def _opened(item: Observation, received_at: datetime, latest: datetime) -> list[
 
     Beside each stand the metrics it takes; none named means all.
     """
+    _metrics(item.metrics, item.currency)
     if item.kind is Kind.EVENT or (item.kind is Kind.PERIOD and item.window is None):
         raise _Refused(DropReason.MALFORMED, "a period needs a window, an event an id")
     if item.window is not None and item.kind not in {Kind.PERIOD, Kind.UNIQUE}:
@@ -401,7 +399,7 @@ def _conversion(normal: Normal, item: Conversion, received_at: datetime, latest:
         raise _Refused(DropReason.UNKNOWN_TYPE, "a conversion, an order or a refund")
     currency = _currency(item.currency)
     if item.value is not None:
-        _form({"conversion_value": item.value}, currency)
+        _metrics({"conversion_value": item.value}, currency)
         _fits({"conversion_value": item.value})
     visit = _visit(item)
     subject, basis = _origin(item.subject, visit, normal)

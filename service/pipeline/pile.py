@@ -24,10 +24,11 @@ from service.db.engine import Database, driver
 from service.ledger.readings import event_key
 from service.ledger.replace import Known, SubjectReading, Told
 from service.ledger.replace_events import ToldEvent, known_keys
+from service.ledger.replace_sales import sales_keys
 from service.ledger.series import Ref
 from service.pipeline import run
 from service.pipeline.normalise import Normal
-from service.pipeline.run import Read
+from service.pipeline.run import Read, Veil
 from service.pipeline.spool import Spool
 from service.records import ClaimedDelivery, Fate, Outcome, SourceRow
 
@@ -44,13 +45,17 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
-    """What is read anew: a source, and which of its deliveries (None: those queued for it)."""
+    """What is read anew: a source, and which of its deliveries (None: those queued for it).
+
+    ``veil`` hashes persons; it is needed where events name them.
+    """
 
     source: SourceRow
     connector_of: Callable[[str], Connector]
     context: Context
     read: Reader
     chosen: Collection[UUID] | None = None
+    veil: Veil | None = None
 
 
 class Pile:
@@ -60,6 +65,7 @@ class Pile:
         self.task = task
         self.subjects: Spool[Told] = Spool(Told)
         self.events: Spool[ToldEvent] = Spool(ToldEvent)
+        self.sales: Spool[ToldEvent] = Spool(ToldEvent)
         self.finished: Spool[Finished] = Spool(Finished)
         self.asked = 0
         self.unreadable = 0
@@ -74,7 +80,7 @@ class Pile:
         self._heard: set[int] = set()
 
     def __enter__(self) -> Self:
-        for spool in (self.subjects, self.events, self.finished):
+        for spool in (self.subjects, self.events, self.sales, self.finished):
             self._stack.enter_context(spool)
         return self
 
@@ -112,12 +118,13 @@ class Pile:
         ref = Ref(read.delivery.delivery_id, read.delivery.received_at)
         for told in _told(read, ref, source_id, own=own):
             self.subjects.add(told.external_id.encode(), told)
-        if own:
-            for event in read.normal.events:
-                if event.sale is not None:
-                    continue  # a sale is a version with credits, not an event: its reading is not replaced here
-                key = event_key(source_id.bytes, event.name)
-                self.events.add(key, ToldEvent(key=key, ref=ref, reading=event))
+        for event in run.unnamed(read.normal.events, self.task.veil) if own else ():
+            key = event_key(source_id.bytes, event.name)
+            told_event = ToldEvent(key=key, ref=ref, reading=event)
+            if event.sale is None and event.metrics:
+                self.events.add(key, told_event)
+            if event.sale is not None or event.touch:
+                self.sales.add(key, told_event)
 
     def known(self, postings: Iterable[tuple[UUID, int, int]]) -> Known:
         """Return what was read, given every posting of the sources: source, number, how many deliveries."""
@@ -322,6 +329,11 @@ async def _known_names(db: Database, source: SourceRow, pile: Pile) -> None:
             key = keys[-1]
             for one in keys:
                 pile.events.add(one)
+        key = b""
+        while keys := await sales_keys(raw, source.workspace_id, source.source_id, key, 1000):
+            key = keys[-1]
+            for one in keys:
+                pile.sales.add(one)
 
 
 async def _sharing(db: Database, source: SourceRow, pile: Pile) -> list[UUID]:

@@ -25,6 +25,7 @@ from service.db.engine import Database, driver
 from service.ledger.posting import Posting, close_posting, open_posting
 from service.ledger.replace import REPLAY, Known, Placed, Plan, Told, plan_subjects
 from service.ledger.replace_events import EventPlan, ToldEvent, plan_events, write_events
+from service.ledger.replace_sales import SalesPlan, plan_sales, write_sales
 from service.ledger.replace_write import write
 from service.pipeline import claim
 from service.pipeline.claim import Lease
@@ -74,7 +75,24 @@ class _Events(msgspec.Struct, frozen=True):
         return await write_events(raw, posting, task.source, plan)
 
 
-_Part = _Subjects | _Events
+class _Sales(msgspec.Struct, frozen=True):
+    """Some conversions and touches with every reading of them."""
+
+    told: Mapping[bytes, Sequence[ToldEvent]]
+
+    def joined(self, _late: Mapping[bytes, Sequence[Told]]) -> _Sales:
+        """Return the same: they are of one source alone."""
+        return self
+
+    async def plan(self, raw: asyncpg.Connection[Any], task: Task, known: Known) -> SalesPlan:
+        source = task.source
+        return await plan_sales(raw, source.workspace_id, source, self.told, known, task.context)
+
+    async def write(self, raw: asyncpg.Connection[Any], posting: Posting, task: Task, plan: Any) -> dict[UUID, int]:
+        return await write_sales(raw, posting, task.source, plan)
+
+
+_Part = _Subjects | _Events | _Sales
 
 
 def _parts(pile: Pile) -> Iterator[_Part]:
@@ -85,6 +103,9 @@ def _parts(pile: Pile) -> Iterator[_Part]:
     for events in pile.events.buckets():
         for one in _sliced(events, 10 * SUBJECTS):
             yield _Events(one)
+    for sales in pile.sales.buckets():
+        for one in _sliced(sales, 10 * SUBJECTS):
+            yield _Sales(one)
 
 
 def _sliced(found: Mapping[Key, Value], size: int) -> Iterator[dict[Key, Value]]:
@@ -263,9 +284,13 @@ class Preview(msgspec.Struct, kw_only=True):
     subjects: int = 0
     facts: dict[str, int] = {}
     metrics: dict[str, Shift] = {}
+    sales: int = 0
 
-    def add(self, plan: Plan | EventPlan) -> None:
-        """Count one more plan."""
+    def add(self, plan: Plan | EventPlan | SalesPlan) -> None:
+        """Count one more plan. What becomes of credits is known when they are written."""
+        if isinstance(plan, SalesPlan):
+            self.sales += len(plan.events) + len(plan.touches)
+            return
         self.subjects += len({row.subject_id for row in plan.placed})
         if isinstance(plan, Plan):
             for subject in plan.subjects.values():

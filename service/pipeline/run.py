@@ -143,6 +143,16 @@ def veiled(events: Iterable[EventReading], veil: Veil) -> list[EventReading]:
     return [event if event.names is None else _veiled(event, event.names, veil) for event in events]
 
 
+def unnamed(events: Iterable[EventReading], veil: Veil | None) -> list[EventReading]:
+    """Return events that name persons by their hashes alone. Raises Misconfigured where that cannot be done."""
+    found = list(events)
+    if veil is not None:
+        return veiled(found, veil)
+    if any(event.names is not None for event in found):
+        raise Misconfigured("events name persons, and there is no vault to hash them with")
+    return found
+
+
 def _veiled(event: EventReading, names: Names, veil: Veil) -> EventReading:
     visit = msgspec.structs.replace(
         event.visit,

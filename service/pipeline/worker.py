@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from connectors.contract import Connector
 from service import telemetry
+from service.access.secrets import Vault
 from service.context import Context
 from service.db.engine import Database
 from service.db.faults import DATABASE_ERRORS, is_passing, sqlstate
@@ -121,6 +122,7 @@ class Worker:
         *,
         wake: asyncio.Event | None = None,
         post: Post = post_deliveries,
+        vault: Vault | None = None,
         load: Load = sources.load,
     ) -> None:
         self._db = db
@@ -129,6 +131,7 @@ class Worker:
         self._connectors = connectors
         self._wake = wake or asyncio.Event()
         self._post = post
+        self._vault = vault
         self._load = load
         self._summary = DrainSummary()
         self._swept: float | None = None
@@ -255,7 +258,10 @@ class Worker:
             if not await reread.is_due(connection, lease, self._connector, self._context.now()):
                 return None
             source = await self._load(connection, lease.workspace_id, lease.source_id)
-        return Task(source=source, connector_of=self._connector, context=self._context, read=self._read)
+            veil = None
+            if self._vault is not None:
+                veil = (await workspaces.open_vault(connection, lease.workspace_id, self._vault)).hash
+        return Task(source=source, connector_of=self._connector, context=self._context, read=self._read, veil=veil)
 
     def _read(self, delivery: ClaimedDelivery, connector: Connector) -> Read | Outcome:
         try:

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from connectors.contract import Connector
+from service import capabilities
 from service.errors import Invalid, Misconfigured
 from service.registry import checks
 
@@ -120,8 +121,9 @@ def sort_credentials(
 
 def known_credentials(connector: Connector) -> tuple[str, ...]:
     """Return the names of what a source of a connector may be given."""
-    declared = tuple(connector.auth.credentials)
-    return declared if connector.auth.oauth2 is None else tuple(dict.fromkeys((*declared, *LOGIN)))
+    ways = list(capabilities.ways_of(connector))
+    declared = tuple(dict.fromkeys(name for auth in ways for name in auth.credentials))
+    return declared if all(auth.oauth2 is None for auth in ways) else tuple(dict.fromkeys((*declared, *LOGIN)))
 
 
 def refuse_ring(given: Iterable[str]) -> None:

@@ -23,6 +23,9 @@ from service.records import SourceRow, SourceState
 from service.registry import options as wanted_options
 from service.registry import rings, workspaces
 
+OWN_ACCOUNT = "tallybook:fees"
+"""The account of what a workspace books itself, a source per platform. It says nothing that a platform says."""
+OWN_CONNECTOR = "standard_webhooks"
 _COLUMNS = tuple(sources.c[name] for name in SourceRow.__struct_fields__)
 
 
@@ -101,7 +104,8 @@ async def create(
     )
     await connection.execute(sources.insert().values(_values(row)))
     address = await rotate_address(connection, workspace_id, source_id, context, vault)
-    missing = tuple(name for name in connector.auth.credentials if name not in wanted.credentials)
+    wants = connector.auth_for(wanted_options.restored(connector, row.options)).credentials
+    missing = tuple(name for name in wants if name not in wanted.credentials)
     left = tuple(name for name in missing if not (generated and name == wanted_options.GENERATED))
     kept = await load(connection, workspace_id, source_id)
     return Created(row=kept, address=address, secret=generated, missing=left)
@@ -110,12 +114,15 @@ async def create(
 async def _rival(
     connection: AsyncConnection, workspace_id: UUID, platform: str, account: str, but: UUID | None = None
 ) -> UUID | None:
-    """Return an active source that is of record for the account; an empty account may be any."""
+    """Return an active source that is of record for the account; an empty account may be any but our own."""
+    if account == OWN_ACCOUNT:
+        return None
     query = sa.select(sources.c.source_id).where(
         sources.c.workspace_id == workspace_id,
         sources.c.platform == platform,
         sources.c.counts,
         sources.c.state == SourceState.ACTIVE.value,
+        sources.c.account != OWN_ACCOUNT,
     )
     if account:
         query = query.where(sources.c.account.in_(("", account)))
@@ -147,6 +154,18 @@ async def listing(
     if after is not None:
         query = query.where(sources.c.source_id > after)
     return [_read(row) for row in await connection.execute(query.order_by(sources.c.source_id).limit(limit))]
+
+
+async def all_own(connection: AsyncConnection, workspace_id: UUID, platform: str | None = None) -> list[SourceRow]:
+    """Return the sources of what a workspace books itself, or that of one platform."""
+    query = sa.select(*_COLUMNS).where(
+        sources.c.workspace_id == workspace_id,
+        sources.c.account == OWN_ACCOUNT,
+        sources.c.connector == OWN_CONNECTOR,
+    )
+    if platform is not None:
+        query = query.where(sources.c.platform == platform, sources.c.state == SourceState.ACTIVE.value)
+    return [_read(row) for row in await connection.execute(query.order_by(sources.c.source_id))]
 
 
 async def by_address(db: Database, address: str) -> SourceRow | None:

@@ -39,7 +39,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
 
 def renews_itself(oauth: OAuth2) -> bool:
     """Tell whether the access token is what renews it: there is no refresh token, and only a living one is renewed."""
-    return oauth.refresh is not None and oauth.refresh.sends != "refresh_token"
+    return oauth.refresh is not None and oauth.refresh.sends != "refresh_token" and not oauth.key
 
 
 def in_hand(oauth: OAuth2 | None, at: datetime) -> Terms:

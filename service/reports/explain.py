@@ -108,7 +108,7 @@ async def campaign_explanation(
     raw = await driver(connection)
     asked = await understand(raw, workspace_id, campaign_id, question, now)
     (kpi,) = asked.kpis
-    sums = await total_of(raw, asked)
+    sums = await total_of(raw, msgspec.structs.replace(asked, doubtful=notes.doubtful))
     value = values_of(asked, sums, TOTAL)[kpi.slug]
     return ExplanationOut(
         metric=kpi.slug,

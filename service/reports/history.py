@@ -82,7 +82,7 @@ async def campaign_history(
     asked = await understand(raw, workspace_id, campaign_id, question, now)
     (kpi,) = asked.kpis
     kept.refuse_history(asked.kept, asked.period.start, after, people=asked.asks_people)
-    sums = await total_of(raw, asked)
+    sums = await total_of(raw, msgspec.structs.replace(asked, doubtful=notes.doubtful))
     replay = await Replay.begin(raw, asked, campaign_id, after)
     changes, page = await _page(raw, replay, limit)
     return HistoryOut(

@@ -103,7 +103,7 @@ def _completeness(asked: Asked, sums: Sums) -> float | None:
 
 
 def _warnings(asked: Asked, sums: Sums, notes: PlatformNotes, platforms: Sequence[str]) -> list[WarningOut]:
-    found = []
+    found: list[WarningOut] = []
 
     def warn(code: str, detail: str, pointer: str = "") -> None:
         found.append(WarningOut(code=code, detail=detail, pointer=pointer))
@@ -117,6 +117,7 @@ def _warnings(asked: Asked, sums: Sums, notes: PlatformNotes, platforms: Sequenc
         warn("coarser_source", f"windows that do not fit are left out: {', '.join(sorted(sums.marks.coarse))}")
     if sums.suspected:
         warn("suspected_reset", f"a counter fell below a tenth: {', '.join(sorted(sums.suspected))}")
+    found += sums.warnings
     simulated = [platform for platform in platforms if platform in notes.simulated]
     if simulated:
         warn("simulated", f"made-up numbers: {', '.join(simulated)}")
@@ -134,5 +135,9 @@ def _query(asked: Asked) -> dict[str, Any]:
         "dimensions": list(question.dimensions),
         "compare": {"to": question.compare, "align": "elapsed"} if question.compare else None,
         "as_of": instant(question.as_of) if question.as_of else None,
-        "options": {"interval": {"level": question.level, "method": "auto"}, "coverage": "report"},
+        "options": {
+            "interval": {"level": question.level, "method": "auto"},
+            "coverage": "report",
+            "falls": question.falls,
+        },
     }

@@ -55,7 +55,7 @@ async def campaign_provenance(
     raw = await driver(connection)
     asked = await understand(raw, workspace_id, campaign_id, question, now)
     (kpi,) = asked.kpis
-    sums = await total_of(raw, asked)
+    sums = await total_of(raw, msgspec.structs.replace(asked, doubtful=notes.doubtful))
     parts = _parts(asked, sums)
     behind = _key(after) if after is not None else None
     waiting = [part for part in parts if behind is None or part.order > behind]

@@ -13,6 +13,7 @@ from service.kpi.question import is_money, shown
 from service.kpi.sides import Side
 from service.ledger import evidence
 from service.ledger.history.campaigns import Member
+from service.ledger.history.said import qualities
 from service.reports.answer import MetaOut, MetricOut, PageOut
 from service.reports.question import PlatformNotes, instant
 
@@ -34,6 +35,7 @@ class EntryOut(msgspec.Struct, frozen=True, kw_only=True):
     """One entry of the ledger: ``delta`` over its interval, of which ``share`` lies inside the range.
 
     ``sign`` is -1 where an earlier entry is taken back. ``day`` and ``days`` are a window of the source's own days.
+    ``quality`` is what the platform says against the number.
     """
 
     posting: str
@@ -48,6 +50,7 @@ class EntryOut(msgspec.Struct, frozen=True, kw_only=True):
     delta: int | float | str
     share: int | float | str
     currency: str | None
+    quality: tuple[str, ...]
     delivery: str
 
 
@@ -150,6 +153,7 @@ def _entry(metric: str, row: Mapping[str, Any]) -> EntryOut:
         delta=shown(metric, row["delta"], currency),
         share=shown(metric, row["share"], currency),
         currency=currency if is_money(metric) else None,
+        quality=tuple(sorted(quality.value for quality in qualities(row["flags"]))),
         delivery=ids.show("delivery", row["delivery_id"]),
     )
 

@@ -43,6 +43,9 @@ DIMENSIONS = (
     "day",
 )
 """What an answer may be broken down by."""
+HIGH_WATER = "high_water"
+FALLS = ("signed", HIGH_WATER)
+"""How falls of counters are read: as the negative movements that they are, or by the highest value so far."""
 COSTS = (*METRICS["cost"].parts, "cost")
 _BY_PAGE = "set local enable_indexscan = off"
 """Lines and days of a subject lie where they came, a page for each. The planner takes them to lie together, by the one
@@ -53,9 +56,9 @@ workspace that every key begins with, and would go to each page of a month as of
 class Question(msgspec.Struct, frozen=True, kw_only=True):
     """What is asked. Empty ``metrics`` are those the campaign's kind opens on; ``range_from`` and ``range_to`` are
     inclusive local days, or instants (then half-open); with them ``preset`` is None. Without ``costs`` what was spent
-    is suppressed. ``evidence`` is the address below which each KPI has its provenance (None: not to be linked).
-    ``known`` are number and time of the posting to name as the newest, where a later one has nothing to do with the
-    campaign.
+    is suppressed. ``falls`` is one of :data:`FALLS`. ``evidence`` is the address below which each KPI has its
+    provenance (None: not to be linked). ``known`` are number and time of the posting to name as the newest, where a
+    later one has nothing to do with the campaign.
     """
 
     metrics: tuple[str, ...] = ()
@@ -68,16 +71,21 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     compare: str | None = None
     as_of: datetime | None = None
     level: float = 0.95
+    falls: str = FALLS[0]
     costs: bool = True
     evidence: str | None = None
     known: tuple[int, datetime] | None = None
 
 
 class PlatformNotes(msgspec.Struct, frozen=True, kw_only=True):
-    """What the connectors declare that an answer must say: mapping rules by (platform, metric), simulated platforms."""
+    """What the connectors declare that an answer must say: mapping rules by (platform, metric), simulated platforms.
+
+    ``doubtful`` are (platform, metric) that a platform may say something against.
+    """
 
     mappings: Mapping[tuple[str, str], str]
     simulated: frozenset[str]
+    doubtful: frozenset[tuple[str, str]] = frozenset()
 
 
 _PEOPLE = frozenset({"reach", "followers", FOLLOWERS_AT_PUBLISH})
@@ -87,7 +95,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """A question that has been understood: everything resolved, nothing computed.
 
     ``home``: what is asked is kept in tallies, now and in the campaign's zone. ``freshness`` is by platform. ``paid``
-    narrows sums to paid (1), organic (0) or unsaid (-1) delivery; ``by_tier``: followers at publication are needed.
+    narrows sums to paid (1), organic (0) or unsaid (-1) delivery; ``by_tier``: followers at publication are needed;
+    ``doubtful`` are (platform, metric) of which is told what their platform says against them.
     """
 
     workspace_id: UUID
@@ -107,6 +116,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     exchange: Exchange | None = None
     tiers: TierPolicy = BRIEF_FOUR_TIER
     by_tier: bool = False
+    doubtful: frozenset[tuple[str, str]] = frozenset()
 
     @property
     def needed(self) -> frozenset[str]:

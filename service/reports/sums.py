@@ -15,10 +15,13 @@ from service.kpi.buckets import Grain
 from service.kpi.measure import Quality, Reason
 from service.kpi.members import MemberSums, column
 from service.ledger.history.falls import open_falls
+from service.ledger.history.high_water import shifts
 from service.ledger.history.marks import Marks, cut_at, marks
 from service.ledger.history.spans import Span, cut_sums
+from service.reports.answer import WarningOut
+from service.reports.doubts import Doubts, doubts_of, warnings
 from service.reports.people import people_of
-from service.reports.question import COSTS, Asked
+from service.reports.question import COSTS, HIGH_WATER, Asked
 from service.reports.stretches import Stretch, segments, total_span
 from service.reports.tables import Tables
 from service.reports.tallies import day_sums, windows
@@ -32,6 +35,7 @@ class Sums(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     currencies: frozenset[str]
     marks: Marks
     suspected: frozenset[str]
+    warnings: Sequence[WarningOut] = ()
 
 
 async def sums_of(raw: asyncpg.Connection[Any], asked: Asked, stretches: Sequence[Stretch]) -> list[Sums]:
@@ -42,9 +46,15 @@ async def sums_of(raw: asyncpg.Connection[Any], asked: Asked, stretches: Sequenc
     for one in tables:
         if not _is_kept(asked, one.stretch):
             await _read_entries(raw, asked, one)
+        if asked.question.falls == HIGH_WATER:
+            await _fill_holes(raw, asked, one)
     ranges = [(min(span.start for span in one.spans), max(span.end for span in one.spans)) for one in stretches]
     suspected = await open_falls(raw, asked.workspace_id, ids, asked.columns, ranges, asked.knowledge.number)
-    return [await _finished(raw, asked, one, doubts) for one, doubts in zip(tables, suspected, strict=True)]
+    heard = await doubts_of(raw, asked, stretches)
+    return [
+        await _finished(raw, asked, one, fallen, words)
+        for one, fallen, words in zip(tables, suspected, heard, strict=True)
+    ]
 
 
 async def total_of(raw: asyncpg.Connection[Any], asked: Asked) -> Sums:
@@ -62,13 +72,16 @@ def _is_kept(asked: Asked, one: Stretch) -> bool:
     return asked.home and whole and asked.question.granularity is not Grain.HOUR
 
 
-async def _finished(raw: asyncpg.Connection[Any], asked: Asked, tables: Tables, suspected: frozenset[str]) -> Sums:
+async def _finished(
+    raw: asyncpg.Connection[Any], asked: Asked, tables: Tables, suspected: frozenset[str], heard: Doubts
+) -> Sums:
     withheld = dict.fromkeys(suspected, Reason.SUSPECTED_RESET)
     if not asked.question.costs:
         withheld |= dict.fromkeys(COSTS, Reason.NOT_PERMITTED)
     quality = dict.fromkeys(tables.marks.interpolated, Quality.INTERPOLATED)
     people = await people_of(raw, asked, tables.stretch.spans)
     names = [member.subject_id.hex for member in asked.members]
+    spans = {span.number: span for span in tables.stretch.spans}
     currencies = tables.currencies
     return Sums(
         by_bucket={
@@ -77,6 +90,7 @@ async def _finished(raw: asyncpg.Connection[Any], asked: Asked, tables: Tables, 
                 columns=table.columns() | {key: column(values) for key, values in people[number].items()},
                 withheld=withheld,
                 quality=quality,
+                said=heard.by_member(len(names), spans[number]),
             )
             for number, table in tables.by_span.items()
         },
@@ -84,6 +98,7 @@ async def _finished(raw: asyncpg.Connection[Any], asked: Asked, tables: Tables, 
         currencies=frozenset(currencies),
         marks=tables.marks,
         suspected=suspected,
+        warnings=warnings(asked, heard, tables.stretch.total),
     )
 
 
@@ -115,6 +130,14 @@ async def _read_entries(raw: asyncpg.Connection[Any], asked: Asked, tables: Tabl
     spans, number = tables.stretch.spans, asked.knowledge.number
     await _cut(raw, asked, spans, tables)
     tables.mark(await marks(raw, asked.workspace_id, ids, spans, asked.columns, number, asked.longest, asked.paid))
+
+
+async def _fill_holes(raw: asyncpg.Connection[Any], asked: Asked, tables: Tables) -> None:
+    """Turn signed sums into sums by the highest value so far."""
+    place = {member.subject_id: at for at, member in enumerate(asked.members)}
+    number, spans = asked.knowledge.number, tables.stretch.spans
+    for shift in await shifts(raw, asked.workspace_id, list(place), spans, asked.columns, number):
+        tables.add(shift.span, place[shift.subject_id], shift.currency, {shift.metric: shift.amount})
 
 
 async def _cut(raw: asyncpg.Connection[Any], asked: Asked, spans: Sequence[Span], tables: Tables) -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import importlib.util
+import os
 import re
+import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +21,7 @@ from service import plugins
 
 PAGE = Path(__file__).resolve().parents[2] / "CONTRIBUTING.md"
 NAMES = ("connectors.shortlink", "example_test_contract")
+ROOT = PAGE.parent
 
 
 @pytest.fixture(scope="module")
@@ -71,3 +76,29 @@ def test_what_cannot_be_read_is_a_bad_payload(example: tuple[ModuleType, ModuleT
     connector: Connector = example[0].CONNECTOR
     with pytest.raises(BadPayload):
         list(connector.parse(Delivery(channel="webhook", body=body, received_at=example[1].NOW), connector.options()))
+
+
+def test_the_commands_about_somebody_elses_connector_work(tmp_path: Path, database_url: str) -> None:
+    """Run the block from a folder that has of the checkout what it names: the package and an environment."""
+    section = (
+        PAGE.read_text(encoding="utf-8").partition("\n## A connector of somebody else's\n")[2].partition("\n## ")[0]
+    )
+    (block,) = re.findall(r"^```sh\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
+    theirs = Path("tests", "thirdparty", "pebble")
+    shutil.copytree(ROOT / theirs, tmp_path / theirs, ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / ".venv").symlink_to(sys.prefix)
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("TALLYBOOK_", "PYTEST_", "PIP_"))}
+    books = {"TALLYBOOK_DATABASE_URL": database_url, "TALLYBOOK_MASTER_KEY": base64.b64encode(b"k" * 32).decode()}
+    environ = kept | books | {"PIP_NO_INDEX": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", block],
+        cwd=tmp_path,
+        env=environ,
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    assert re.search(r"^\d+ passed", done.stdout, re.MULTILINE)
+    assert re.search(r"^ ?pebble +3 +pebble +webhook, fetch pebbles, fetch pond_days", done.stdout, re.MULTILINE)
+    assert "/v1/webhooks/" in done.stdout

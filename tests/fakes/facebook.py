@@ -11,10 +11,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any
 
-import httpx
-
 from tests.fakes import graph
-from tests.fakes.graph import GONE, NO_PERMISSION, Call, GraphServer, Refused, end_of, envelope, fields_of, stamp
+from tests.fakes.graph import GONE, NO_PERMISSION, GraphServer, Refused, end_of, envelope, fields_of, stamp
+from tests.fakes.wire import Call
 
 ACCOUNT = "102030405060708"
 PERSON = "998877665544332"
@@ -226,11 +225,6 @@ class FakeFacebook(GraphServer):
     def _day(self, call: Call, day: date) -> list[dict[str, Any]]:
         organic = self.days[day].get("page_media_view", 0)
         return self._views(call, organic, self.ads_days.get(day, 0), {"end_time": stamp(end_of(day))})
-
-
-def transport(fake: FakeFacebook) -> httpx.ASGITransport:
-    """Return a transport that reaches the fake without a socket."""
-    return graph.transport(fake)
 
 
 # ------------------------------------------------------------------------------------------------ webhooks

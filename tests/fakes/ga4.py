@@ -12,15 +12,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any
+from urllib.parse import parse_qsl
 from zoneinfo import ZoneInfo
 
-import httpx
-
-from tests.fakes.graph import Call, Failure, Receive, Scope, Send
+from tests.fakes.identity import Machine
+from tests.fakes.wire import Answer, Call, Failure, Receive, Scope, Send, answered, body_of, failing, headers_of
 
 PROPERTY = "312345678"
 TOKEN = "ya29.fake-token-of-a-reader"
 HOST = "https://analyticsdata.googleapis.com"
+TOKEN_URL = "https://oauth2.googleapis.com/token"
 NOT_SET = "(not set)"
 
 _DIMENSIONS = {
@@ -70,6 +71,7 @@ class Visits:
 class FakeGa4:
     """The server. Set its fields, add to ``failures``, read ``calls`` and ``bodies``.
 
+    ``machine`` is the service account that may ask for tokens; each one ends the one before it.
     ``events`` are the key events that the property has, ``known`` how it calls their metric. ``metadata`` adds to what
     a report says of itself. ``page_size`` bounds the rows of an answer, whatever was asked for.
     """
@@ -86,36 +88,39 @@ class FakeGa4:
     remaining: int = 39_997
     page_size: int = 250_000
     reversed_columns: bool = False
+    machine: Machine | None = None
+    tokens: int = 0
     failures: list[Failure] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
     bodies: list[dict[str, Any]] = field(default_factory=list)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = {name.decode(): value.decode() for name, value in scope["headers"]}
+        headers = headers_of(scope)
         self.calls.append(Call(method=scope["method"], path=scope["path"], query={}, headers=headers))
-        body = await _read(receive)
+        body = await body_of(receive)
         status, more, answer = self._answer(self.calls[-1], body)
-        told = [(name.encode(), value.encode()) for name, value in {"content-type": "application/json", **more}.items()]
-        await send({"type": "http.response.start", "status": status, "headers": told})
-        await send({"type": "http.response.body", "body": answer})
+        await answered(send, status, {"content-type": "application/json", **more}, answer)
 
     def ranges(self) -> list[tuple[str, str]]:
         """Return the days that reports were asked for."""
         told = [body["dateRanges"][0] for body in self.bodies]
         return [(one["startDate"], one["endDate"]) for one in told]
 
-    def _answer(self, call: Call, body: bytes) -> tuple[int, Mapping[str, str], bytes]:
-        for failure in self.failures:
-            if failure.times > 0 and failure.path in call.path:
-                failure.times -= 1
-                return failure.status, failure.headers, failure.body
+    def _answer(self, call: Call, body: bytes) -> Answer:
+        failed = failing(self.failures, call.path)
+        if failed is not None:
+            return failed
+        if call.path == "/token":
+            return self._grant(dict(parse_qsl(body.decode())))
         if call.headers.get("authorization") != f"Bearer {self.token}":
             return 401, {}, DEAD_TOKEN
         if not call.path.startswith(f"/v1beta/properties/{PROPERTY}"):
             return 403, {}, NO_PERMISSION
         if call.path.endswith("/metadata"):
             return 200, {}, self._metadata()
-        asked = json.loads(body)
+        return self._reported(json.loads(body))
+
+    def _reported(self, asked: dict[str, Any]) -> Answer:
         self.bodies.append(asked)
         wrong = [one["name"] for one in asked["metrics"] if not self._knows(one["name"])]
         if wrong:
@@ -124,6 +129,17 @@ class FakeGa4:
             )
             return 400, {}, error(400, "INVALID_ARGUMENT", message)
         return 200, {}, json.dumps(self._report(asked), indent=2).encode()
+
+    def _grant(self, asked: Mapping[str, str]) -> Answer:
+        """Give a token to the service account that signs for it."""
+        if self.machine is None or asked.get("grant_type") != "urn:ietf:params:oauth:grant-type:jwt-bearer":
+            return 400, {}, b'{"error": "invalid_grant"}'
+        claims = self.machine.proven(asked["assertion"], TOKEN_URL, self.now)
+        assert claims["scope"] == "https://www.googleapis.com/auth/analytics.readonly"
+        self.tokens += 1
+        self.token = f"{TOKEN}-{self.tokens}"
+        told = {"access_token": self.token, "expires_in": 3599, "token_type": "Bearer"}
+        return 200, {}, json.dumps(told).encode()
 
     def _knows(self, metric: str) -> bool:
         events = {f"{self.known}:{event}" for event in self.events}
@@ -186,17 +202,3 @@ class FakeGa4:
 
 def _values(texts: list[str]) -> list[dict[str, str]]:
     return [{"value": text} for text in texts]
-
-
-async def _read(receive: Receive) -> bytes:
-    body = b""
-    while True:
-        message = await receive()
-        body += bytes(message.get("body", b""))
-        if not message.get("more_body"):
-            return body
-
-
-def transport(fake: FakeGa4) -> httpx.ASGITransport:
-    """Return a transport that reaches the fake without a socket."""
-    return httpx.ASGITransport(app=fake)

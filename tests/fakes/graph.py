@@ -11,42 +11,20 @@ import hashlib
 import hmac
 import json
 from abc import abstractmethod
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
-
-import httpx
 
 from connectors.contract import Response
 from connectors.http import Limits, PlatformHttp, new_client
+from tests.fakes.wire import Answer, Call, Failure, Receive, Scope, Send, failing, served, transport
 
 PACIFIC = ZoneInfo("America/Los_Angeles")
 TOKEN = "EAAB-fake-token-of-the-page"
 HOST = "https://graph.facebook.com"
-
-
-@dataclass
-class Failure:
-    """An answer to give instead of the right one, ``times`` times, to calls whose path contains ``path``."""
-
-    status: int
-    body: bytes
-    path: str = ""
-    times: int = 1
-    headers: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass
-class Call:
-    """One request as it came."""
-
-    method: str
-    path: str
-    query: dict[str, str]
-    headers: dict[str, str]
 
 
 def envelope(code: int, message: str, subcode: int | None = None, **more: Any) -> bytes:
@@ -89,9 +67,6 @@ class Refused(Exception):  # noqa: N818 - the fake's own word for an error answe
         self.status = status
 
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Node = Callable[[Any, list[str]], dict[str, Any]]
 
 
@@ -110,32 +85,20 @@ class GraphServer:
     calls: list[Call] = field(default_factory=list)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            await _live(receive, send)
-            return
-        call = Call(
-            method=scope["method"],
-            path=scope["path"],
-            query=dict(parse_qsl(scope["query_string"].decode(), keep_blank_values=True)),
-            headers={name.decode(): value.decode() for name, value in scope["headers"]},
-        )
+        await served(scope, receive, send, self._heard)
+
+    def _heard(self, call: Call) -> Answer:
         self.calls.append(call)
-        status, headers, body = self._answer(call)
-        raw = [
-            (name.encode(), value.encode()) for name, value in {"content-type": "application/json", **headers}.items()
-        ]
-        await send({"type": "http.response.start", "status": status, "headers": raw})
-        await send({"type": "http.response.body", "body": body})
+        return self._answer(call)
 
     def paths(self) -> list[str]:
         """Return the paths called so far, without the version."""
         return [call.path.split("/", 2)[2] for call in self.calls]
 
-    def _answer(self, call: Call) -> tuple[int, Mapping[str, str], bytes]:
-        for failure in self.failures:
-            if failure.times > 0 and failure.path in call.path:
-                failure.times -= 1
-                return failure.status, failure.headers, failure.body
+    def _answer(self, call: Call) -> Answer:
+        failed = failing(self.failures, call.path)
+        if failed is not None:
+            return failed
         try:
             return 200, self.headers, json.dumps(self.route(call)).encode()
         except Refused as refused:
@@ -205,19 +168,6 @@ def lifetime(owner: str, name: str, value: Any) -> dict[str, Any]:
 
 def _cursor(position: int) -> str:
     return base64.b64encode(str(position).encode()).decode()
-
-
-async def _live(receive: Receive, send: Send) -> None:
-    while True:
-        message = await receive()
-        await send({"type": f"{message['type']}.complete"})
-        if message["type"] == "lifespan.shutdown":
-            return
-
-
-def transport(fake: GraphServer) -> httpx.ASGITransport:
-    """Return a transport that reaches the fake without a socket."""
-    return httpx.ASGITransport(app=fake)
 
 
 def client(

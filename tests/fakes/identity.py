@@ -4,15 +4,50 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qsl
 
 import httpx
 import msgspec
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from service.fetch.oauth import challenge_of
 
 CLIENT, SECRET = "app-1", "app-secret-1"
+_ANSWER_OF_TIME = timedelta(hours=1)
+
+
+class Machine:
+    """A service account at an identity provider: the key that it is given, and what proves a statement of it."""
+
+    def __init__(self, email: str = "reader@project.iam.example") -> None:
+        self.email = email
+        self._private = generate_private_key(public_exponent=65537, key_size=2048)
+
+    def key(self) -> str:
+        """Return the JSON that the platform hands out; its address of a token endpoint is nobody's business."""
+        pem = self._private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+        told = {"type": "service_account", "client_email": self.email, "private_key": pem, "private_key_id": "k1"}
+        return msgspec.json.encode(told | {"token_uri": "https://evil.example/token"}).decode()
+
+    def proven(self, assertion: str, audience: str, now: datetime) -> dict[str, Any]:
+        """Return the claims of a statement. Raises for one that is not signed by the key, or not for now."""
+        head, claims, signature = (_decoded(part) for part in assertion.split("."))
+        said = assertion.rpartition(".")[0].encode()
+        self._private.public_key().verify(signature, said, PKCS1v15(), SHA256())
+        assert msgspec.json.decode(head) == {"alg": "RS256", "typ": "JWT", "kid": "k1"}
+        found: dict[str, Any] = msgspec.json.decode(claims)
+        assert (found["iss"], found["aud"]) == (self.email, audience)
+        assert found["iat"] <= now.timestamp() <= found["exp"] <= found["iat"] + _ANSWER_OF_TIME.total_seconds()
+        return found
+
+
+def _decoded(part: str) -> bytes:
+    return base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
 
 
 class FakeIdentity:

@@ -10,10 +10,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-import httpx
-
 from tests.fakes import graph
-from tests.fakes.graph import GONE, PACIFIC, Call, GraphServer, Refused, envelope, fields_of, stamp
+from tests.fakes.graph import GONE, PACIFIC, GraphServer, Refused, envelope, fields_of, stamp
+from tests.fakes.wire import Call
 
 ACCOUNT = "17841405309211844"
 PAGE = "102030405060708"
@@ -239,11 +238,6 @@ def _lifetime(media: str, name: str, value: int) -> dict[str, Any]:
     # Newer metrics have their value in a total as well.
     newer = {"total_value": {"value": value}} if name in {"views", "total_interactions"} else {}
     return {**graph.lifetime(media, name, value), **newer}
-
-
-def transport(fake: FakeInstagram) -> httpx.ASGITransport:
-    """Return a transport that reaches the fake without a socket."""
-    return graph.transport(fake)
 
 
 # ------------------------------------------------------------------------------------------------ webhooks

@@ -11,13 +11,13 @@ import hashlib
 import hmac
 import json
 import re
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
-import httpx
+from tests.fakes.wire import Answer, Failure, Receive, Scope, Send, answered, body_of, failing, headers_of, live
 
 NUMBER = "96072893"
 ORGANISATION = f"urn:li:organization:{NUMBER}"
@@ -26,6 +26,11 @@ REFRESH_TOKEN = "fake-refresh-token-of-linkedin"
 HOST = "https://api.linkedin.com/rest"
 CLIENT_SECRET = "client-secret-0123456789"
 PERSON = "urn:li:person:zLqAbCdEf"
+APPLICATION = "4711"
+_SUBSCRIPTION = re.compile(
+    r"/rest/eventSubscriptions/\(developerApplication:([^,]+),user:([^,]+),entity:([^,]+),"
+    r"eventType:ORGANIZATION_SOCIAL_ACTION_NOTIFICATIONS\)"
+)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LAG = timedelta(days=2)
@@ -78,17 +83,6 @@ class Post:
 
 
 @dataclass
-class Failure:
-    """An answer to give instead of the right one, ``times`` times, to calls whose path contains ``path``."""
-
-    status: int
-    body: bytes
-    path: str = ""
-    times: int = 1
-    headers: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass
 class Call:
     """One request as it came, its query not decoded."""
 
@@ -125,9 +119,6 @@ class Refused(Exception):  # noqa: N818 - the fake's own word for an error answe
         self.status = status
 
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Days = dict[date, dict[str, int]]
 
 
@@ -146,46 +137,64 @@ class FakeLinkedIn:
     follower_days: Days = field(default_factory=dict)
     page_days: Days = field(default_factory=dict)
     has_links: bool = True
+    application: str = APPLICATION
+    is_reviewed: bool = True
+    subscribed: dict[str, str] = field(default_factory=dict)
     failures: list[Failure] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            await _live(receive, send)
+            await live(receive, send)
             return
         call = Call(
             method=scope["method"],
             path=scope["raw_path"].decode(),
             query=scope["query_string"].decode(),
-            headers={name.decode(): value.decode() for name, value in scope["headers"]},
+            headers=headers_of(scope),
         )
         self.calls.append(call)
+        asked = await body_of(receive)
         if call.path.endswith("/oauth/v2/accessToken"):
-            form = dict(parse_qsl((await receive()).get("body", b"").decode()))
-            status, headers, body = self._renew(form)
+            status, headers, body = self._renew(dict(parse_qsl(asked.decode())))
+        elif call.method == "PUT":
+            status, headers, body = self._subscribe(call, asked)
         else:
             status, headers, body = self._answer(call)
         told = {"content-type": "application/json", "x-li-uuid": "AAYH", "x-li-fabric": "prod-lor1", **headers}
-        raw = [(name.encode(), value.encode()) for name, value in told.items()]
-        await send({"type": "http.response.start", "status": status, "headers": raw})
-        await send({"type": "http.response.body", "body": body})
+        await answered(send, status, told, body)
 
     def paths(self) -> list[str]:
         """Return the resources called so far."""
         return [call.path.partition("/rest/")[2].partition("?")[0] for call in self.calls]
 
-    def _answer(self, call: Call) -> tuple[int, Mapping[str, str], bytes]:
-        for failure in self.failures:
-            if failure.times > 0 and failure.path in call.path:
-                failure.times -= 1
-                return failure.status, failure.headers, failure.body
+    def _answer(self, call: Call) -> Answer:
+        failed = failing(self.failures, call.path)
+        if failed is not None:
+            return failed
         try:
             self._gate(call)
             return 200, {}, json.dumps(self._route(call)).encode()
         except Refused as refused:
             return refused.status, {}, refused.body
 
-    def _renew(self, form: Mapping[str, str]) -> tuple[int, Mapping[str, str], bytes]:
+    def _subscribe(self, call: Call, body: bytes) -> Answer:
+        """Take a subscription: made anew it answers with nothing. Addresses of tunnels are refused."""
+        try:
+            self._gate(call)
+        except Refused as refused:
+            return refused.status, {}, refused.body
+        found = _SUBSCRIPTION.fullmatch(call.path)
+        address = json.loads(body)["webhook"]
+        if found is None or not address.startswith("https://") or "ngrok" in address:
+            return 400, {}, BAD_QUERY
+        named = (f"urn:li:developerApplication:{self.application}", PERSON, ORGANISATION)
+        if tuple(map(unquote, found.groups())) != named or not self.is_reviewed:
+            return 403, {}, DENIED
+        self.subscribed[call.path] = address
+        return 200, {}, b""
+
+    def _renew(self, form: Mapping[str, str]) -> Answer:
         """Give a new access token; most apps are given no refresh token with it."""
         if form.get("refresh_token") != REFRESH_TOKEN:
             told = {"error": "invalid_grant", "error_description": "The provided refresh token is not valid"}
@@ -323,19 +332,6 @@ def _followers(numbers: Mapping[str, int]) -> dict[str, Any]:
 
 def _visits(numbers: Mapping[str, int]) -> dict[str, Any]:
     return {"totalPageStatistics": {"views": {"allPageViews": dict(numbers), "careersPageViews": {"pageViews": 0}}}}
-
-
-async def _live(receive: Receive, send: Send) -> None:
-    while True:
-        message = await receive()
-        await send({"type": f"{message['type']}.complete"})
-        if message["type"] == "lifespan.shutdown":
-            return
-
-
-def transport(fake: FakeLinkedIn) -> httpx.ASGITransport:
-    """Return a transport that reaches the fake without a socket."""
-    return httpx.ASGITransport(app=fake)
 
 
 # ------------------------------------------------------------------------------------------------ webhooks

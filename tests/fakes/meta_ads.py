@@ -15,11 +15,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import urlencode
 
-import httpx
-
-from tests.fakes.graph import DEAD_TOKEN, GONE, Call, Failure, Receive, Refused, Scope, Send, envelope
+from tests.fakes.graph import DEAD_TOKEN, GONE, Refused, envelope
+from tests.fakes.wire import Answer, Call, Failure, Receive, Scope, Send, failing, served
 
 ACCOUNT = "1700252260223815"
 TOKEN = "EAAB-fake-token-of-a-system-user"
@@ -149,18 +148,12 @@ class FakeMetaAds:
     jobs: dict[str, Job] = field(default_factory=dict)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        call = Call(
-            method=scope["method"],
-            path=scope["path"],
-            query=dict(parse_qsl(scope["query_string"].decode(), keep_blank_values=True)),
-            headers={name.decode(): value.decode() for name, value in scope["headers"]},
-        )
+        await served(scope, receive, send, self._heard)
+
+    def _heard(self, call: Call) -> Answer:
         self.calls.append(call)
         status, headers, body = self._answer(call)
-        told = {"content-type": "application/json", "facebook-api-version": self.version, **headers}
-        raw = [(name.encode(), value.encode()) for name, value in told.items()]
-        await send({"type": "http.response.start", "status": status, "headers": raw})
-        await send({"type": "http.response.body", "body": body})
+        return status, {"facebook-api-version": self.version, **headers}, body
 
     def paths(self) -> list[str]:
         """Return the calls so far as ``METHOD path``, without the version."""
@@ -171,11 +164,10 @@ class FakeMetaAds:
         told = [json.loads(call.query["time_range"]) for call in self.calls if "time_range" in call.query]
         return [(one["since"][5:], one["until"][5:]) for one in told]
 
-    def _answer(self, call: Call) -> tuple[int, Mapping[str, str], bytes]:
-        for failure in self.failures:
-            if failure.times > 0 and failure.path in call.path:
-                failure.times -= 1
-                return failure.status, failure.headers, failure.body
+    def _answer(self, call: Call) -> Answer:
+        failed = failing(self.failures, call.path)
+        if failed is not None:
+            return failed
         try:
             return 200, self.headers, json.dumps(self._route(call)).encode()
         except Refused as refused:
@@ -342,8 +334,3 @@ def _sum(days: list[Day]) -> Day:
 def _sums(parts: list[dict[str, str]]) -> dict[str, str]:
     kinds = {kind for part in parts for kind in part}
     return {kind: str(sum(Decimal(part.get(kind, "0")) for part in parts)) for kind in sorted(kinds)}
-
-
-def transport(fake: FakeMetaAds) -> httpx.ASGITransport:
-    """Return a transport that reaches the fake without a socket."""
-    return httpx.ASGITransport(app=fake)

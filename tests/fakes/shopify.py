@@ -12,13 +12,13 @@ import hashlib
 import hmac
 import json
 import re
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
 
-import httpx
+from tests.fakes.wire import Answer, Receive, Scope, Send, answered, body_of, headers_of, live
 
 SHOP = "tally-test.myshopify.com"
 TOKEN = "shpat_fake-token-of-the-app"
@@ -129,10 +129,6 @@ FROZEN = b'{"errors":"Unavailable Shop"}'
 TRUNCATED = b'{"data":{"orders":{"nodes":[{"legacyResourceId":"8209'
 NO_JSON = b"<!DOCTYPE html><html><body>Something went wrong</body></html>"
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-
 
 @dataclass
 class FakeShop:
@@ -157,23 +153,21 @@ class FakeShop:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            await _live(receive, send)
+            await live(receive, send)
             return
-        asked = json.loads(await _body(receive) or b"{}")
-        headers = {name.decode(): value.decode() for name, value in scope["headers"]}
+        asked = json.loads(await body_of(receive) or b"{}")
+        headers = headers_of(scope)
         call = Call(scope["path"], asked.get("operationName", ""), asked.get("variables", {}), headers)
         self.calls.append(call)
         status, more, body = self._answer(call, scope["method"])
         told = {"content-type": "application/json", "x-shopify-api-version": self.version, **more}
-        raw = [(name.encode(), value.encode()) for name, value in told.items()]
-        await send({"type": "http.response.start", "status": status, "headers": raw})
-        await send({"type": "http.response.body", "body": body})
+        await answered(send, status, told, body)
 
     def names(self) -> list[str]:
         """Return the names of the queries so far."""
         return [call.name for call in self.calls]
 
-    def _answer(self, call: Call, method: str) -> tuple[int, Mapping[str, str], bytes]:
+    def _answer(self, call: Call, method: str) -> Answer:
         for failure in self.failures:
             if failure.times > 0 and failure.name in {"", call.name}:
                 failure.times -= 1
@@ -424,25 +418,3 @@ def signed(body: bytes, secret: str = APP_SECRET, topic: str = "orders/updated",
         "x-shopify-triggered-at": "2026-08-20T11:59:58.000000000Z",
         "x-shopify-hmac-sha256": digest,
     }
-
-
-def transport(fake: FakeShop) -> httpx.ASGITransport:
-    """Return a transport that reaches the fake without a socket."""
-    return httpx.ASGITransport(app=fake)
-
-
-async def _body(receive: Receive) -> bytes:
-    body = b""
-    while True:
-        message = await receive()
-        body += bytes(message.get("body", b""))
-        if not message.get("more_body", False):
-            return body
-
-
-async def _live(receive: Receive, send: Send) -> None:
-    while True:
-        message = await receive()
-        await send({"type": f"{message['type']}.complete"})
-        if message["type"] == "lifespan.shutdown":
-            return

@@ -9,13 +9,12 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import parse_qsl
 
-import httpx
+from tests.fakes.wire import Answer, Call, Failure, Receive, Scope, Send, failing, served
 
 HOST = "https://api.stripe.com"
 TOKEN = "rk_live_fake-key-of-the-account"
@@ -161,26 +160,6 @@ def event(kind: str, about: Mapping[str, Any], created: datetime, **more: Any) -
     }
 
 
-@dataclass
-class Failure:
-    """An answer to give instead of the right one, ``times`` times, to calls whose path contains ``path``."""
-
-    status: int
-    body: bytes
-    path: str = ""
-    times: int = 1
-    headers: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass
-class Call:
-    """One request as it came."""
-
-    path: str
-    query: dict[str, str]
-    headers: dict[str, str]
-
-
 def error(kind: str, message: str = "told by Stripe", **more: Any) -> bytes:
     """Return an error as Stripe writes it."""
     return json.dumps({"error": {"type": kind, "message": message, **more}}).encode()
@@ -192,10 +171,6 @@ THROTTLED = error("rate_limit_error", code="rate_limit")
 GONE = error("invalid_request_error", "No such checkout.session", code="resource_missing")
 TRUNCATED = b'{"object":"list","data":[{"id":"evt_1'
 NO_JSON = b"<html><body>Bad gateway</body></html>"
-
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
 @dataclass
@@ -213,28 +188,21 @@ class FakeStripe:
     calls: list[Call] = field(default_factory=list)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            await _live(receive, send)
-            return
-        query = dict(parse_qsl(scope["query_string"].decode(), keep_blank_values=True))
-        headers = {name.decode(): value.decode() for name, value in scope["headers"]}
-        call = Call(scope["path"], query, headers)
+        await served(scope, receive, send, self._heard)
+
+    def _heard(self, call: Call) -> Answer:
         self.calls.append(call)
-        status, more, body = self._answer(call)
-        told = {"content-type": "application/json", "request-id": "req_1", **more}
-        raw = [(name.encode(), value.encode()) for name, value in told.items()]
-        await send({"type": "http.response.start", "status": status, "headers": raw})
-        await send({"type": "http.response.body", "body": body})
+        status, headers, body = self._answer(call)
+        return status, {"request-id": "req_1", **headers}, body
 
     def paths(self) -> list[str]:
         """Return the paths called so far, without the version."""
         return [call.path.removeprefix("/v1/") for call in self.calls]
 
-    def _answer(self, call: Call) -> tuple[int, Mapping[str, str], bytes]:
-        for failure in self.failures:
-            if failure.times > 0 and failure.path in call.path:
-                failure.times -= 1
-                return failure.status, failure.headers, failure.body
+    def _answer(self, call: Call) -> Answer:
+        failed = failing(self.failures, call.path)
+        if failed is not None:
+            return failed
         if call.headers.get("authorization") != f"Bearer {self.token}":
             return 401, {}, WRONG_KEY
         found = self._route(call)
@@ -289,16 +257,3 @@ def signed(body: bytes, at: datetime, secret: str = SECRET) -> dict[str, str]:
     stamp = str(seconds(at))
     digest = hmac.digest(secret.encode(), f"{stamp}.".encode() + body, hashlib.sha256).hex()
     return {"content-type": "application/json", "stripe-signature": f"t={stamp},v1={digest},v0={'0' * 64}"}
-
-
-def transport(fake: FakeStripe) -> httpx.ASGITransport:
-    """Return a transport that reaches the fake without a socket."""
-    return httpx.ASGITransport(app=fake)
-
-
-async def _live(receive: Receive, send: Send) -> None:
-    while True:
-        message = await receive()
-        await send({"type": f"{message['type']}.complete"})
-        if message["type"] == "lifespan.shutdown":
-            return

@@ -11,10 +11,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-import httpx
-
 from tests.fakes import graph
-from tests.fakes.graph import DEAD_TOKEN, GONE, PACIFIC, Call, GraphServer, Refused, envelope, fields_of, stamp
+from tests.fakes.graph import DEAD_TOKEN, GONE, PACIFIC, GraphServer, Refused, envelope, fields_of, stamp
+from tests.fakes.wire import Call
 
 ACCOUNT = "24059876543210987"
 HOST = "https://graph.threads.net"
@@ -144,11 +143,6 @@ class FakeThreads(GraphServer):
     def _inside(self, call: Call) -> list[date]:
         since, until = (datetime.fromtimestamp(int(call.query[name]), tz=PACIFIC) for name in ("since", "until"))
         return [day for day in sorted(self.days) if since.date() <= day < until.date()]
-
-
-def transport(fake: FakeThreads) -> httpx.ASGITransport:
-    """Return a transport that reaches the fake without a socket."""
-    return graph.transport(fake)
 
 
 # ------------------------------------------------------------------------------------------------ webhooks

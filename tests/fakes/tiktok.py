@@ -9,13 +9,12 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
-from urllib.parse import parse_qsl
 
-import httpx
+from tests.fakes.wire import Answer, Call, Failure, Receive, Scope, Send, failing, served
 
 ACCOUNT = "_000Qm1XbtFqUH9iDv4xBnM5LbY1sFzQX6Pm"
 TOKEN = "act.fake-token-of-the-account"
@@ -87,28 +86,6 @@ class Post:
         return {name: known[name] for name in names if name in known}
 
 
-@dataclass
-class Failure:
-    """An answer to give instead of the right one, ``times`` times, to calls whose path contains ``path``."""
-
-    status: int
-    body: bytes
-    path: str = ""
-    times: int = 1
-    headers: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass
-class Call:
-    """One request as it came."""
-
-    method: str
-    path: str
-    query: dict[str, str]
-    headers: dict[str, str]
-    body: bytes
-
-
 def envelope(code: int, message: str, data: Any = None) -> bytes:
     """Return an answer as the platform writes it; errors have data too, an empty one."""
     body = {"code": code, "message": message, "request_id": "202608201200", "data": {} if data is None else data}
@@ -131,11 +108,6 @@ class Refused(Exception):  # noqa: N818 - the fake's own word for an error answe
     def __init__(self, body: bytes) -> None:
         super().__init__()
         self.body = body
-
-
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
 @dataclass
@@ -161,22 +133,17 @@ class FakeTiktok:
     calls: list[Call] = field(default_factory=list)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            await _live(receive, send)
-            return
-        call = await _heard(scope, receive)
+        await served(scope, receive, send, self._heard)
+
+    def _heard(self, call: Call) -> Answer:
         self.calls.append(call)
         status, headers, body = self._answer(call)
-        told = {"content-type": "application/json", "x-tt-logid": "202608201200", **headers}
-        raw = [(name.encode(), value.encode()) for name, value in told.items()]
-        await send({"type": "http.response.start", "status": status, "headers": raw})
-        await send({"type": "http.response.body", "body": body})
+        return status, {"x-tt-logid": "202608201200", **headers}, body
 
-    def _answer(self, call: Call) -> tuple[int, Mapping[str, str], bytes]:
-        for failure in self.failures:
-            if failure.times > 0 and failure.path in call.path:
-                failure.times -= 1
-                return failure.status, failure.headers, failure.body
+    def _answer(self, call: Call) -> Answer:
+        failed = failing(self.failures, call.path)
+        if failed is not None:
+            return failed
         try:
             # Whatever it is, it comes with 200.
             return 200, {}, envelope(0, "OK", self._route(call))
@@ -269,29 +236,6 @@ class FakeTiktok:
 
 def _milliseconds(at: datetime) -> int:
     return int(at.timestamp()) * 1000
-
-
-async def _heard(scope: Scope, receive: Receive) -> Call:
-    body, more = b"", True
-    while more:
-        message = await receive()
-        body, more = body + message.get("body", b""), message.get("more_body", False)
-    headers = {name.decode(): value.decode() for name, value in scope["headers"]}
-    query = dict(parse_qsl(scope["query_string"].decode(), keep_blank_values=True))
-    return Call(scope["method"], scope["path"], query, headers, body)
-
-
-async def _live(receive: Receive, send: Send) -> None:
-    while True:
-        message = await receive()
-        await send({"type": f"{message['type']}.complete"})
-        if message["type"] == "lifespan.shutdown":
-            return
-
-
-def transport(fake: FakeTiktok) -> httpx.ASGITransport:
-    """Return a transport that reaches the fake without a socket."""
-    return httpx.ASGITransport(app=fake)
 
 
 # ------------------------------------------------------------------------------------------------ webhooks

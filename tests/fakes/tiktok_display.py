@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import parse_qsl
 
-import httpx
+from tests.fakes.wire import Answer, Call, Failure, Receive, Scope, Send, failing, served
 
 ACCOUNT = "723f24d7-e717-40f8-a2b6-cb8464cd23b4"
 TOKEN = "act.fake-token-of-the-creator"
@@ -52,28 +50,6 @@ class Clip:
         return {name: known[name] for name in names if name in known}
 
 
-@dataclass
-class Failure:
-    """An answer to give instead of the right one, ``times`` times, to calls whose path contains ``path``."""
-
-    status: int
-    body: bytes
-    path: str = ""
-    times: int = 1
-    headers: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass
-class Call:
-    """One request as it came."""
-
-    method: str
-    path: str
-    query: dict[str, str]
-    headers: dict[str, str]
-    body: Any
-
-
 def envelope(code: str, data: Any = None, message: str = "") -> bytes:
     """Return an answer as the platform writes it: every one has an error."""
     error = {"code": code, "message": message, "log_id": "20260820120000"}
@@ -97,11 +73,6 @@ class Refused(Exception):  # noqa: N818 - the fake's own word for an error answe
         self.body = body
 
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-
-
 @dataclass
 class FakeDisplay:
     """The platform. Set its fields, add to ``failures``, read ``calls``."""
@@ -120,23 +91,20 @@ class FakeDisplay:
     calls: list[Call] = field(default_factory=list)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            await _live(receive, send)
-            return
-        call = await _heard(scope, receive)
-        self.calls.append(call)
-        status, headers, body = self._answer(call)
-        raw = [
-            (name.encode(), value.encode()) for name, value in {"content-type": "application/json", **headers}.items()
-        ]
-        await send({"type": "http.response.start", "status": status, "headers": raw})
-        await send({"type": "http.response.body", "body": body})
+        await served(scope, receive, send, self._heard)
 
-    def _answer(self, call: Call) -> tuple[int, Mapping[str, str], bytes]:
-        for failure in self.failures:
-            if failure.times > 0 and failure.path in call.path:
-                failure.times -= 1
-                return failure.status, failure.headers, failure.body
+    def _heard(self, call: Call) -> Answer:
+        self.calls.append(call)
+        return self._answer(call)
+
+    def asked(self, number: int) -> Any:
+        """Return the document of a call."""
+        return json.loads(self.calls[number].body)
+
+    def _answer(self, call: Call) -> Answer:
+        failed = failing(self.failures, call.path)
+        if failed is not None:
+            return failed
         try:
             return 200, {}, envelope("ok", self._route(call))
         except Refused as refused:
@@ -154,7 +122,8 @@ class FakeDisplay:
             raise Refused(401, NOT_AUTHORISED)
         if not set(names) <= _VIDEO | _COUNTS or call.headers.get("content-type") != "application/json":
             raise Refused(400, INVALID)
-        return self._query(call.body, names) if call.path.endswith("query/") else self._list(call.body, names)
+        asked = json.loads(call.body or b"{}")
+        return self._query(asked, names) if call.path.endswith("query/") else self._list(asked, names)
 
     def _user(self, names: list[str]) -> dict[str, Any]:
         if not set(names) <= set(_USER):
@@ -192,26 +161,3 @@ class FakeDisplay:
         at = int(shown[-1].published.timestamp()) * 1000 if shown else 0
         at = before if self.repeating_cursor and "cursor" in body else at
         return {"videos": [one.shown(names) for one in shown], "cursor": at, "has_more": more}
-
-
-async def _heard(scope: Scope, receive: Receive) -> Call:
-    body, more = b"", True
-    while more:
-        message = await receive()
-        body, more = body + message.get("body", b""), message.get("more_body", False)
-    headers = {name.decode(): value.decode() for name, value in scope["headers"]}
-    query = dict(parse_qsl(scope["query_string"].decode(), keep_blank_values=True))
-    return Call(scope["method"], scope["path"], query, headers, json.loads(body) if body else {})
-
-
-async def _live(receive: Receive, send: Send) -> None:
-    while True:
-        message = await receive()
-        await send({"type": f"{message['type']}.complete"})
-        if message["type"] == "lifespan.shutdown":
-            return
-
-
-def transport(fake: FakeDisplay) -> httpx.ASGITransport:
-    """Return a transport that reaches the fake without a socket."""
-    return httpx.ASGITransport(app=fake)

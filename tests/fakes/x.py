@@ -11,13 +11,13 @@ import base64
 import hashlib
 import hmac
 import json
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qsl
 
-import httpx
+from tests.fakes.wire import Answer, Call, Failure, Receive, Scope, Send, failing, served
 
 ACCOUNT = "2244994945"
 OTHER = "783214"
@@ -94,28 +94,6 @@ class Post:
         return [{"start": 0, "end": 1, "tag": word[1:]} for word in self.text.split() if word.startswith("#")]
 
 
-@dataclass
-class Failure:
-    """An answer to give instead of the right one, ``times`` times, to calls whose path contains ``path``."""
-
-    status: int
-    body: bytes
-    path: str = ""
-    times: int = 1
-    headers: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass
-class Call:
-    """One request as it came."""
-
-    method: str
-    path: str
-    query: dict[str, str]
-    headers: dict[str, str]
-    body: bytes = b""
-
-
 def problem(slug: str, title: str = "Problem", status: int | None = None, host: str = HOST) -> bytes:
     """Return a problem as X writes it; some hold their status, and the host has changed over time."""
     told: dict[str, Any] = {"title": title, "detail": "what went wrong", "type": f"{host}/2/problems/{slug}"}
@@ -138,11 +116,6 @@ class Refused(Exception):  # noqa: N818 - the fake's own word for an error answe
         super().__init__()
         self.body = body
         self.status = status
-
-
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
 @dataclass
@@ -169,22 +142,12 @@ class FakeX:
     calls: list[Call] = field(default_factory=list)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            await _live(receive, send)
-            return
-        call = Call(
-            method=scope["method"],
-            path=scope["path"],
-            query=dict(parse_qsl(scope["query_string"].decode(), keep_blank_values=True)),
-            headers={name.decode(): value.decode() for name, value in scope["headers"]},
-            body=(await receive()).get("body", b""),
-        )
+        await served(scope, receive, send, self._heard)
+
+    def _heard(self, call: Call) -> Answer:
         self.calls.append(call)
         status, headers, body = self._answer(call)
-        told = {"content-type": "application/json", **self._limits(call), **headers}
-        raw = [(name.encode(), value.encode()) for name, value in told.items()]
-        await send({"type": "http.response.start", "status": status, "headers": raw})
-        await send({"type": "http.response.body", "body": body})
+        return status, {**self._limits(call), **headers}, body
 
     def paths(self) -> list[str]:
         """Return the paths called so far, without the version."""
@@ -199,11 +162,10 @@ class FakeX:
             "x-rate-limit-reset": str(reset),
         }
 
-    def _answer(self, call: Call) -> tuple[int, Mapping[str, str], bytes]:
-        for failure in self.failures:
-            if failure.times > 0 and failure.path in call.path:
-                failure.times -= 1
-                return failure.status, failure.headers, failure.body
+    def _answer(self, call: Call) -> Answer:
+        failed = failing(self.failures, call.path)
+        if failed is not None:
+            return failed
         try:
             answer = self._route(call)
         except Refused as refused:
@@ -356,19 +318,6 @@ def _renamed(value: Any) -> Any:
     if isinstance(value, dict):
         return {_NEWER.get(name, name): _renamed(part) for name, part in value.items()}
     return [_renamed(part) for part in value] if isinstance(value, list) else value
-
-
-async def _live(receive: Receive, send: Send) -> None:
-    while True:
-        message = await receive()
-        await send({"type": f"{message['type']}.complete"})
-        if message["type"] == "lifespan.shutdown":
-            return
-
-
-def transport(fake: FakeX) -> httpx.ASGITransport:
-    """Return a transport that reaches the fake without a socket."""
-    return httpx.ASGITransport(app=fake)
 
 
 # ------------------------------------------------------------------------------------------------ webhooks

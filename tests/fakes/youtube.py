@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl
 from xml.sax.saxutils import escape
 from zoneinfo import ZoneInfo
 
-import httpx
+from tests.fakes.wire import Answer, Call, Failure, Receive, Scope, Send, failing, served
 
 PACIFIC = ZoneInfo("America/Los_Angeles")
 CHANNEL = "UC_x5XG1OV2P6uZZ5FSM9Ttw"
@@ -79,29 +79,6 @@ class Video:
         }
 
 
-@dataclass
-class Failure:
-    """An answer to give instead of the right one, ``times`` times, to calls whose path contains ``path``."""
-
-    status: int
-    body: bytes
-    path: str = ""
-    times: int = 1
-    headers: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass
-class Call:
-    """One request as it came."""
-
-    method: str
-    host: str
-    path: str
-    query: dict[str, str]
-    headers: dict[str, str]
-    body: bytes
-
-
 def envelope(status: int, reason: str, message: str = "<b>no</b>", domain: str = "youtube.quota") -> bytes:
     """Return an error as the platform writes it, markup in its text included."""
     errors = [{"message": message, "domain": domain, "reason": reason}]
@@ -133,11 +110,6 @@ class Refused(Exception):  # noqa: N818 - the fake's own word for an error answe
         self.body = body
 
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-
-
 @dataclass
 class FakeYoutube:
     """The platform. Set its fields, add to ``failures``, read ``calls`` and ``asked_hub``."""
@@ -162,27 +134,20 @@ class FakeYoutube:
     asked_hub: list[dict[str, str]] = field(default_factory=list)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            await _live(receive, send)
-            return
-        call = await _heard(scope, receive)
+        await served(scope, receive, send, self._heard)
+
+    def _heard(self, call: Call) -> Answer:
         self.calls.append(call)
-        status, headers, body = self._answer(call)
-        raw = [
-            (name.encode(), value.encode()) for name, value in {"content-type": "application/json", **headers}.items()
-        ]
-        await send({"type": "http.response.start", "status": status, "headers": raw})
-        await send({"type": "http.response.body", "body": body})
+        return self._answer(call)
 
     def paths(self) -> list[str]:
         """Return what was called so far, by its last part."""
         return [call.path.rsplit("/", 1)[1] for call in self.calls]
 
-    def _answer(self, call: Call) -> tuple[int, Mapping[str, str], bytes]:
-        for failure in self.failures:
-            if failure.times > 0 and failure.path in call.path:
-                failure.times -= 1
-                return failure.status, failure.headers, failure.body
+    def _answer(self, call: Call) -> Answer:
+        failed = failing(self.failures, call.path)
+        if failed is not None:
+            return failed
         if call.host == "pubsubhubbub.appspot.com":
             self.asked_hub.append(dict(parse_qsl(call.body.decode())))
             return 202, {}, b""
@@ -281,29 +246,6 @@ class FakeYoutube:
             return self.days
         named = filters.removeprefix("video==").split(",")
         return next((one.days for one in self.videos if [one.id] == named), {})
-
-
-async def _heard(scope: Scope, receive: Receive) -> Call:
-    body, more = b"", True
-    while more:
-        message = await receive()
-        body, more = body + message.get("body", b""), message.get("more_body", False)
-    headers = {name.decode(): value.decode() for name, value in scope["headers"]}
-    query = dict(parse_qsl(scope["query_string"].decode(), keep_blank_values=True))
-    return Call(scope["method"], headers.get("host", ""), scope["path"], query, headers, body)
-
-
-async def _live(receive: Receive, send: Send) -> None:
-    while True:
-        message = await receive()
-        await send({"type": f"{message['type']}.complete"})
-        if message["type"] == "lifespan.shutdown":
-            return
-
-
-def transport(fake: FakeYoutube) -> httpx.ASGITransport:
-    """Return a transport that reaches the fake without a socket, whatever the host."""
-    return httpx.ASGITransport(app=fake)
 
 
 # ------------------------------------------------------------------------------------------------ the hub

@@ -16,7 +16,7 @@ from service.context import Context
 from service.db.engine import Database
 from service.inbox.land import Lander
 from service.inbox.store import Landed
-from service.ledger.memberships import record_version
+from service.ledger.moves import record_version
 from service.ledger.series import Ref
 from service.ledger.verify import Report, verify
 from service.ledger.write import Said

@@ -7,10 +7,22 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from connectors.contract import Capabilities, Connector, FetchKind, Kind, MetricMapping, SubjectType
+from connectors.contract import (
+    Auth,
+    AuthKind,
+    Budget,
+    Capabilities,
+    Connector,
+    FetchKind,
+    Kind,
+    MetricMapping,
+    OAuth2,
+    SubjectType,
+    TokenCall,
+)
 from service.kpi.catalogue import resolve
 from service.plugins import Plugins
-from tools import pages
+from tools import connector_pages, pages
 from tools.generate import Generated, fresh, installed, main, region
 
 FILES = (Generated("docs/one.md", fresh(lambda: "one\n")), Generated("two.json", fresh(lambda: "{}\n")))
@@ -97,7 +109,46 @@ def test_no_connector_is_left_out_silently(broken: dict[str, str]) -> None:
 
 
 def test_connectors_are_shown_with_what_they_map() -> None:
-    text = pages.connectors_page([Example()])
+    text = connector_pages.connectors_page([Example()])
     assert "| `example` | Example | 3 | yes | posts every 90 min |  | 28 d |  |  |" in text
-    assert "| `imp` | `impressions` | period | ad | yes |  |  |" in text
-    assert "| `odd` | not mapped |  |  |  |  | means nothing \\| here |" in text
+    assert "| `imp` | `impressions` | period | count | ad | counted |  |  |  |" in text
+    assert "| `odd` |  |  |  |  | not mapped |  |  | means nothing \\| here |" in text
+
+
+def test_a_page_has_all_that_a_connector_declares() -> None:
+    class Whole(Example):
+        base_url = "https://api.example.com"
+        auth = Auth(
+            kind=AuthKind.OAUTH2,
+            credentials={"access_token": "read only"},
+            scopes=("read",),
+            oauth2=OAuth2(
+                authorize_url="https://example.com/login",
+                code=TokenCall(url="https://example.com/token", grant="authorization_code", sends="code"),
+                refresh=TokenCall(url="https://example.com/token", grant="refresh_token", sends="refresh_token"),
+                rotates=True,
+                lifetime=timedelta(hours=2),
+            ),
+        )
+        capabilities = Capabilities(
+            webhook=True,
+            fetch=(
+                FetchKind(name="posts", every=timedelta(hours=1), subjects=True, batch=50, sweep=timedelta(days=7)),
+            ),
+            lease=timedelta(days=5),
+            signature_headers=("x-mac",),
+            budgets=(Budget(bucket="all", calls=600, window=timedelta(minutes=1), per="app"),),
+        )
+
+    lines = connector_pages.connectors_page([Whole()]).splitlines()
+    for line in (
+        "| hosts | `https://api.example.com` |",
+        "| webhooks | set up at the platform; renewed before 5 d are over; verified with `x-mac` |",
+        "| budget | `all`: 600 calls in 1 min for each app |",
+        "| `posts` | 1 h |  | 50 at a time; all of them every 7 d |",
+        "| token in | `authorization: Bearer ...` |",
+        "| refresh | `https://example.com/token` as form, grant `refresh_token` |",
+        "| token lives | 2 h |",
+        "| refresh token lives | without a stated end; dies with its use |",
+    ):
+        assert line in lines

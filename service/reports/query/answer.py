@@ -52,7 +52,7 @@ async def query_kpis(
         query = msgspec.structs.replace(query, question=msgspec.structs.replace(query.question, known=None))
     found = await scoped(raw, workspace_id, query.scope, as_of, now)
     asked = await _asked(raw, workspace_id, query, found, clock if query.question.as_of is None else None)
-    query, asked = _grained(query, asked)
+    query, asked = _grained(query, msgspec.structs.replace(asked, doubtful=notes.doubtful))
     compared = await against(raw, query, found, asked, now)
     asked = await narrowed(raw, query, found, asked)
     side, other = await _sides(raw, query, found, asked, compared)

@@ -163,6 +163,7 @@ def _joined(parts: Sequence[Sums]) -> Sums:
         currencies=currencies,
         marks=Marks(**{name: frozenset().union(*(getattr(part.marks, name) for part in parts)) for name in names}),
         suspected=first.suspected,
+        warnings=tuple(dict.fromkeys(one for part in parts for one in part.warnings)),
     )
 
 

@@ -14,7 +14,8 @@ from connectors.facebook_metrics import DAYS_SET, PAGE_VIEWS_SET, POST_SET, VIDE
 from tests.contract.facebook.desk import NOW, client, source
 from tests.contract.facebook.test_fetching import full
 from tests.fakes.facebook import ACCOUNT, BUSINESS_USAGE, FakeFacebook
-from tests.fakes.graph import DEAD_TOKEN, NO_PERMISSION, THROTTLED, TOKEN, Failure
+from tests.fakes.graph import DEAD_TOKEN, NO_PERMISSION, THROTTLED, TOKEN
+from tests.fakes.wire import Failure
 
 GRANTED = dict.fromkeys(SCOPES, "granted")
 

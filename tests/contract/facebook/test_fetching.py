@@ -21,24 +21,11 @@ from connectors.contract import (
 )
 from connectors.facebook import CONNECTOR
 from connectors.facebook_account import FacebookOptions
-from tests.contract.facebook.desk import (
-    NOW,
-    PROFILE,
-    client,
-    counting,
-    drops,
-    fetch,
-    observations,
-    post,
-    read,
-    reel,
-    sight,
-    source,
-    task,
-    video,
-)
+from tests.contract.facebook.desk import NOW, PROFILE, client, fetch, post, read, reel, source, task, video
+from tests.contract.reading import counting, drops, observations, sight
 from tests.fakes.facebook import ACCOUNT, BUSINESS_USAGE, NOT_A_PAGE, FakeFacebook, Post, Reel
-from tests.fakes.graph import DEAD_TOKEN, NO_PERMISSION, THROTTLED, TOKEN, TRANSIENT, Failure, envelope
+from tests.fakes.graph import DEAD_TOKEN, NO_PERMISSION, THROTTLED, TOKEN, TRANSIENT, envelope
+from tests.fakes.wire import Failure
 
 INSIGHTS = {
     "post_media_view": 450,

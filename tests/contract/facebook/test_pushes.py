@@ -9,20 +9,9 @@ import pytest
 
 from connectors.contract import BadPayload, Outcome, RefreshHint, SignatureInvalid, SubjectSeen, WebhookRequest
 from connectors.facebook import CONNECTOR
-from tests.contract.facebook.desk import (
-    APP_SECRET,
-    NOW,
-    RECORDINGS,
-    VERIFY_TOKEN,
-    drops,
-    fetch,
-    parsed,
-    post,
-    sight,
-    source,
-    task,
-)
+from tests.contract.facebook.desk import APP_SECRET, NOW, RECORDINGS, VERIFY_TOKEN, fetch, parsed, post, source, task
 from tests.contract.facebook.test_fetching import full
+from tests.contract.reading import drops, sight
 from tests.fakes.facebook import ACCOUNT, feed, push
 from tests.fakes.graph import escaped, signed
 

@@ -9,19 +9,8 @@ import msgspec
 import pytest
 
 from connectors.contract import BadPayload, Drop, DropReason, Kind, SubjectSeen, day_window
-from tests.contract.facebook.desk import (
-    NOW,
-    PROFILE,
-    counting,
-    drops,
-    observations,
-    parsed,
-    post,
-    recorded,
-    reel,
-    sight,
-    video,
-)
+from tests.contract.facebook.desk import NOW, PROFILE, parsed, post, recorded, reel, video
+from tests.contract.reading import counting, drops, observations, sight
 from tests.fakes.facebook import ACCOUNT, NO_METRIC
 from tests.fakes.graph import GONE, end_of, stamp
 

@@ -10,11 +10,12 @@ from typing import Any
 
 import msgspec
 
-from connectors.contract import Delivery, Drop, Item, Observation, Page, Response, Source, SubjectSeen, Task
+from connectors.contract import Delivery, Item, Observation, Page, Response, Source, SubjectSeen, Task
 from connectors.ga4 import CONNECTOR
 from connectors.ga4_property import Ga4Options
 from connectors.http import Limits, PlatformHttp, new_client
-from tests.fakes.ga4 import HOST, PROPERTY, TOKEN, FakeGa4, transport
+from tests.fakes.ga4 import HOST, PROPERTY, TOKEN, FakeGa4
+from tests.fakes.wire import transport
 
 RECORDINGS = Path(__file__).parents[2] / "recordings" / "ga4"
 NOW = datetime(2026, 8, 20, 12, tzinfo=UTC)
@@ -80,7 +81,3 @@ def newest(items: Iterable[Item], key: str) -> dict[tuple[str, date | None], int
         (one.subject.external_id.partition("/")[2], one.window.day if one.window else None): one.metrics[key]
         for one in observations(items, key)
     }
-
-
-def drops(items: Iterable[Item]) -> list[tuple[str, str]]:
-    return [(item.reason.value, item.detail) for item in items if isinstance(item, Drop)]

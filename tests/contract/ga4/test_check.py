@@ -12,7 +12,7 @@ from connectors.ga4 import CONNECTOR
 from connectors.ga4_property import Ga4Options
 from tests.contract.ga4.desk import NOW, client, source
 from tests.fakes.ga4 import EXHAUSTED, NO_PERMISSION, TOKEN, FakeGa4
-from tests.fakes.graph import Failure
+from tests.fakes.wire import Failure
 
 
 async def check(fake: FakeGa4, of: Source | None = None) -> list[tuple[bool, str]]:

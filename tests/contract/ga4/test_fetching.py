@@ -21,18 +21,10 @@ from connectors.contract import (
 from connectors.ga4 import CONNECTOR
 from connectors.ga4_metrics import DIMENSIONS
 from connectors.ga4_property import Ga4Options
-from tests.contract.ga4.desk import NOW, client, drops, fetch, links, newest, observations, read, source, task
-from tests.fakes.ga4 import (
-    DEAD_TOKEN,
-    EXHAUSTED,
-    NO_PERMISSION,
-    PROPERTY,
-    FakeGa4,
-    Utm,
-    Visits,
-    error,
-)
-from tests.fakes.graph import Failure
+from tests.contract.ga4.desk import NOW, client, fetch, links, newest, observations, read, source, task
+from tests.contract.reading import drops
+from tests.fakes.ga4 import DEAD_TOKEN, EXHAUSTED, NO_PERMISSION, PROPERTY, FakeGa4, Utm, Visits, error
+from tests.fakes.wire import Failure
 
 SPRING = Utm("spring", "instagram", "paid_social", "1")
 TIKTOK = Utm("spring", "tiktok", "social")

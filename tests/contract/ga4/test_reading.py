@@ -12,7 +12,8 @@ from connectors.contract import BadPayload, Delivery, Quality, day_window
 from connectors.ga4 import CONNECTOR
 from connectors.ga4_metrics import DIMENSIONS, METRICS
 from connectors.ga4_property import Ga4Options
-from tests.contract.ga4.desk import NOW, OPTIONS, drops, links, observations, parsed, recorded
+from tests.contract.ga4.desk import NOW, OPTIONS, links, observations, parsed, recorded
+from tests.contract.reading import drops
 from tests.fakes.ga4 import NOT_SET, PROPERTY
 
 NAMES = ["sessions", "keyEvents:purchase", "purchaseRevenue"]

@@ -23,8 +23,9 @@ from connectors.instagram import CONNECTOR
 from connectors.instagram_account import SCOPES, InstagramOptions
 from connectors.instagram_metrics import FOLLOWS_SET, LAST_RESORT, SERIES_SET, TOTALS_SET, metric_set
 from tests.contract.instagram.desk import NOW, client, source
-from tests.fakes.graph import DEAD_TOKEN, NO_PERMISSION, THROTTLED, TOKEN, Failure
+from tests.fakes.graph import DEAD_TOKEN, NO_PERMISSION, THROTTLED, TOKEN
 from tests.fakes.instagram import ACCOUNT, BUSINESS_USAGE, PAGE, FakeInstagram
+from tests.fakes.wire import Failure
 
 GRANTED = dict.fromkeys(SCOPES["facebook"], "granted")
 

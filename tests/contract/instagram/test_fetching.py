@@ -25,22 +25,11 @@ from connectors.contract import (
 )
 from connectors.instagram import CONNECTOR
 from connectors.instagram_account import InstagramOptions
-from tests.contract.instagram.desk import (
-    NOW,
-    PROFILE,
-    client,
-    drops,
-    fetch,
-    observations,
-    post,
-    read,
-    reel,
-    source,
-    story,
-    task,
-)
-from tests.fakes.graph import DEAD_TOKEN, NO_PERMISSION, THROTTLED, TOKEN, TRANSIENT, Failure, envelope
+from tests.contract.instagram.desk import NOW, PROFILE, client, fetch, post, read, reel, source, story, task
+from tests.contract.reading import drops, observations
+from tests.fakes.graph import DEAD_TOKEN, NO_PERMISSION, THROTTLED, TOKEN, TRANSIENT, envelope
 from tests.fakes.instagram import ACCOUNT, BUSINESS_USAGE, FakeInstagram, Media
+from tests.fakes.wire import Failure
 
 IMAGE = Media("17895695668004550", like_count=2, comments_count=6, caption="#one")
 REEL = Media("17895695668004551", "VIDEO", "REELS", like_count=None, comments_count=3)

@@ -25,8 +25,6 @@ from tests.contract.instagram.desk import (
     NOW,
     RECORDINGS,
     VERIFY_TOKEN,
-    drops,
-    observations,
     parsed,
     post,
     recorded,
@@ -34,6 +32,7 @@ from tests.contract.instagram.desk import (
     source,
     story,
 )
+from tests.contract.reading import drops, observations
 from tests.fakes.graph import escaped, signed
 from tests.fakes.instagram import ACCOUNT, STORY, change, flat, messaging, push
 

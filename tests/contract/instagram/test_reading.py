@@ -20,17 +20,8 @@ from connectors.contract import (
     SubjectType,
     day_window,
 )
-from tests.contract.instagram.desk import (
-    NOW,
-    PROFILE,
-    drops,
-    observations,
-    parsed,
-    post,
-    recorded,
-    reel,
-    story,
-)
+from tests.contract.instagram.desk import NOW, PROFILE, parsed, post, recorded, reel, story
+from tests.contract.reading import drops, observations
 from tests.fakes.graph import GONE, end_of, envelope, stamp
 from tests.fakes.instagram import ACCOUNT, BEFORE_BUSINESS, TOO_FEW
 

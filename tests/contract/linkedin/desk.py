@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-import msgspec
-
 from connectors.contract import (
-    Delivery,
-    Drop,
     Item,
-    Observation,
     Page,
     Response,
     Secret,
@@ -20,12 +14,13 @@ from connectors.contract import (
     SubjectRef,
     SubjectType,
     Task,
-    WebhookRequest,
 )
 from connectors.http import Limits, PlatformHttp, new_client
 from connectors.linkedin import CONNECTOR
 from connectors.linkedin_account import LinkedInOptions
-from tests.fakes.linkedin import CLIENT_SECRET, HOST, NUMBER, ORGANISATION, TOKEN, FakeLinkedIn, transport
+from tests.contract.reading import Reader
+from tests.fakes.linkedin import CLIENT_SECRET, HOST, NUMBER, ORGANISATION, TOKEN, FakeLinkedIn
+from tests.fakes.wire import transport
 
 RECORDINGS = Path(__file__).parents[2] / "recordings" / "linkedin"
 NOW = datetime(2026, 8, 20, 12, tzinfo=UTC)
@@ -41,8 +36,8 @@ def source(options: LinkedInOptions = OPTIONS, secrets: tuple[Secret, ...] | Non
     )
 
 
-def task(kind: str, *subjects: SubjectRef, **more: object) -> Task:
-    return msgspec.structs.replace(Task(kind=kind, source=source(), subjects=subjects), **more)
+_READER = Reader(connector=CONNECTOR, source=source, now=NOW)
+parsed, read, task = _READER.parsed, _READER.read, _READER.task
 
 
 def client(fake: FakeLinkedIn, heard: list[Response] | None = None, token: str = TOKEN) -> PlatformHttp:
@@ -65,36 +60,10 @@ async def fetch(fake: FakeLinkedIn, wanted: Task) -> list[Page]:
     return [page async for page in CONNECTOR.fetch(client(fake), wanted, fake.now)]
 
 
-def landed(page: Page) -> Delivery:
-    return Delivery(channel="fetch", body=page.body, received_at=page.received_at, request=page.request)
-
-
-def read(pages: Iterable[Page]) -> list[Item]:
-    return [item for page in pages for item in CONNECTOR.parse(landed(page), OPTIONS)]
-
-
 def recorded(name: str, **request: str) -> list[Item]:
     """Return the items of a recording, as the page that ``request`` describes or as a push where it says nothing."""
     body = (RECORDINGS / f"{name}.json").read_bytes()
     return parsed(body, {"account": ORGANISATION, **request} if request else None)
-
-
-def parsed(body: bytes, request: Mapping[str, str] | None = None) -> list[Item]:
-    channel = "webhook" if request is None else "fetch"
-    delivery = Delivery(channel=channel, body=body, received_at=NOW, request=request or {})
-    return list(CONNECTOR.parse(delivery, OPTIONS))
-
-
-def pushed(body: bytes, headers: Mapping[str, str], method: str = "POST", **query: str) -> WebhookRequest:
-    return WebhookRequest(method=method, headers=headers, query=query, body=body)
-
-
-def observations(items: Iterable[Item]) -> list[Observation]:
-    return [item for item in items if isinstance(item, Observation)]
-
-
-def drops(items: Iterable[Item]) -> list[tuple[str, str]]:
-    return [(item.reason.value, item.detail) for item in items if isinstance(item, Drop)]
 
 
 def post(urn: str) -> SubjectRef:

@@ -9,21 +9,12 @@ import httpx
 import msgspec
 import pytest
 
-from connectors.contract import STORED, NotSupported, Secret, Source
+from connectors.contract import STORED, ConnectorError, NotPermitted, Secret, Source
 from connectors.linkedin import CONNECTOR
 from connectors.linkedin_account import LinkedInOptions
 from tests.contract.linkedin.desk import NOW, client, source
-from tests.fakes.linkedin import (
-    DENIED,
-    NUMBER,
-    OLD_VERSION,
-    QUOTA,
-    REFRESH_TOKEN,
-    TOKEN,
-    Failure,
-    FakeLinkedIn,
-    transport,
-)
+from tests.fakes.linkedin import APPLICATION, DENIED, NUMBER, OLD_VERSION, QUOTA, REFRESH_TOKEN, TOKEN, FakeLinkedIn
+from tests.fakes.wire import Failure, transport
 
 
 async def check(fake: FakeLinkedIn, of: Source | None = None) -> list[tuple[bool, str]]:
@@ -40,7 +31,7 @@ async def test_a_source_in_order() -> None:
         (True, "followers and statistics are readable"),
     ]
     assert found[3][0]
-    assert "ORGANIZATION_SOCIAL_ACTION_NOTIFICATIONS" in found[3][1]
+    assert "option application" in found[3][1]
     assert len(found) == 4
 
 
@@ -88,10 +79,33 @@ async def test_missing_secrets_are_named() -> None:
     ]
 
 
-async def test_subscribing_says_what_to_do() -> None:
+def subscriber(callback: str = "https://books.example/v1/webhooks/abc", application: str = APPLICATION) -> Source:
+    return msgspec.structs.replace(source(), webhook_url=callback, options=LinkedInOptions(application=application))
+
+
+async def test_a_subscription_names_app_member_and_organisation_and_is_the_same_again() -> None:
+    fake = FakeLinkedIn()
     for ask in (CONNECTOR.subscribe, CONNECTOR.renew):
-        with pytest.raises(NotSupported, match="eventSubscriptions"):
-            await ask(client(FakeLinkedIn()), source(), NOW)
+        await ask(client(fake), subscriber(), NOW)
+    ((path, address),) = fake.subscribed.items()
+    assert f"developerApplication:urn%3Ali%3AdeveloperApplication%3A{APPLICATION},user:urn%3Ali%3Aperson%3A" in path
+    assert address == "https://books.example/v1/webhooks/abc"
+
+
+async def test_what_a_subscription_lacks_is_said_and_a_refusal_is_none() -> None:
+    for bare in (subscriber(callback=""), subscriber(application="")):
+        with pytest.raises(ConnectorError, match="number of the app"):
+            await CONNECTOR.subscribe(client(FakeLinkedIn()), bare, NOW)
+    with pytest.raises(NotPermitted, match="administrator"):
+        await CONNECTOR.subscribe(client(FakeLinkedIn(is_administrator=False)), subscriber(), NOW)
+    with pytest.raises(NotPermitted, match="Development tier"):
+        await CONNECTOR.subscribe(client(FakeLinkedIn(is_reviewed=False)), subscriber(), NOW)
+    with pytest.raises(ConnectorError, match="ILLEGAL_ARGUMENT"):
+        await CONNECTOR.subscribe(client(FakeLinkedIn()), subscriber("https://a.ngrok.io/w"), NOW)
+    assert (await check(FakeLinkedIn(), subscriber()))[3] == (
+        True,
+        "pushes are asked for by `tallybook source subscribe`",
+    )
 
 
 async def test_tokens_are_renewed_as_declared_and_some_apps_are_given_no_refresh_token() -> None:

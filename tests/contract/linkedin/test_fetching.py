@@ -25,18 +25,8 @@ from connectors.contract import (
 )
 from connectors.linkedin import CONNECTOR
 from connectors.linkedin_account import LinkedInOptions
-from tests.contract.linkedin.desk import (
-    NOW,
-    PROFILE,
-    client,
-    drops,
-    fetch,
-    observations,
-    post,
-    read,
-    source,
-    task,
-)
+from tests.contract.linkedin.desk import NOW, PROFILE, client, fetch, post, read, source, task
+from tests.contract.reading import drops, observations
 from tests.fakes.linkedin import (
     BAD_QUERY,
     DENIED,
@@ -49,11 +39,11 @@ from tests.fakes.linkedin import (
     QUOTA,
     REVOKED,
     TOKEN,
-    Failure,
     FakeLinkedIn,
     Post,
     envelope,
 )
+from tests.fakes.wire import Failure
 
 KINDS = [kind.name for kind in CONNECTOR.capabilities.fetch]
 NUMBERS: dict[str, int | float] = {"impressionCount": 240, "uniqueImpressionsCount": 150, "clickCount": 6}

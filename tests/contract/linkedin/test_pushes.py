@@ -13,7 +13,8 @@ import pytest
 
 from connectors.contract import BadPayload, Delivery, Outcome, RefreshHint, Secret, SignatureInvalid
 from connectors.linkedin import CONNECTOR
-from tests.contract.linkedin.desk import NOW, OPTIONS, drops, parsed, post, pushed, source
+from tests.contract.linkedin.desk import NOW, OPTIONS, parsed, post, source
+from tests.contract.reading import drops, pushed
 from tests.fakes.linkedin import CLIENT_SECRET, PERSON, batch, notification, signed
 
 SHARE = "urn:li:share:7094637247487995904"

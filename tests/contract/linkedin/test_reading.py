@@ -11,7 +11,8 @@ from connectors.contract import BadPayload, Item, Kind, SubjectSeen, Withdrawal
 from connectors.linkedin import CONNECTOR
 from connectors.linkedin_metrics import VIDEO, VIDEO_SET
 from connectors.linkedin_reading import READERS
-from tests.contract.linkedin.desk import NOW, drops, observations, parsed
+from tests.contract.linkedin.desk import NOW, parsed
+from tests.contract.reading import drops, observations
 from tests.fakes.linkedin import ORGANISATION, midnight, milliseconds
 
 SHARE = "urn:li:share:7094637247487995904"

@@ -11,9 +11,7 @@ import msgspec
 
 from connectors.contract import (
     Delivery,
-    Drop,
     Item,
-    Observation,
     Page,
     Response,
     Source,
@@ -24,7 +22,9 @@ from connectors.contract import (
 from connectors.http import Limits, PlatformHttp, new_client
 from connectors.meta_ads import CONNECTOR
 from connectors.meta_ads_account import MetaAdsOptions
-from tests.fakes.meta_ads import ACCOUNT, HOST, TOKEN, FakeMetaAds, transport
+from tests.contract.reading import observations
+from tests.fakes.meta_ads import ACCOUNT, HOST, TOKEN, FakeMetaAds
+from tests.fakes.wire import transport
 
 RECORDINGS = Path(__file__).parents[2] / "recordings" / "meta_ads"
 NOW = datetime(2026, 8, 20, 12, tzinfo=UTC)
@@ -94,19 +94,6 @@ def rows(*found: dict[str, Any], options: MetaAdsOptions = OPTIONS, **request: s
     return parsed(msgspec.json.encode({"data": data}), {**REPORT, **request}, options)
 
 
-def observations(items: Iterable[Item]) -> list[Observation]:
-    return [item for item in items if isinstance(item, Observation)]
-
-
-def counted(items: Iterable[Item]) -> dict[str, int]:
-    """Return the sum of every metric that counts."""
-    found: dict[str, int] = {}
-    for one in observations(items):
-        for key, value in one.metrics.items() if not one.check else ():
-            found[key] = found.get(key, 0) + value
-    return found
-
-
 def by_day(items: Iterable[Item], key: str) -> dict[date | None, int]:
     """Return what counts of one metric by day; a day that was read again has its newest number."""
     return {
@@ -114,10 +101,6 @@ def by_day(items: Iterable[Item], key: str) -> dict[date | None, int]:
         for one in observations(items)
         if one.window is not None and key in one.metrics and not one.check
     }
-
-
-def drops(items: Iterable[Item]) -> list[tuple[str, str]]:
-    return [(item.reason.value, item.detail) for item in items if isinstance(item, Drop)]
 
 
 def ad(name: str) -> SubjectRef:

@@ -12,8 +12,9 @@ from connectors.meta_ads import CONNECTOR
 from connectors.meta_ads_account import MetaAdsOptions
 from connectors.meta_ads_metrics import NUMBERS
 from tests.contract.meta_ads.desk import NOW, client, fetch, source, task
-from tests.fakes.graph import NO_PERMISSION, Failure
+from tests.fakes.graph import NO_PERMISSION
 from tests.fakes.meta_ads import BUSINESS_USAGE, THROTTLED, TOKEN, FakeMetaAds
+from tests.fakes.wire import Failure
 
 
 async def check(fake: FakeMetaAds, of: Source | None = None) -> list[tuple[bool, str]]:

@@ -24,22 +24,11 @@ from connectors.contract import (
 )
 from connectors.meta_ads import CONNECTOR
 from connectors.meta_ads_account import MetaAdsOptions
-from tests.contract.meta_ads.desk import (
-    NOW,
-    START,
-    ad,
-    by_day,
-    client,
-    counted,
-    drops,
-    fetch,
-    observations,
-    read,
-    source,
-    task,
-)
-from tests.fakes.graph import DEAD_TOKEN, NO_PERMISSION, Failure, envelope
+from tests.contract.meta_ads.desk import NOW, START, ad, by_day, client, fetch, read, source, task
+from tests.contract.reading import counted, drops, observations
+from tests.fakes.graph import DEAD_TOKEN, NO_PERMISSION, envelope
 from tests.fakes.meta_ads import ACCOUNT, BUSINESS_USAGE, NOT_READY, THROTTLED, TOO_MUCH, Ad, Day, FakeMetaAds
+from tests.fakes.wire import Failure
 
 ASYNC = source(MetaAdsOptions(reports="async"))
 RUNNING = ("Job Running", 50)

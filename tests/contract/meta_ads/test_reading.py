@@ -13,20 +13,9 @@ import pytest
 from connectors.contract import BadPayload, Kind, Observation, Quality, SubjectRef, SubjectSeen, SubjectType, day_window
 from connectors.meta_ads_account import MetaAdsOptions
 from connectors.meta_ads_metrics import ACTIONS, FIELDS, VIDEO
-from tests.contract.meta_ads.desk import (
-    FIELDS as ASKED,
-)
-from tests.contract.meta_ads.desk import (
-    RECORDINGS,
-    REPORT,
-    ad,
-    counted,
-    drops,
-    observations,
-    parsed,
-    recorded,
-    rows,
-)
+from tests.contract.meta_ads.desk import FIELDS as ASKED
+from tests.contract.meta_ads.desk import RECORDINGS, REPORT, ad, parsed, recorded, rows
+from tests.contract.reading import counted, drops, observations
 
 BOUGHT = {"action_type": "omni_purchase", "value": "2"}
 

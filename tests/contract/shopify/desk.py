@@ -7,14 +7,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
-from connectors.contract import Conversion, Delivery, Drop, Item, Page, Response, Secret, Source, SubjectRef, Task
+from connectors.contract import Delivery, Item, Page, Response, Secret, Source, SubjectRef, Task
 from connectors.contract import SubjectType as Type
 from connectors.http import Limits, PlatformHttp, new_client
 from connectors.shopify import CONNECTOR
 from connectors.shopify_shop import ShopifyOptions
-from tests.fakes.shopify import APP_SECRET, SHOP, TOKEN, FakeShop, Order, escaped, resource, transport
+from tests.contract.reading import Reader, landed
+from tests.fakes.shopify import APP_SECRET, SHOP, TOKEN, FakeShop, Order, escaped, resource
+from tests.fakes.wire import transport
 
 RECORDINGS = Path(__file__).parents[2] / "recordings" / "shopify"
 NOW = datetime(2026, 8, 20, 12, tzinfo=UTC)
@@ -33,8 +33,8 @@ def source(options: ShopifyOptions = OPTIONS, secrets: tuple[Secret, ...] | None
     return Source(id="src_1", platform="shopify", account=SHOP, options=options, credentials=credentials, secrets=ring)
 
 
-def task(kind: str, *subjects: SubjectRef, **more: object) -> Task:
-    return msgspec.structs.replace(Task(kind=kind, source=source(), subjects=subjects), **more)
+_READER = Reader(connector=CONNECTOR, source=source, now=NOW)
+task = _READER.task
 
 
 def client(fake: FakeShop, heard: list[Response] | None = None, token: str = TOKEN) -> PlatformHttp:
@@ -63,10 +63,6 @@ def read(pages: Iterable[Page], options: ShopifyOptions = OPTIONS) -> list[Item]
     return [item for page in pages for item in CONNECTOR.parse(landed(page), options)]
 
 
-def landed(page: Page) -> Delivery:
-    return Delivery(channel="fetch", body=page.body, received_at=page.received_at, request=page.request)
-
-
 def parsed(
     body: bytes, options: ShopifyOptions = OPTIONS, request: Mapping[str, str] | None = None, received: datetime = NOW
 ) -> list[Item]:
@@ -82,16 +78,3 @@ def pushed(order: Order, options: ShopifyOptions = OPTIONS, **changes: Any) -> l
 
 def recorded(name: str, options: ShopifyOptions = OPTIONS, **request: str) -> list[Item]:
     return parsed((RECORDINGS / f"{name}.json").read_bytes(), options, request or None)
-
-
-def conversions(items: Iterable[Item]) -> list[Conversion]:
-    return [item for item in items if isinstance(item, Conversion)]
-
-
-def only(items: Iterable[Item]) -> Conversion:
-    (found,) = conversions(items)
-    return found
-
-
-def drops(items: Iterable[Item]) -> list[tuple[str, str]]:
-    return [(item.reason.value, item.detail) for item in items if isinstance(item, Drop)]

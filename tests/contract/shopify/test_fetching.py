@@ -22,18 +22,8 @@ from connectors.contract import (
 )
 from connectors.shopify import CONNECTOR
 from connectors.shopify_fetching import KINDS
-from tests.contract.shopify.desk import (
-    NOW,
-    SUBJECT,
-    at,
-    client,
-    conversions,
-    drops,
-    fetch,
-    read,
-    source,
-    task,
-)
+from tests.contract.reading import conversions, drops
+from tests.contract.shopify.desk import NOW, SUBJECT, at, client, fetch, read, source, task
 from tests.fakes.shopify import (
     FROZEN,
     NO_JSON,

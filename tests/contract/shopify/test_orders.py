@@ -10,19 +10,8 @@ import pytest
 
 from connectors.contract import Conversion, Item, RefreshHint
 from connectors.shopify_shop import ShopifyOptions
-from tests.contract.shopify.desk import (
-    EVERYTHING,
-    NOW,
-    OPTIONS,
-    SUBJECT,
-    at,
-    conversions,
-    drops,
-    only,
-    parsed,
-    pushed,
-    recorded,
-)
+from tests.contract.reading import conversions, drops, only
+from tests.contract.shopify.desk import EVERYTHING, NOW, OPTIONS, SUBJECT, at, parsed, pushed, recorded
 from tests.fakes.shopify import SHOP, Order, Refund, _refund_node, escaped, node, refund_resource, resource
 
 PLACED = ShopifyOptions(shop=SHOP, counts="placed")

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from connectors import shopify_origin as origins
+from connectors import origin as origins
 from connectors.contract import Conversion
-from tests.contract.shopify.desk import at, drops, only, parsed, pushed
+from tests.contract.reading import drops, only
+from tests.contract.shopify.desk import at, parsed, pushed
 from tests.fakes.shopify import Order, node
 
 

@@ -12,7 +12,8 @@ from connectors.contract import BadPayload, Delivery, Outcome, RefreshHint, Secr
 from connectors.shopify import CONNECTOR
 from connectors.shopify_pushes import FIELDS
 from connectors.shopify_shop import ShopifyOptions
-from tests.contract.shopify.desk import NOW, OPTIONS, RECORDINGS, SUBJECT, at, drops, only, parsed, pushed, source
+from tests.contract.reading import drops, only
+from tests.contract.shopify.desk import NOW, OPTIONS, RECORDINGS, SUBJECT, at, parsed, pushed, source
 from tests.fakes.shopify import Order, escaped, resource, signed
 
 RAW = (RECORDINGS / "order_paid.json").read_bytes()

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from connectors.contract import Delivery, Drop, Item, Observation, Secret, Source, WebhookRequest
+from connectors.contract import Delivery, Item, Observation, Secret, Source, WebhookRequest
 from connectors.items import Defaults
 from connectors.signatures import sign_standard_webhooks
 from connectors.standard_webhooks import CONNECTOR
@@ -52,10 +52,6 @@ def one(kind: str, **fields: Any) -> Item:
     """Return the one item read from an item."""
     (item,) = batch({"type": kind, **fields})
     return item
-
-
-def drops(items: Iterable[Item]) -> list[tuple[str, str]]:
-    return [(item.reason.value, item.detail) for item in items if isinstance(item, Drop)]
 
 
 def metrics(items: Iterable[Item]) -> list[dict[str, int]]:

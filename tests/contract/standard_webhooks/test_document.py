@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from connectors.contract import STORED, BadPayload, Drop, SubjectType
 from connectors.items_schema import EXAMPLES, FIELDS, MAPPINGS, TAKES
 from connectors.standard_webhooks import CONNECTOR
-from tests.contract.standard_webhooks.desk import STAMP, drops, parsed, recording
+from tests.contract.reading import drops
+from tests.contract.standard_webhooks.desk import STAMP, parsed, recording
 
 SCHEMA = CONNECTOR.schema()
 VALID = jsonschema_rs.validator_for(SCHEMA, validate_formats=True)

@@ -16,7 +16,8 @@ from connectors.contract import WebhookRequest
 from connectors.items_schema import FIELDS
 from connectors.signatures import TOLERANCE
 from connectors.standard_webhooks import CONNECTOR
-from tests.contract.standard_webhooks.desk import NOW, OPTIONS, SECRET, STAMP, drops, parsed, source
+from tests.contract.reading import drops
+from tests.contract.standard_webhooks.desk import NOW, OPTIONS, SECRET, STAMP, parsed, source
 from tests.contract.standard_webhooks.test_document import VALID
 
 PAGE = (Path(__file__).parents[3] / "docs" / "standard_webhooks.md").read_text(encoding="utf-8")

@@ -26,7 +26,8 @@ from connectors.contract import (
     Withdrawal,
 )
 from connectors.items import Defaults
-from tests.contract.standard_webhooks.desk import NOW, STAMP, batch, drops, metrics, one, parsed, recording
+from tests.contract.reading import drops
+from tests.contract.standard_webhooks.desk import NOW, STAMP, batch, metrics, one, parsed, recording
 
 POST = SubjectRef("post-17", SubjectType.POST)
 SHOP = SubjectRef("shop", SubjectType.SHOP)

@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
-from connectors.contract import Conversion, Delivery, Drop, Item, Page, Response, Secret, Source, SubjectRef, Task
+from connectors.contract import Delivery, Item, Page, Response, Secret, Source, Task
 from connectors.http import Limits, PlatformHttp, new_client
 from connectors.stripe import CONNECTOR
 from connectors.stripe_events import StripeOptions
-from tests.fakes.stripe import HOST, SECRET, TOKEN, FakeStripe, transport, written
+from tests.contract.reading import Reader, landed
+from tests.fakes.stripe import HOST, SECRET, TOKEN, FakeStripe, written
+from tests.fakes.wire import transport
 
 RECORDINGS = Path(__file__).parents[2] / "recordings" / "stripe"
 NOW = datetime(2026, 8, 20, 12, tzinfo=UTC)
@@ -33,8 +33,8 @@ def source(options: StripeOptions = OPTIONS, secrets: tuple[Secret, ...] | None 
     )
 
 
-def task(kind: str, *subjects: SubjectRef, **more: object) -> Task:
-    return msgspec.structs.replace(Task(kind=kind, source=source(), subjects=subjects), **more)
+_READER = Reader(connector=CONNECTOR, source=source, now=NOW)
+task = _READER.task
 
 
 def client(fake: FakeStripe, heard: list[Response] | None = None, token: str = TOKEN) -> PlatformHttp:
@@ -61,10 +61,6 @@ def read(pages: Iterable[Page], options: StripeOptions = OPTIONS) -> list[Item]:
     return [item for page in pages for item in CONNECTOR.parse(landed(page), options)]
 
 
-def landed(page: Page) -> Delivery:
-    return Delivery(channel="fetch", body=page.body, received_at=page.received_at, request=page.request)
-
-
 def parsed(body: bytes, options: StripeOptions = OPTIONS, request: Mapping[str, str] | None = None) -> list[Item]:
     channel = "webhook" if request is None else "fetch"
     return list(CONNECTOR.parse(Delivery(channel=channel, body=body, received_at=NOW, request=request or {}), options))
@@ -72,16 +68,3 @@ def parsed(body: bytes, options: StripeOptions = OPTIONS, request: Mapping[str, 
 
 def pushed(event: Mapping[str, Any], options: StripeOptions = OPTIONS) -> list[Item]:
     return parsed(written(event), options)
-
-
-def conversions(items: Iterable[Item]) -> list[Conversion]:
-    return [item for item in items if isinstance(item, Conversion)]
-
-
-def only(items: Iterable[Item]) -> Conversion:
-    (found,) = conversions(items)
-    return found
-
-
-def drops(items: Iterable[Item]) -> list[tuple[str, str]]:
-    return [(item.reason.value, item.detail) for item in items if isinstance(item, Drop)]

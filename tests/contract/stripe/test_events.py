@@ -9,7 +9,8 @@ import pytest
 from connectors.contract import BadPayload, Conversion, Outcome, RefreshHint, Secret, SignatureInvalid, WebhookRequest
 from connectors.stripe import CONNECTOR
 from connectors.stripe_events import StripeOptions
-from tests.contract.stripe.desk import NOW, PAYMENTS, at, conversions, drops, only, parsed, pushed, source
+from tests.contract.reading import conversions, drops, only
+from tests.contract.stripe.desk import NOW, PAYMENTS, at, parsed, pushed, source
 from tests.fakes.stripe import Payment, Refund, event, signed, written
 
 

@@ -25,20 +25,8 @@ from connectors.stripe import CONNECTOR
 from connectors.stripe_events import ACCOUNT, StripeOptions
 from connectors.stripe_fetching import KINDS
 from connectors.stripe_metrics import ASKED, NEEDED
-from tests.contract.stripe.desk import (
-    NOW,
-    PAYMENTS,
-    at,
-    client,
-    conversions,
-    drops,
-    fetch,
-    only,
-    pushed,
-    read,
-    source,
-    task,
-)
+from tests.contract.reading import conversions, drops, only
+from tests.contract.stripe.desk import NOW, PAYMENTS, at, client, fetch, pushed, read, source, task
 from tests.fakes.stripe import (
     GONE,
     NO_JSON,
@@ -47,12 +35,12 @@ from tests.fakes.stripe import (
     TOKEN,
     TRUNCATED,
     WRONG_KEY,
-    Failure,
     FakeStripe,
     Payment,
     Refund,
     error,
 )
+from tests.fakes.wire import Failure
 
 
 def account(number: int = 3, **more: Any) -> FakeStripe:

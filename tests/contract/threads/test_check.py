@@ -14,9 +14,9 @@ from connectors.threads_account import SCOPES, ThreadsOptions
 from connectors.threads_metrics import LAST_RESORT, POST_SET, TOTALS_SET
 from tests.contract.threads.desk import NOW, client, source
 from tests.contract.threads.test_fetching import full
-from tests.fakes import threads
-from tests.fakes.graph import DEAD_TOKEN, NO_PERMISSION, THROTTLED, TRANSIENT, Failure
+from tests.fakes.graph import DEAD_TOKEN, NO_PERMISSION, THROTTLED, TRANSIENT
 from tests.fakes.threads import ACCOUNT, BUSINESS_USAGE, HOST, TOKEN, FakeThreads
+from tests.fakes.wire import Failure, transport
 
 
 async def check(fake: FakeThreads) -> list[tuple[bool, str]]:
@@ -122,7 +122,7 @@ async def test_a_token_is_renewed_when_it_can_be(age: timedelta, status: int) ->
     fake.made = fake.now - age
     assert CONNECTOR.auth.oauth2 is not None
     assert CONNECTOR.auth.oauth2.refresh is not None
-    async with httpx.AsyncClient(transport=threads.transport(fake)) as caller:
+    async with httpx.AsyncClient(transport=transport(fake)) as caller:
         answer = await caller.get(CONNECTOR.auth.oauth2.refresh.url)
     assert answer.status_code == status
 

@@ -19,21 +19,11 @@ from connectors.contract import (
 )
 from connectors.threads import CONNECTOR
 from connectors.threads_account import ThreadsOptions
-from tests.contract.threads.desk import (
-    NOW,
-    PROFILE,
-    counting,
-    drops,
-    fetch,
-    observations,
-    post,
-    read,
-    sight,
-    source,
-    task,
-)
-from tests.fakes.graph import DEAD_TOKEN, NO_PERMISSION, THROTTLED, TRANSIENT, Failure, envelope
+from tests.contract.reading import counting, drops, observations, sight
+from tests.contract.threads.desk import NOW, PROFILE, fetch, post, read, source, task
+from tests.fakes.graph import DEAD_TOKEN, NO_PERMISSION, THROTTLED, TRANSIENT, envelope
 from tests.fakes.threads import ACCOUNT, TOKEN, FakeThreads, Thread
+from tests.fakes.wire import Failure
 
 INSIGHTS = {"views": 90, "likes": 2, "replies": 6, "reposts": 1, "quotes": 0, "shares": 3}
 KINDS = [kind.name for kind in CONNECTOR.capabilities.fetch]

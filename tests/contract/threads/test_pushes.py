@@ -9,18 +9,8 @@ import pytest
 
 from connectors.contract import BadPayload, RefreshHint, SignatureInvalid, SubjectSeen, WebhookRequest
 from connectors.threads import CONNECTOR
-from tests.contract.threads.desk import (
-    NOW,
-    RECORDINGS,
-    VERIFY_TOKEN,
-    drops,
-    fetch,
-    parsed,
-    post,
-    sight,
-    source,
-    task,
-)
+from tests.contract.reading import drops, sight
+from tests.contract.threads.desk import NOW, RECORDINGS, VERIFY_TOKEN, fetch, parsed, post, source, task
 from tests.contract.threads.test_fetching import full
 from tests.fakes.graph import escaped
 from tests.fakes.threads import push

@@ -9,7 +9,8 @@ import msgspec
 import pytest
 
 from connectors.contract import BadPayload, Drop, SubjectSeen, day_window
-from tests.contract.threads.desk import NOW, PROFILE, counting, drops, observations, parsed, post, recorded, sight
+from tests.contract.reading import counting, drops, observations, sight
+from tests.contract.threads.desk import NOW, PROFILE, parsed, post, recorded
 from tests.fakes.graph import GONE, envelope
 from tests.fakes.threads import ACCOUNT
 

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-import msgspec
-
 from connectors.contract import (
     Delivery,
-    Drop,
     Item,
-    Observation,
     Page,
     Response,
     Secret,
@@ -24,7 +20,9 @@ from connectors.contract import (
 from connectors.http import Limits, PlatformHttp, new_client
 from connectors.tiktok import CONNECTOR
 from connectors.tiktok_account import TiktokOptions
-from tests.fakes.tiktok import ACCOUNT, APP_ID, HOST, TOKEN, FakeTiktok, transport
+from tests.contract.reading import Reader
+from tests.fakes.tiktok import ACCOUNT, APP_ID, HOST, TOKEN, FakeTiktok
+from tests.fakes.wire import transport
 
 RECORDINGS = Path(__file__).parents[2] / "recordings" / "tiktok"
 NOW = datetime(2026, 8, 20, 12, tzinfo=UTC)
@@ -42,8 +40,8 @@ def source(secrets: tuple[Secret, ...] | None = None, account: str = ACCOUNT) ->
     )
 
 
-def task(kind: str, *subjects: SubjectRef, **more: object) -> Task:
-    return msgspec.structs.replace(Task(kind=kind, source=source(), subjects=subjects), **more)
+_READER = Reader(connector=CONNECTOR, source=source, now=NOW)
+read, task = _READER.read, _READER.task
 
 
 def client(fake: FakeTiktok, heard: list[Response] | None = None, token: str = TOKEN) -> PlatformHttp:
@@ -68,27 +66,11 @@ async def fetch(fake: FakeTiktok, wanted: Task) -> list[Page]:
     return [page async for page in CONNECTOR.fetch(client(fake), wanted, fake.now)]
 
 
-def landed(page: Page) -> Delivery:
-    return Delivery(channel="fetch", body=page.body, received_at=page.received_at, request=page.request)
-
-
-def read(pages: Iterable[Page]) -> list[Item]:
-    return [item for page in pages for item in CONNECTOR.parse(landed(page), OPTIONS)]
-
-
 def parsed(body: bytes, request: Mapping[str, str] | None = None) -> list[Item]:
     channel = "webhook" if request is None else "fetch"
     asked = {} if request is None else {"account": ACCOUNT, **request}
     delivery = Delivery(channel=channel, body=body, received_at=NOW, request=asked)
     return list(CONNECTOR.parse(delivery, OPTIONS))
-
-
-def observations(items: Iterable[Item]) -> list[Observation]:
-    return [item for item in items if isinstance(item, Observation)]
-
-
-def drops(items: Iterable[Item]) -> list[tuple[str, str]]:
-    return [(item.reason.value, item.detail) for item in items if isinstance(item, Drop)]
 
 
 def video(name: str) -> SubjectRef:

@@ -12,18 +12,8 @@ from connectors.contract import ConnectorError, NeedsReauth, NotPermitted, Sourc
 from connectors.tiktok import CONNECTOR
 from connectors.tiktok_account import TiktokOptions
 from tests.contract.tiktok.desk import APP_SECRET, CALLBACK, NOW, client, source
-from tests.fakes.tiktok import (
-    APP_ID,
-    DEAD_TOKEN,
-    HOST,
-    NO_PERMISSION,
-    SERVER,
-    THROTTLED,
-    TOKEN,
-    Failure,
-    FakeTiktok,
-    envelope,
-)
+from tests.fakes.tiktok import APP_ID, DEAD_TOKEN, HOST, NO_PERMISSION, SERVER, THROTTLED, TOKEN, FakeTiktok, envelope
+from tests.fakes.wire import Failure
 
 PUSHES = (True, "webhooks can be subscribed to, one address for all accounts of the app")
 

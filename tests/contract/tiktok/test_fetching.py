@@ -24,7 +24,8 @@ from connectors.contract import (
 )
 from connectors.tiktok import CONNECTOR
 from connectors.tiktok_metrics import INSIGHTS, VIDEO_FIELDS
-from tests.contract.tiktok.desk import NOW, PROFILE, client, drops, fetch, observations, read, source, task, video
+from tests.contract.reading import drops, observations
+from tests.contract.tiktok.desk import NOW, PROFILE, client, fetch, read, source, task, video
 from tests.fakes.tiktok import (
     ACCOUNT,
     BAD_PARAMETER,
@@ -36,11 +37,11 @@ from tests.fakes.tiktok import (
     THROTTLED,
     TIMED_OUT,
     TOKEN,
-    Failure,
     FakeTiktok,
     Post,
     envelope,
 )
+from tests.fakes.wire import Failure
 
 KINDS = [kind.name for kind in CONNECTOR.capabilities.fetch]
 LIST = "business/video/list"

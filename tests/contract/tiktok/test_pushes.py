@@ -12,7 +12,8 @@ import pytest
 
 from connectors.contract import BadPayload, Outcome, RefreshHint, Secret, SignatureInvalid, WebhookRequest
 from connectors.tiktok import CONNECTOR
-from tests.contract.tiktok.desk import APP_SECRET, NOW, RECORDINGS, drops, fetch, parsed, read, source, task, video
+from tests.contract.reading import drops
+from tests.contract.tiktok.desk import APP_SECRET, NOW, RECORDINGS, fetch, parsed, read, source, task, video
 from tests.fakes.tiktok import FakeTiktok, Post, comment, event, signed
 
 FILM = 7109065174526479622

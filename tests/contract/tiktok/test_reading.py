@@ -11,7 +11,8 @@ import pytest
 from connectors.contract import STORED, BadPayload, Drop, SubjectSeen, SubjectType
 from connectors.tiktok import CONNECTOR
 from connectors.tiktok_metrics import DAY_FIELDS, FACTS, LAST_RESORT, NEEDED, PROFILE_FIELDS, VIDEO_FIELDS
-from tests.contract.tiktok.desk import NOW, RECORDINGS, drops, observations, parsed, photo, video
+from tests.contract.reading import drops, observations
+from tests.contract.tiktok.desk import NOW, RECORDINGS, parsed, photo, video
 from tests.fakes.tiktok import _DAYS, _FACTS, _INSIGHTS, _PLAIN, _PROFILE, DEAD_TOKEN, MISSING
 
 FILM = "7109065174526479622"

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-import msgspec
-
-from connectors.contract import Delivery, Drop, Item, Observation, Page, Secret, Source, SubjectRef, SubjectType, Task
+from connectors.contract import Delivery, Item, Page, Secret, Source, SubjectRef, SubjectType, Task
 from connectors.http import Limits, PlatformHttp, new_client
 from connectors.tiktok_display import CONNECTOR, TiktokDisplayOptions
-from tests.fakes.tiktok_display import ACCOUNT, HOST, TOKEN, FakeDisplay, transport
+from tests.contract.reading import Reader
+from tests.fakes.tiktok_display import ACCOUNT, HOST, TOKEN, FakeDisplay
+from tests.fakes.wire import transport
 
 RECORDINGS = Path(__file__).parents[2] / "recordings" / "tiktok_display"
 NOW = datetime(2026, 8, 20, 12, tzinfo=UTC)
@@ -28,8 +28,8 @@ def source(secrets: tuple[Secret, ...] | None = None, account: str = ACCOUNT) ->
     )
 
 
-def task(kind: str, *subjects: SubjectRef, **more: object) -> Task:
-    return msgspec.structs.replace(Task(kind=kind, source=source(), subjects=subjects), **more)
+_READER = Reader(connector=CONNECTOR, source=source, now=NOW)
+task = _READER.task
 
 
 def client(fake: FakeDisplay) -> PlatformHttp:
@@ -64,14 +64,6 @@ def read(pages: Iterable[Page]) -> list[Item]:
 def parsed(body: bytes, request: Mapping[str, str]) -> list[Item]:
     delivery = Delivery(channel="fetch", body=body, received_at=NOW, request={"account": ACCOUNT, **request})
     return list(CONNECTOR.parse(delivery, OPTIONS))
-
-
-def observations(items: Iterable[Item]) -> list[Observation]:
-    return [item for item in items if isinstance(item, Observation)]
-
-
-def drops(items: Iterable[Item]) -> list[tuple[str, str]]:
-    return [(item.reason.value, item.detail) for item in items if isinstance(item, Drop)]
 
 
 def video(name: str) -> SubjectRef:

@@ -21,14 +21,13 @@ from connectors.contract import (
     TryLater,
 )
 from connectors.tiktok_display import CONNECTOR
+from tests.contract.reading import drops, observations
 from tests.contract.tiktok_display.desk import (
     APP_SECRET,
     NOW,
     PROFILE,
     client,
-    drops,
     fetch,
-    observations,
     parsed,
     read,
     source,
@@ -44,9 +43,9 @@ from tests.fakes.tiktok_display import (
     THROTTLED,
     TOKEN,
     Clip,
-    Failure,
     FakeDisplay,
 )
+from tests.fakes.wire import Failure
 
 KINDS = [kind.name for kind in CONNECTOR.capabilities.fetch]
 
@@ -76,8 +75,8 @@ async def test_videos_are_listed_to_the_last_page() -> None:
     pages = await fetch(fake, task("catalogue"))
     assert [page.last for page in pages] == [False, False, True]
     assert views(read(pages)) == {name_of(n): 100 * n for n in range(1, 6)}
-    assert fake.calls[0].body == {"max_count": 20}
-    assert fake.calls[1].body == {"max_count": 20, "cursor": int((NOW - timedelta(days=2)).timestamp()) * 1000}
+    assert fake.asked(0) == {"max_count": 20}
+    assert fake.asked(1) == {"max_count": 20, "cursor": int((NOW - timedelta(days=2)).timestamp()) * 1000}
     assert {call.headers["authorization"] for call in fake.calls} == {f"Bearer {TOKEN}"}
 
 
@@ -96,7 +95,7 @@ async def test_named_videos_twenty_at_a_time_and_one_is_no_longer_public() -> No
     fake = full(45)
     fake.clips[6].gone = True
     pages = await fetch(fake, task("videos", *(video(name_of(n)) for n in (*range(1, 46), 1))))
-    assert [len(call.body["filters"]["video_ids"]) for call in fake.calls] == [20, 20, 5]
+    assert [len(fake.asked(n)["filters"]["video_ids"]) for n in range(3)] == [20, 20, 5]
     items = read(pages)
     assert len(views(items)) == 44
     gone = [item.subject for item in items if isinstance(item, SubjectSeen) and item.removed_at]

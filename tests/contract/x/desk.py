@@ -10,9 +10,7 @@ import msgspec
 
 from connectors.contract import (
     Delivery,
-    Drop,
     Item,
-    Observation,
     Page,
     Response,
     Secret,
@@ -20,12 +18,13 @@ from connectors.contract import (
     SubjectRef,
     SubjectType,
     Task,
-    WebhookRequest,
 )
 from connectors.http import Limits, PlatformHttp, new_client
 from connectors.x import CONNECTOR
 from connectors.x_account import XOptions
-from tests.fakes.x import ACCOUNT, CONSUMER_SECRET, HOST, TOKEN, FakeX, transport
+from tests.contract.reading import landed
+from tests.fakes.wire import transport
+from tests.fakes.x import ACCOUNT, CONSUMER_SECRET, HOST, TOKEN, FakeX
 
 RECORDINGS = Path(__file__).parents[2] / "recordings" / "x"
 NOW = datetime(2026, 8, 20, 12, tzinfo=UTC)
@@ -64,10 +63,6 @@ async def fetch(fake: FakeX, wanted: Task, token: str = TOKEN) -> list[Page]:
     return [page async for page in CONNECTOR.fetch(client(fake, token=token), wanted, fake.now)]
 
 
-def landed(page: Page) -> Delivery:
-    return Delivery(channel="fetch", body=page.body, received_at=page.received_at, request=page.request)
-
-
 def read(pages: Iterable[Page], options: XOptions = OWNER) -> list[Item]:
     return [item for page in pages for item in CONNECTOR.parse(landed(page), options)]
 
@@ -82,27 +77,6 @@ def parsed(body: bytes, request: Mapping[str, str] | None = None, options: XOpti
     channel = "webhook" if request is None else "fetch"
     delivery = Delivery(channel=channel, body=body, received_at=NOW, request=request or {})
     return list(CONNECTOR.parse(delivery, options))
-
-
-def pushed(body: bytes, headers: Mapping[str, str], method: str = "POST", **query: str) -> WebhookRequest:
-    return WebhookRequest(method=method, headers=headers, query=query, body=body)
-
-
-def observations(items: Iterable[Item]) -> list[Observation]:
-    return [item for item in items if isinstance(item, Observation)]
-
-
-def counted(items: Iterable[Item]) -> dict[str, int]:
-    """Return the sum of each metric over all that counts."""
-    found: dict[str, int] = {}
-    for one in observations(items):
-        for key, value in one.metrics.items() if not one.check else ():
-            found[key] = found.get(key, 0) + value
-    return found
-
-
-def drops(items: Iterable[Item]) -> list[tuple[str, str]]:
-    return [(item.reason.value, item.detail) for item in items if isinstance(item, Drop)]
 
 
 def post(identifier: str) -> SubjectRef:

@@ -13,20 +13,8 @@ from connectors.contract import STORED, NotPermitted, NotSupported, Secret, Sour
 from connectors.x import CONNECTOR
 from connectors.x_account import XOptions
 from tests.contract.x.desk import NOW, PUBLIC, client, source
-from tests.fakes.x import (
-    ACCOUNT,
-    APP_TOKEN,
-    CREDITS,
-    FORBIDDEN,
-    THROTTLED,
-    TOKEN,
-    WEBHOOK,
-    Failure,
-    FakeX,
-    Post,
-    problem,
-    transport,
-)
+from tests.fakes.wire import Failure, transport
+from tests.fakes.x import ACCOUNT, APP_TOKEN, CREDITS, FORBIDDEN, THROTTLED, TOKEN, WEBHOOK, FakeX, Post, problem
 
 READABLE = (True, "the token is accepted and the account brand is readable")
 NOTHING_PUSHED = (True, "no option webhook_id: nothing is pushed unless it was set up at X, all is polled")

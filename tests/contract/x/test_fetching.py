@@ -23,21 +23,9 @@ from connectors.contract import (
 )
 from connectors.x import CONNECTOR
 from connectors.x_account import XOptions
-from tests.contract.x.desk import (
-    NOW,
-    OWNER,
-    PROFILE,
-    PUBLIC,
-    client,
-    counted,
-    drops,
-    fetch,
-    observations,
-    post,
-    read,
-    source,
-    task,
-)
+from tests.contract.reading import counted, drops, observations
+from tests.contract.x.desk import NOW, OWNER, PROFILE, PUBLIC, client, fetch, post, read, source, task
+from tests.fakes.wire import Failure
 from tests.fakes.x import (
     ACCOUNT,
     APP_TOKEN,
@@ -49,7 +37,6 @@ from tests.fakes.x import (
     THROTTLED_OLD,
     TOKEN,
     UNAUTHORIZED,
-    Failure,
     FakeX,
     Post,
     problem,

@@ -25,20 +25,8 @@ from connectors.contract import (
 )
 from connectors.x import CONNECTOR
 from connectors.x_account import XOptions
-from tests.contract.x.desk import (
-    NOW,
-    OWNER,
-    PROFILE,
-    drops,
-    fetch,
-    observations,
-    parsed,
-    post,
-    pushed,
-    read,
-    source,
-    task,
-)
+from tests.contract.reading import drops, observations, pushed
+from tests.contract.x.desk import NOW, OWNER, PROFILE, fetch, parsed, post, read, source, task
 from tests.fakes.x import ACCOUNT, CONSUMER_SECRET, OTHER, FakeX, Post, batch, event, signed, snowflake
 
 AT = datetime(2026, 7, 24, 21, 5, 48, tzinfo=UTC)

@@ -12,7 +12,8 @@ from connectors import x_values as values
 from connectors.contract import BadPayload, CreatorSeen, DropReason, Item, SubjectRef, SubjectSeen, SubjectType
 from connectors.x import CONNECTOR
 from connectors.x_metrics import ANALYTICS, ANALYTICS_FIELDS, OWNER_MEDIA, OWNER_POST, PUBLIC, Part
-from tests.contract.x.desk import NOW, counted, drops, observations, parsed, recorded
+from tests.contract.reading import counted, drops, observations
+from tests.contract.x.desk import NOW, parsed, recorded
 from tests.contract.x.desk import PUBLIC as AS_ANYONE
 from tests.fakes.x import ACCOUNT
 

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-import msgspec
-
 from connectors.contract import (
-    Delivery,
-    Drop,
     Item,
-    Observation,
     Page,
     Response,
     Secret,
@@ -24,7 +18,9 @@ from connectors.contract import (
 from connectors.http import Limits, PlatformHttp, new_client
 from connectors.youtube import CONNECTOR
 from connectors.youtube_channel import YoutubeOptions
-from tests.fakes.youtube import CHANNEL, HOST, HOSTS, TOKEN, FakeYoutube, transport
+from tests.contract.reading import Reader
+from tests.fakes.wire import transport
+from tests.fakes.youtube import CHANNEL, HOST, HOSTS, TOKEN, FakeYoutube
 
 RECORDINGS = Path(__file__).parents[2] / "recordings" / "youtube"
 NOW = datetime(2026, 8, 20, 12, tzinfo=UTC)
@@ -44,8 +40,8 @@ def source(
     )
 
 
-def task(kind: str, *subjects: SubjectRef, **more: object) -> Task:
-    return msgspec.structs.replace(Task(kind=kind, source=source(), subjects=subjects), **more)
+_READER = Reader(connector=CONNECTOR, source=source, now=NOW)
+parsed, read, task = _READER.parsed, _READER.read, _READER.task
 
 
 def client(fake: FakeYoutube, heard: list[Response] | None = None, token: str = TOKEN) -> PlatformHttp:
@@ -70,30 +66,8 @@ async def fetch(fake: FakeYoutube, wanted: Task) -> list[Page]:
     return [page async for page in CONNECTOR.fetch(client(fake), wanted, fake.now)]
 
 
-def landed(page: Page) -> Delivery:
-    return Delivery(channel="fetch", body=page.body, received_at=page.received_at, request=page.request)
-
-
-def read(pages: Iterable[Page]) -> list[Item]:
-    return [item for page in pages for item in CONNECTOR.parse(landed(page), OPTIONS)]
-
-
-def parsed(body: bytes, request: Mapping[str, str] | None = None) -> list[Item]:
-    channel = "webhook" if request is None else "fetch"
-    delivery = Delivery(channel=channel, body=body, received_at=NOW, request=request or {})
-    return list(CONNECTOR.parse(delivery, OPTIONS))
-
-
 def recorded(name: str, **request: str) -> list[Item]:
     return parsed((RECORDINGS / name).read_bytes(), request or None)
-
-
-def observations(items: Iterable[Item]) -> list[Observation]:
-    return [item for item in items if isinstance(item, Observation)]
-
-
-def drops(items: Iterable[Item]) -> list[tuple[str, str]]:
-    return [(item.reason.value, item.detail) for item in items if isinstance(item, Drop)]
 
 
 def video(name: str) -> SubjectRef:

@@ -9,7 +9,8 @@ from connectors.contract import Source
 from connectors.youtube import CONNECTOR
 from connectors.youtube_channel import HOSTS, YoutubeOptions
 from tests.contract.youtube.desk import client, source
-from tests.fakes.youtube import CHANNEL, FORBIDDEN, NOT_ENABLED, QUOTA, TOKEN, Failure, FakeYoutube
+from tests.fakes.wire import Failure
+from tests.fakes.youtube import CHANNEL, FORBIDDEN, NOT_ENABLED, QUOTA, TOKEN, FakeYoutube
 from tests.fakes.youtube import HOSTS as FAKE_HOSTS
 
 LEASE = "pushes can be subscribed to, for 5 days at a time; the hub does not say if one is"

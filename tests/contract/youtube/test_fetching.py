@@ -23,7 +23,9 @@ from connectors.contract import (
 )
 from connectors.youtube import CONNECTOR
 from connectors.youtube_channel import YoutubeOptions
-from tests.contract.youtube.desk import NOW, PROFILE, client, drops, fetch, observations, read, source, task, video
+from tests.contract.reading import drops, observations
+from tests.contract.youtube.desk import NOW, PROFILE, client, fetch, read, source, task, video
+from tests.fakes.wire import Failure
 from tests.fakes.youtube import (
     BACKEND,
     CHANNEL,
@@ -34,7 +36,6 @@ from tests.fakes.youtube import (
     QUOTA,
     RATE,
     TOKEN,
-    Failure,
     FakeYoutube,
     Video,
     envelope,

@@ -24,12 +24,12 @@ from connectors.contract import (
     WebhookRequest,
 )
 from connectors.youtube import CONNECTOR
+from tests.contract.reading import drops
 from tests.contract.youtube.desk import (
     CALLBACK,
     NOW,
     SECRET,
     client,
-    drops,
     fetch,
     parsed,
     read,
@@ -38,7 +38,8 @@ from tests.contract.youtube.desk import (
     task,
     video,
 )
-from tests.fakes.youtube import CHANNEL, TOPIC, Failure, FakeYoutube, Video, challenge, entry, feed, signed, tombstone
+from tests.fakes.wire import Failure
+from tests.fakes.youtube import CHANNEL, TOPIC, FakeYoutube, Video, challenge, entry, feed, signed, tombstone
 
 FILM, OTHER = "dQw4w9WgXcQ", "00000000042"
 

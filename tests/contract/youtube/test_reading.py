@@ -22,7 +22,8 @@ from connectors.contract import (
 from connectors.rules import asked
 from connectors.youtube import CONNECTOR
 from connectors.youtube_metrics import CHANNEL_DAYS, LAST_RESORT, VIDEO_DAYS
-from tests.contract.youtube.desk import NOW, PROFILE, drops, observations, parsed, recorded, video
+from tests.contract.reading import drops, observations
+from tests.contract.youtube.desk import NOW, PROFILE, parsed, recorded, video
 from tests.fakes.youtube import CHANNEL, QUOTA, FakeYoutube
 
 PACIFIC = "America/Los_Angeles"

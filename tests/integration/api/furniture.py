@@ -73,7 +73,8 @@ async def furnish(office: Office, desk: Desk) -> Things:
 async def read_all(office: Office) -> None:
     """Read every delivery that waits."""
     parts = office.services
-    await Worker(parts.db, parts.context, parts.settings, parts.connectors, post=posting_with(parts.vault)).drain()
+    post = posting_with(parts.vault)
+    await Worker(parts.db, parts.context, parts.settings, parts.connectors, post=post, vault=parts.vault).drain()
 
 
 async def members(desk: Desk, campaign: str) -> list[str]:

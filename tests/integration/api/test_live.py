@@ -239,7 +239,8 @@ async def test_a_ticket_opens_one_stream_and_nothing_else(office: Office, desk: 
     async with watching(desk, things, f"{WATCHED}&ticket={ticket}", keyed=False) as stream:
         ((_, number, answer), *_) = await stream.until("snapshot", "heartbeat")
         assert answer["totals"]["cost"]["reason"] == "not_permitted"
-        await office.nobody.problem(401, "GET", f"{path}{WATCHED}&ticket={ticket}")
+        async with asyncio.timeout(20):
+            await office.nobody.problem(401, "GET", f"{path}{WATCHED}&ticket={ticket}")
     other = (await reader.post(f"{path}/tickets", {}))["ticket"]
     resumed = f"{WATCHED}&last_event_id={number}&ticket={other}"
     async with watching(desk, things, resumed, keyed=False) as stream:

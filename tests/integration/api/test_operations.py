@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from sqlalchemy.engine import make_url
 
 from connectors import contract
-from service import telemetry
+from service import capabilities, telemetry
 from service.app import ROLES, build, open_services
 from service.context import Context, real
 from service.db import embedded
@@ -117,7 +117,8 @@ async def test_capabilities_are_what_connectors_declare(office: Office, desk: De
     told = (await desk.get("/v1/capabilities"))["connectors"]
     assert [one["name"] for one in told] == sorted(CONNECTORS)
     chirper = told[0]
-    assert chirper["fetch"] == [{"kind": "posts", "every": 3600, "look_back": 0}]
+    assert told == capabilities.plain(CONNECTORS[name] for name in sorted(CONNECTORS))
+    assert (chirper["fetch"][0]["kind"], chirper["fetch"][0]["every"]) == ("posts", 3600)
     assert chirper["auth"]["credentials"] == {"access_token": "a token", "app_secret": "signs the webhooks"}
     assert [(one["wire"], one["metric"], one["note"]) for one in chirper["metrics"]] == [
         ("hearts", "likes", ""),

@@ -18,7 +18,9 @@ from tests.integration.api.clock import Clock
 from tests.integration.api.furniture import Things, furnish
 from tests.integration.api.office import Desk, Office, open_office
 
-ALLOWED = {"getCampaignKpis", "getKpiExplanation", "streamCampaign", "createStreamTicket"}
+_PRESETS = {"getKpiTimeseries", "getKpiBreakdown", "getKpiTop", "getKpiFunnel", "getKpiPulse"}
+_CAMPAIGN = {"getCampaignKpis", "getKpiExplanation", "getCampaignFreshness", "getCampaignIntegrity"}
+ALLOWED = _PRESETS | _CAMPAIGN | {"streamCampaign", "createStreamTicket"}
 ROUTES = [
     (operation["operationId"], method.upper(), path)
     for path, operations in openapi_document()["paths"].items()

@@ -17,6 +17,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from service import capabilities, plugins
 from service.cli import COMMANDS, main
 from service.commands.endings import Code
 from service.commands.fetching import code_of
@@ -134,6 +135,7 @@ def test_a_database_that_was_never_migrated_is_said(
 def test_connectors_are_listed(tallybook: Tallybook) -> None:
     listed = tallybook("connectors", "--json").json()
     assert {"files", "standard_webhooks", "synthetic"} <= {one["name"] for one in listed["connectors"]}
+    assert listed["connectors"] == capabilities.plain(plugins.load().values())
     assert listed["broken"] == {}
     assert "synthetic, simulated" in tallybook("connectors").out
 

@@ -35,7 +35,7 @@ from service.fetch.tokens import CLAIM, Tokens
 from service.records import SourceRow, SourceState
 from service.registry import rings, sources, workspaces
 from service.settings import OAuthApp
-from tests.fakes.identity import CLIENT, SECRET, FakeIdentity, refusal
+from tests.fakes.identity import CLIENT, SECRET, FakeIdentity, Machine, refusal
 from tests.integration.fetch.test_pull import NoHttp
 from tests.integration.inbox.world import SETTINGS, VAULT, Clock, Toy, make_source, rows
 
@@ -55,6 +55,11 @@ RENEWING = msgspec.structs.replace(
     lifetime=timedelta(days=60),
     refresh_before=timedelta(days=53),
 )
+
+
+_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+_SIGNED = TokenCall(url=TOKEN_URL, grant=_BEARER, sends="assertion", client_id="", client_secret="")
+SIGNING = OAuth2(authorize_url="", code=_SIGNED, refresh=_SIGNED, lifetime=timedelta(hours=1), key="machine")
 
 
 class OAuthToy(Toy):
@@ -396,6 +401,42 @@ async def test_a_token_that_renews_itself_is_renewed_from_its_seventh_day_on(dat
     with pytest.raises(NeedsReauth):
         await office.fresh()
     assert (await office.state())[0] == "needs_reauth"
+
+
+async def test_a_service_account_signs_for_its_tokens_and_nobody_logs_in(database: Database) -> None:
+    machine, office = Machine(), Office(database, SIGNING)
+    office.connector.auth = msgspec.structs.replace(office.connector.auth, scopes=("read", "more"))
+    office.identity.answers = [
+        httpx.Response(200, json={"access_token": f"at-{n}", "expires_in": 3600}) for n in (1, 2)
+    ]
+    await office.open({"machine": machine.key()})
+    others = [office.another(database) for _ in range(3)]
+    await asyncio.gather(*(one.fresh(office.source, office.connector) for one in (office.tokens, *others)))
+    (call,) = office.identity.calls  # four replicas, one call, and of the app nothing
+    assert set(call) == {"grant_type", "assertion"}
+    assert call["grant_type"] == "urn:ietf:params:oauth:grant-type:jwt-bearer"
+    assert machine.proven(call["assertion"], TOKEN_URL, office.clock.now())["scope"] == "read more"
+    assert (await office.credentials())["access_token"] == "at-1"
+    await office.fresh()
+    assert len(office.identity.calls) == 1
+    office.clock.ahead = timedelta(minutes=50)
+    await office.fresh()
+    assert (await office.credentials())["access_token"] == "at-2"
+    # A key that was deleted at the platform is a person's business, and so is one that is none.
+    office.clock.ahead = timedelta(hours=3)
+    office.identity.answers = [refusal("invalid_grant")]
+    with pytest.raises(NeedsReauth):
+        await office.fresh()
+    assert (await office.state())[0] == "needs_reauth"
+
+
+@pytest.mark.parametrize("key", ["", "{}", "no JSON", '{"client_email": "a", "private_key": "no PEM"}'])
+async def test_what_is_no_key_of_a_service_account_is_said_to_be_none(database: Database, key: str) -> None:
+    office = Office(database, SIGNING)
+    await office.open({"machine": key})
+    with pytest.raises(NeedsReauth, match="key of"):
+        await office.fresh()
+    assert office.identity.calls == []
 
 
 async def test_a_platform_that_renews_nothing_says_when_it_is_over(database: Database) -> None:

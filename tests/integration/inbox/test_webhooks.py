@@ -25,7 +25,7 @@ from service.fetch.standing import Standings
 from service.fetch.subscribing import Subscriber
 from service.fetch.tokens import Tokens
 from service.inbox.land import Lander
-from service.records import SourceRow, SourceState
+from service.records import Settled, SourceRow, SourceState
 from service.registry import sources
 from service.serve_protocol import Limits
 from tests.integration.inbox.world import SETTINGS, TOYS, VAULT, count, make_source, rows
@@ -56,6 +56,10 @@ async def no_change(*_: Any) -> None:
     raise NotImplementedError
 
 
+async def no_verdict(*_: Any) -> Settled:
+    raise NotImplementedError
+
+
 @asynccontextmanager
 async def opened(database: Database) -> AsyncIterator[Site]:
     source = await make_source(database, CONTEXT)
@@ -80,6 +84,9 @@ async def opened(database: Database) -> AsyncIterator[Site]:
         revision="0001",
         record_version=no_version,
         reassign=no_change,
+        finish_moves=no_change,
+        settle_fall=no_verdict,
+        record_policy=no_version,
     )
     app = with_routes(Api(CONTEXT, SETTINGS), [webhooks.router])
     app.state.services = services

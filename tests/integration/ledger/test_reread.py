@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
-from connectors.contract import Conversion, Item, Kind, Observation, SubjectRef, Touchpoint, day_window
+from connectors.contract import Item, Kind, Observation, SubjectRef, Touchpoint, day_window
 from service.db.engine import Database
 from service.pipeline import claim, reread
 from service.records import Rule
 from tests.bookkeeping import at, counter, seen
 from tests.integration.ledger import test_order
 from tests.integration.ledger.desk import SETTINGS, Desk, Script, mutated
+from tests.seeds import seeds
 
 COUNT = 40
 LATE = 12
@@ -48,18 +49,10 @@ async def postings(desk: Desk) -> int:
     return int(found["n"])
 
 
-def made_up(seed: int, count: int) -> list[list[Item]]:
-    """Return deliveries without sales: those are versions with credits, and their readings are not replaced."""
-    return [
-        [item for item in items if not isinstance(item, Conversion)] or [counter("p1", at(0), likes=1)]
-        for items in test_order.made_up(seed, count)
-    ]
-
-
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", seeds(5))
 async def test_the_books_are_those_of_the_newer_version(database: Database, seed: int) -> None:
-    first = dict(enumerate(made_up(seed, COUNT + LATE)))
-    newer = mutated(first, seed, dict(enumerate(made_up(seed + 1000, COUNT + LATE))))
+    first = dict(enumerate(test_order.made_up(seed, COUNT + LATE)))
+    newer = mutated(first, seed, dict(enumerate(test_order.made_up(seed + 1000, COUNT + LATE))))
     desk = Desk(database, seed)
     await desk.open()
     desk.reads("1", first)
@@ -90,10 +83,10 @@ async def test_the_books_are_those_of_the_newer_version(database: Database, seed
     await assert_sound(desk)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", seeds(2))
 async def test_in_two_steps_and_with_the_same_points_from_two_sources(database: Database, seed: int) -> None:
-    first = dict(enumerate(made_up(seed, COUNT)))
-    newer = mutated(first, seed, dict(enumerate(made_up(seed + 1000, COUNT))))
+    first = dict(enumerate(test_order.made_up(seed, COUNT)))
+    newer = mutated(first, seed, dict(enumerate(test_order.made_up(seed + 1000, COUNT))))
     half = COUNT // 2
     desk = Desk(database, seed)
     await desk.open(2)
@@ -113,11 +106,11 @@ async def test_in_two_steps_and_with_the_same_points_from_two_sources(database: 
     await assert_same(desk, other)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", seeds(2))
 async def test_by_a_third_version_and_what_the_second_could_not_read(database: Database, seed: int) -> None:
-    first: Any = dict(enumerate(made_up(seed, COUNT)))
-    third = mutated(first, seed + 1, dict(enumerate(made_up(seed + 2000, COUNT))))
-    second: dict[int, Any] = dict(mutated(first, seed, dict(enumerate(made_up(seed + 1000, COUNT)))))
+    first: Any = dict(enumerate(test_order.made_up(seed, COUNT)))
+    third = mutated(first, seed + 1, dict(enumerate(test_order.made_up(seed + 2000, COUNT))))
+    second: dict[int, Any] = dict(mutated(first, seed, dict(enumerate(test_order.made_up(seed + 1000, COUNT)))))
     second |= dict.fromkeys(random.Random(seed).sample(range(COUNT), 8))
     desk = Desk(database, seed)
     await desk.open()
@@ -222,8 +215,8 @@ async def test_a_publication_read_otherwise_makes_an_opening_growth(database: Da
 
 async def half_way(database: Database, seed: int) -> tuple[Desk, dict[int, list[Item]]]:
     """Return a desk that has read everything by a first version, with a newer one installed."""
-    first = dict(enumerate(made_up(seed, COUNT)))
-    newer = mutated(first, seed, dict(enumerate(made_up(seed + 1000, COUNT))))
+    first = dict(enumerate(test_order.made_up(seed, COUNT)))
+    newer = mutated(first, seed, dict(enumerate(test_order.made_up(seed + 1000, COUNT))))
     desk = Desk(database, seed)
     await desk.open()
     desk.reads("1", first)
@@ -272,8 +265,8 @@ async def test_a_delivery_that_breaks_the_connector_keeps_its_reading_and_holds_
 
 
 async def test_others_post_while_readings_are_replaced(database: Database) -> None:
-    first = dict(enumerate(made_up(5, COUNT)))
-    newer = mutated(first, 5, dict(enumerate(made_up(1005, COUNT))))
+    first = dict(enumerate(test_order.made_up(5, COUNT)))
+    newer = mutated(first, 5, dict(enumerate(test_order.made_up(1005, COUNT))))
     half = COUNT // 2
     desk = Desk(database, 5)
     await desk.open(2)

@@ -70,7 +70,12 @@ class Road:
         """Post all that was landed."""
         parts = self.services
         return await Worker(
-            parts.db, parts.context, parts.settings, parts.connectors, post=posting_with(parts.vault)
+            parts.db,
+            parts.context,
+            parts.settings,
+            parts.connectors,
+            post=posting_with(parts.vault),
+            vault=parts.vault,
         ).drain()
 
     async def push(self, body: bytes, headers: Mapping[str, str]) -> httpx.Response:

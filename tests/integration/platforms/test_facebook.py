@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 
 from connectors.facebook import CONNECTOR
-from tests.fakes.facebook import ACCOUNT, FakeFacebook, Post, Reel, feed, push, transport
+from tests.fakes.facebook import ACCOUNT, FakeFacebook, Post, Reel, feed, push
 from tests.fakes.graph import TOKEN, escaped, signed
+from tests.fakes.wire import transport
 from tests.integration.platforms.road import road
 
 NOW = datetime(2026, 8, 20, 12, tzinfo=UTC)

@@ -6,7 +6,8 @@ from datetime import UTC, date, datetime, timedelta
 
 from connectors.instagram import CONNECTOR
 from tests.fakes.graph import TOKEN, escaped, signed
-from tests.fakes.instagram import ACCOUNT, FakeInstagram, Media, change, push, transport
+from tests.fakes.instagram import ACCOUNT, FakeInstagram, Media, change, push
+from tests.fakes.wire import transport
 from tests.integration.platforms.road import road
 
 NOW = datetime(2026, 8, 20, 12, tzinfo=UTC)

@@ -8,17 +8,8 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from connectors.linkedin import CONNECTOR
-from tests.fakes.linkedin import (
-    CLIENT_SECRET,
-    NUMBER,
-    TOKEN,
-    FakeLinkedIn,
-    Post,
-    batch,
-    notification,
-    signed,
-    transport,
-)
+from tests.fakes.linkedin import CLIENT_SECRET, NUMBER, TOKEN, FakeLinkedIn, Post, batch, notification, signed
+from tests.fakes.wire import transport
 from tests.integration.platforms.road import Road, road
 
 NOW = datetime(2026, 8, 20, 12, tzinfo=UTC)

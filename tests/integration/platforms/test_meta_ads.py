@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 
 from connectors.meta_ads import CONNECTOR
-from tests.fakes.meta_ads import ACCOUNT, TOKEN, Ad, Day, FakeMetaAds, transport
+from tests.fakes.meta_ads import ACCOUNT, TOKEN, Ad, Day, FakeMetaAds
+from tests.fakes.wire import transport
 from tests.integration.platforms.road import road
 
 NOW = datetime(2026, 8, 20, 12, tzinfo=UTC)

@@ -21,8 +21,8 @@ from tests.fakes.shopify import (
     refund_resource,
     resource,
     signed,
-    transport,
 )
+from tests.fakes.wire import transport
 from tests.integration.platforms.road import Road, road
 
 NOW = datetime(2026, 8, 20, 12, tzinfo=UTC)

@@ -23,9 +23,10 @@ from service.app import build
 from service.commands.verifying import prove
 from service.db.partitions import make_partitions
 from service.registry import workspaces
-from tests.fakes.meta_ads import ACCOUNT, TOKEN, Ad, Day, FakeMetaAds, transport
+from tests.fakes.meta_ads import ACCOUNT, TOKEN, Ad, Day, FakeMetaAds
 from tests.fakes.shopify import APP_SECRET, SHOP, Order, Refund, escaped, resource, signed
 from tests.fakes.shopify import TOKEN as SHOP_TOKEN
+from tests.fakes.wire import transport
 from tests.integration.api.office import Desk, settings_for
 from tests.integration.platforms.road import Clock, Road
 

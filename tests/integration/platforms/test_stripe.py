@@ -5,8 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
+import pytest
+
+from connectors.contract import Conversion, Delivery, Item
 from connectors.stripe import CONNECTOR
-from tests.fakes.stripe import SECRET, TOKEN, FakeStripe, Payment, Refund, event, signed, transport, written
+from tests.fakes.stripe import SECRET, TOKEN, FakeStripe, Payment, Refund, event, signed, written
+from tests.fakes.wire import transport
 from tests.integration.platforms.road import Road, road
 
 NOW = datetime(2026, 8, 20, 12, tzinfo=UTC)
@@ -60,6 +65,42 @@ async def test_pushes_in_any_order_and_again_end_in_the_same_books(database_url:
         for number in (5, 4, 0, 2, 3, 1, 0, 5):
             await push(way, events[number])
         assert await way.totals(ASKED) == books(1, 2, "65.00")
+
+
+async def test_a_newer_connector_reads_payments_anew(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is paid is read at half of its value, and one payment not at all; who paid stays a hash."""
+    refunded = Payment("1", at(19, 9), 10_000, refunds=[Refund("re_1", at(19, 10), 3_000)])
+    payments = [refunded, Payment("2", at(19, 11), 800)]
+    charge = refunded.charge(refunds={"data": [refunded.refund(refunded.refunds[0])]})
+    old = CONNECTOR.parse
+
+    def newer(delivery: Delivery, options: Any) -> list[Item]:
+        found: list[Item] = []
+        for item in old(delivery, options):
+            if not isinstance(item, Conversion):
+                found.append(item)
+            elif item.value != 8_000_000:
+                found.append(msgspec.structs.replace(item, value=(item.value or 0) // 2, customer="somebody"))
+        return found
+
+    async with road(database_url, CONNECTOR, NOW, source=SOURCE) as way:
+        for payment in payments:
+            for told in payment.events():
+                await push(way, told)
+        await push(way, event("charge.refunded", charge, at(19, 12)))
+        assert await way.totals(ASKED) == books(2, 1, "78.00")
+        with monkeypatch.context() as patched:
+            patched.setattr(CONNECTOR, "parse", newer)
+            patched.setattr(CONNECTOR, "version", "newer")
+            await way.desk.post("/v1/deliveries/replay", {"since": "2020-01-01T00:00:00Z"}, 202)
+            summary = await way.settle()
+            assert (summary.dead, summary.postponed) == (0, 0)
+            assert await way.totals(ASKED) == books(1, 1, "35.00")
+            await way.desk.post("/v1/deliveries/replay", {"since": "2020-01-01T00:00:00Z"}, 202)
+            assert (await way.settle()).entries == 0
+        listed = (await way.desk.get(f"/v1/campaigns/{way.campaign}/conversions?range=lifetime"))["data"]
+        assert sorted(one["value"] for one in listed) == ["-15.00", "50.00"]
+        assert {one["cause"] for one in listed} == {"mapping_changed"}
 
 
 async def test_a_debit_counts_on_the_day_its_money_came(database_url: str) -> None:

@@ -6,7 +6,8 @@ from datetime import UTC, date, datetime, timedelta
 
 from connectors.threads import CONNECTOR
 from tests.fakes.graph import escaped, signed
-from tests.fakes.threads import ACCOUNT, TOKEN, FakeThreads, Thread, push, transport
+from tests.fakes.threads import ACCOUNT, TOKEN, FakeThreads, Thread, push
+from tests.fakes.wire import transport
 from tests.integration.platforms.road import road
 
 NOW = datetime(2026, 8, 20, 12, tzinfo=UTC)

@@ -6,7 +6,8 @@ from datetime import UTC, date, datetime, timedelta
 
 from connectors.tiktok import CONNECTOR
 from service.app import rounds_of
-from tests.fakes.tiktok import ACCOUNT, TOKEN, FakeTiktok, Post, comment, signed, transport
+from tests.fakes.tiktok import ACCOUNT, TOKEN, FakeTiktok, Post, comment, signed
+from tests.fakes.wire import transport
 from tests.integration.platforms.road import Road, road
 
 NOW = datetime(2026, 8, 20, 12, tzinfo=UTC)

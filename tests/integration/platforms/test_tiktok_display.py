@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from connectors.tiktok_display import CONNECTOR
-from tests.fakes.tiktok_display import ACCOUNT, TOKEN, Clip, FakeDisplay, transport
+from tests.fakes.tiktok_display import ACCOUNT, TOKEN, Clip, FakeDisplay
+from tests.fakes.wire import transport
 from tests.integration.platforms.road import road
 
 NOW = datetime(2026, 8, 20, 12, tzinfo=UTC)

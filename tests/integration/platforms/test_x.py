@@ -7,7 +7,8 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from connectors.x import CONNECTOR
-from tests.fakes.x import ACCOUNT, CONSUMER_SECRET, TOKEN, FakeX, Media, Post, event, signed, snowflake, transport
+from tests.fakes.wire import transport
+from tests.fakes.x import ACCOUNT, CONSUMER_SECRET, TOKEN, FakeX, Media, Post, event, signed, snowflake
 from tests.integration.platforms.road import Road, road
 
 NOW = datetime(2026, 8, 20, 12, tzinfo=UTC)

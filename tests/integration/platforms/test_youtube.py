@@ -10,7 +10,8 @@ import pytest
 from connectors.youtube import CONNECTOR
 from connectors.youtube_hub import topic_of
 from service.app import rounds_of
-from tests.fakes.youtube import CHANNEL, TOKEN, FakeYoutube, Video, challenge, entry, feed, signed, transport
+from tests.fakes.wire import transport
+from tests.fakes.youtube import CHANNEL, TOKEN, FakeYoutube, Video, challenge, entry, feed, signed
 from tests.integration.platforms.road import Road, road
 
 NOW = datetime(2026, 8, 20, 12, tzinfo=UTC)

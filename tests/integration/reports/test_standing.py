@@ -17,10 +17,9 @@ from service.api.caching import tag_of
 from service.db.engine import Database
 from service.errors import Gone, Invalid, NotFound
 from service.kpi.buckets import Grain
-from service.ledger import memberships, resets
+from service.ledger import moves, resets
 from service.ledger.carry import carry
-from service.ledger.verdicts import Verdict
-from service.records import Creator, Rule
+from service.records import Creator, Rule, Verdict
 from service.registry import creators
 from service.reports.campaign import campaign_kpis
 from service.reports.question import Question
@@ -56,6 +55,7 @@ class World(Desk):
         await self.open()
         books = self.books
         self.shops = {name: await books.source(name) for name in ("links", "shop")}
+        self.shops["cleo"] = await books.source("elsewhere")
         self.creator = Creator(
             creator_id=self.context.new_id(),
             name="Ada",
@@ -78,7 +78,10 @@ class World(Desk):
             await books.post(links, [made, test_credits.click(tag, 1 + 9 * number, tag, **who)])
         await books.post(shop, [test_credits.order("of two clicks", 20, **who)])
         published = SubjectSeen(subject=SubjectRef("p3"), creator="ada", published_at=at(1), observed_at=at(0))
+        late: dict[str, Any] = {"creator": "cleo", "hashtags": ("early",), "published_at": at(1), "observed_at": at(0)}
+        unread = SubjectSeen(subject=SubjectRef("p5"), **late)
         await books.post(self.sources[0], [published, counter("p3", at(2), likes=7)])
+        await books.post(self.shops["cleo"], [unread])
         self.written = 0
         self.turn: Counter[object] = Counter()
         self.sales = test_credits.made_up(seed, COUNT)
@@ -160,13 +163,12 @@ class World(Desk):
         await self.books.post(self.sources[0], [seen])
 
     async def follow(self) -> None:
-        """Say how many followed a creator when a post of hers came out."""
+        """Say how many followed somebody when a post came out: the profile counts nowhere, its post does."""
         self.written += 1
-        fans, when = {"followers": 10 + 30_000 * (self.written % 3)}, at(0, self.written / 10)
-        ada = SubjectRef("ada", SubjectType.PROFILE)
-        await self.books.post(
-            self.sources[0], [Observation(subject=ada, kind=Kind.LEVEL, metrics=fans, observed_at=when)]
-        )
+        fans, when = {"followers": self.turns(90_000, 10)}, at(0, self.written / 10)
+        cleo = SubjectRef("cleo", SubjectType.PROFILE)
+        level = Observation(subject=cleo, kind=Kind.LEVEL, metrics=fans, observed_at=when)
+        await self.books.post(self.shops["cleo"], [level])
 
     async def change_creator(self) -> None:
         """Take the profile of the creator away, or give it back."""
@@ -176,7 +178,7 @@ class World(Desk):
             # A delivery may have made one of its own meanwhile.
             await connection.execute(sa.text("delete from creator_profiles where external_id = 'ada'"))
             await creators.replace(connection, workspace_id, self.creator)
-            await memberships.reassign_campaigns(connection, workspace_id, [self.campaigns[2]], self.context)
+            await moves.reassign_campaigns(connection, workspace_id, [self.campaigns[2]], self.context)
 
     async def settle_fall(self) -> None:
         """Say what a fall of a counter was."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import msgspec
@@ -28,6 +28,7 @@ from connectors.contract import (
     Observation,
     Outcome,
     Page,
+    Quality,
     Reply,
     Response,
     Secret,
@@ -43,6 +44,7 @@ from connectors.contract import (
 )
 from connectors.signatures import hub_sha256
 from connectors.testing import Check, ContractBroken, Pull, Recording, Signed, contract_suite
+from connectors.testing_items import Sound, outcome
 
 NOW = datetime(2025, 3, 2, 18, tzinfo=UTC)
 BODY = b'{"id": "p", "likes": 3, "note": "n"}'
@@ -201,6 +203,7 @@ P = SubjectRef("p")
         (likes_of("p", 1, metrics={"comments": 1}), "not declared"),
         (likes_of("p", 1, kind=Kind.LEVEL), "not declared"),
         (likes_of("p", 1, kind=Kind.EVENT), "an event"),
+        (likes_of("p", 1, quality=(Quality.SAMPLED,)), "said against likes is not declared"),
         (likes_of("p", 1, observed_at=None), "refresh hint"),
         (likes_of("p", 1, observed_at=NOW.replace(tzinfo=None)), "not in UTC"),
         (likes_of("p", 1, observed_at=NOW + timedelta(minutes=6)), "after the delivery"),
@@ -380,3 +383,27 @@ async def test_a_time_that_is_not_checked_is_found() -> None:
     stamped = Signed(request=PUSHED, source=SOURCE, now=NOW, headers=("x-mac",), tolerance=timedelta(seconds=300))
     failures = await broken(contract_suite(Toy(), [ONE], signed=[stamped]))
     assert "a time far from now" in failures["webhook: at another time"]
+
+
+@pytest.mark.parametrize(
+    ("sound", "unsound"),
+    [
+        (likes_of("p", 1), likes_of("p", 1, metrics={"likes": 1.0})),
+        (likes_of("p", 1), likes_of("p", 1, metrics={"likes": True})),
+        (likes_of("p", 1), likes_of("p", 1, observed_at=NOW.astimezone(timezone(timedelta(hours=2))))),
+        (likes_of("p", 1), likes_of("p", 1, scope="\ud800")),
+        (likes_of("p", 1, paid=None), likes_of("p", 1, paid=float("nan"))),
+    ],
+)
+def test_what_resembles_a_sound_item_is_looked_at_itself(sound: Item, unsound: Item) -> None:
+    class Changing(Toy):
+        def parse(self, delivery: Delivery, options: Any) -> Iterable[Item]:
+            return [sound if delivery.body == b"sound" else unsound]
+
+    known: Sound = set()
+    page = Delivery(channel="fetch", body=b"sound", received_at=NOW)
+    for _ in range(2):
+        assert outcome(Changing(), page, ToyOptions(), known) == [sound]
+    assert len(known) == 1
+    with pytest.raises(ContractBroken):
+        outcome(Changing(), msgspec.structs.replace(page, body=b"other"), ToyOptions(), known)

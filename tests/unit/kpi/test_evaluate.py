@@ -252,6 +252,21 @@ def test_the_worst_quality_behind_a_value_is_told() -> None:
     assert evaluate(resolve("ctr"), guessed, currency=None).state is State.ESTIMATED
 
 
+def test_what_is_said_against_the_numbers_of_some_members_is_told_of_them_alone() -> None:
+    ranks = {quality: place for place, quality in enumerate(Quality)}
+    said = np.array([0, ranks[Quality.SAMPLED], ranks[Quality.THRESHOLDED]])
+    sums = member_sums(["a", "b", "c"], {"sessions": [5, 6, 7], "likes": [1, 2, 3]})
+    heard = msgspec.structs.replace(sums, said={"sessions": said}, quality={"likes": Quality.INTERPOLATED})
+    sessions, likes = resolve("sessions"), resolve("likes")
+    assert evaluate(sessions, heard, currency=None).quality is Quality.THRESHOLDED
+    assert evaluate(sessions, take(heard, np.array([0, 1])), currency=None).quality is Quality.SAMPLED
+    assert evaluate(sessions, take(heard, np.array([0])), currency=None).quality is Quality.OBSERVED
+    assert evaluate(likes, heard, currency=None).quality is Quality.INTERPOLATED
+    guessed = msgspec.structs.replace(heard, said={"sessions": said * 0 + ranks[Quality.ESTIMATED]})
+    value = evaluate(sessions, guessed, currency=None)
+    assert (value.quality, value.state) == (Quality.ESTIMATED, State.OK)
+
+
 def test_nobody_at_all() -> None:
     empty = MemberSums(members=[], columns={})
     for kpi in CATALOGUE.values():

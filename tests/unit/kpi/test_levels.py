@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from itertools import pairwise
 
 import pytest
@@ -8,12 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.errors import Invalid
-from service.kpi import benchmarks, levels, snapshots, tiers
-from service.kpi.measure import Bounds, Quality, Reason
-from service.kpi.snapshots import Step
+from service.kpi import benchmarks, levels, tiers
+from service.kpi.measure import Bounds, Reason
 from service.kpi.tiers import Band
-
-values = st.lists(st.integers(0, 10**9), min_size=1, max_size=30)
 
 
 @given(st.lists(st.integers(0, 10**9), min_size=1), st.one_of(st.none(), st.integers(0, 10**9)))
@@ -45,40 +41,6 @@ def test_the_mean_of_a_level_ends_where_it_is_asked_to() -> None:
     assert levels.time_weighted_mean([(0, 10), (4, 20)], 8) == 15
     assert levels.time_weighted_mean([(3, 10)], 3) is None
     assert levels.time_weighted_mean([], 3) is None
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "step"),
-    [
-        (100, 100, Step.GROWTH),
-        (100, 10, Step.CORRECTION),  # exactly a tenth is no reset yet
-        (100, 9, Step.SUSPECTED_RESET),
-        (5, 0, Step.SUSPECTED_RESET),
-        (0, 0, Step.GROWTH),
-    ],
-)
-def test_falls_below_a_tenth_are_suspected(old: int, new: int, step: Step) -> None:
-    assert snapshots.classify(old, new) is step
-    assert snapshots.classify(old, new, declared_reset=True) is Step.RESET
-
-
-def test_a_suspected_reset_is_held_back() -> None:
-    assert snapshots.classify_all([5000, 5200, 120, 300]) == [Step.GROWTH, Step.SUSPECTED_RESET, Step.GROWTH]
-    assert snapshots.held([5000, 5200, 120, 300]) == [200, None, 180]
-
-
-@given(values)
-def test_signed_and_high_water_movements_add_up(counter: list[int]) -> None:
-    assert sum(snapshots.signed(counter)) == counter[-1] - counter[0]
-    assert sum(snapshots.high_water(counter)) == max(counter) - counter[0]
-    assert all(move >= 0 for move in snapshots.high_water(counter))
-    assert len(snapshots.classify_all(counter)) == len(counter) - 1
-
-
-def test_a_first_value_of_unknown_publication_is_a_baseline() -> None:
-    seen = datetime(2026, 5, 3, tzinfo=UTC)
-    found = snapshots.first_sight(340, seen, None, tracked_from_publish=True)
-    assert (found.delta, found.baseline, found.quality) == (None, 340, Quality.BASELINE_ONLY)
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ def booked(
         if in_order(balance, readings):
             found = advance(balance, readings, published, level=level)
         else:
-            found = correct(balance, lines, readings, published, level=level)
+            found = correct(balance, lines, readings, published, level=level, resets={})
         lines += pack(found)
     return lines, balance
 
