@@ -17,7 +17,7 @@ import asyncpg
 import msgspec
 
 from service.kpi.attribution import CLICK_WINDOW_DAYS, VIEW_WINDOW_DAYS, Model, Windows
-from service.ledger import extents, statements, touchpoints
+from service.ledger import lines, touchpoints
 from service.ledger.journeys import LONGEST, MODEL, Choice, Credit, Event, Touch, choose, credits_of, same
 from service.ledger.posting import Posting
 from service.ledger.series import Cause, Line, Ref
@@ -166,12 +166,8 @@ async def write_lines(connection: asyncpg.Connection[Any], posting: Posting, set
     sheet = Sheet(Roster())
     for subject_id, number, line in settled.lines:
         sheet.add(subject_id, number, line)
-    if len(sheet):
-        metrics, columns = sheet.columns()
-        statement = statements.insert_entries(metrics, credits_=True)
-        await connection.execute(statement, posting.workspace_id, posting.batch, *columns)
-        # Credits stand at an instant: none of them is a window.
-        await extents.extend(connection, posting.workspace_id, sheet, lambda _: False)
+    # Credits stand at an instant: none of them is a window.
+    await lines.write(connection, posting, sheet, lambda _: False, credits_=True)
     return {subject_id for subject_id, _, _ in settled.lines}
 
 

@@ -1,20 +1,18 @@
 """How far the lines of a subject reach: the newest reading, and the days of the longest window that counts.
 
 Both only grow, and stand on the subject's row: an answer says how fresh it is, and knows how far before its range a
-window may begin, without a look at the lines.
+window may begin, without a look at the lines. Pure.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
-import asyncpg
 import numpy as np
 
-from service.ledger import statements
 from service.ledger.sheet import Sheet
 
 
@@ -41,14 +39,3 @@ def extents(sheet: Sheet, tallied: Callable[[int], bool]) -> dict[UUID, Extent]:
         sheet.roster.ids[place]: Extent(said[newest[place]], int(longest[place]))
         for place in np.unique(subjects).tolist()
     }
-
-
-async def extend(
-    connection: asyncpg.Connection[Any], workspace_id: UUID, sheet: Sheet, tallied: Callable[[int], bool]
-) -> None:
-    """Let subjects reach as far as the lines of a posting do, rows in key order."""
-    found = extents(sheet, tallied)
-    if found:
-        ids = sorted(found)
-        given = [[found[one].observed_at for one in ids], [found[one].longest for one in ids]]
-        await connection.execute(statements.EXTEND_SUBJECTS, workspace_id, ids, *given)

@@ -15,7 +15,7 @@ import asyncpg
 import msgspec
 
 from connectors.contract import STORED
-from service.ledger import extents, facts, memberships, recount, statements
+from service.ledger import facts, lines, memberships, recount, statements
 from service.ledger.conversions import reattribute
 from service.ledger.grid import grid_of, packed
 from service.ledger.posting import Posting
@@ -105,12 +105,10 @@ async def write_lines(connection: asyncpg.Connection[Any], posting: Posting, pla
         sheet = Sheet(Roster())
         for row in placed:
             sheet.add(*row)
-        metrics, columns = sheet.columns()
-        await connection.execute(statements.insert_entries(metrics), posting.workspace_id, posting.batch, *columns)
         numbers = sorted({shape.series_id for shape in sheet.shapes})
         rows = await connection.fetch(_TALLIED, posting.workspace_id, numbers)
         tallied = {row["series_id"] for row in rows}
-        await extents.extend(connection, posting.workspace_id, sheet, tallied.__contains__)
+        await lines.write(connection, posting, sheet, tallied.__contains__)
 
 
 _TALLIED = """

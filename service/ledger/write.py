@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from connectors.contract import ADDITIVE, Kind, SubjectRef
 from service.context import Context
 from service.db.engine import driver
-from service.ledger import crossings, days, extents, memberships, statements
+from service.ledger import crossings, days, lines, memberships, statements
 from service.ledger import facts as subject_facts
 from service.ledger.counters import book_counters
 from service.ledger.events import book_events
@@ -74,9 +74,9 @@ async def post(
     await book_sales(work, said, joined.moved.keys())
     for subject_id in crossings.bared(work.sheet, work.tallied, joined.zones_of):
         work.needs_rebuild(subject_id)
-    await extents.extend(work.connection, work.workspace_id, work.sheet, work.tallied)
     await _insert_series(work)
-    await _write_lines(work)
+    await lines.write(work.connection, posting, work.sheet, work.tallied)
+    await _write_balances(work)
     await _write_tallies(work, {**joined.campaigns, **work.campaigns}, {**joined.zones, **work.zones})
     if work.rebuild:
         written = frozenset(work.sheet.roster.ids)
@@ -135,12 +135,7 @@ async def _insert_series(work: Work) -> None:
     )
 
 
-async def _write_lines(work: Work) -> None:
-    if len(work.sheet):
-        metrics, columns = work.sheet.columns()
-        await work.connection.execute(
-            statements.insert_entries(metrics), work.workspace_id, work.posting.batch, *columns
-        )
+async def _write_balances(work: Work) -> None:
     if work.balances:
         metrics, columns = balance_columns(work.balances.items())
         await work.connection.execute(statements.write_balances(metrics), work.workspace_id, *columns)
