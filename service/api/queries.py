@@ -28,7 +28,7 @@ from service.errors import Invalid, NotFound, TooLarge
 from service.kpi.attribution import Model
 from service.kpi.buckets import Grain
 from service.kpi.catalogue import ALIASES, CATALOGUE, Kpi, resolve
-from service.kpi.tiers import BRIEF_FOUR_TIER, POLICIES, TierPolicy
+from service.kpi.tiers import BRIEF_FOUR_TIER, POLICIES
 from service.registry import checks
 from service.reports.query.asked import (
     COMPARISONS,
@@ -59,8 +59,10 @@ _MOST_ORDERS = 5
 def query_of(body: QueryInput, *, costs: bool, evidence: str | None) -> Query:
     """Return the query of a body. Raises :class:`Invalid` with a pointer, :class:`TooLarge` for more than may be."""
     scope = _scope(body)
-    tiers = _tiers(body.options.tier_policy)
-    given = given_in(body.options, tiers)
+    policy = body.options.tier_policy
+    own = policy if policy is not None and policy not in POLICIES else None
+    tiers = POLICIES.get(policy or "", BRIEF_FOUR_TIER)
+    given = given_in(body.options, tiers if own is None else None)
     metrics = _metrics(body.metrics, given)
     grain = one_of(body.granularity, GRAINS, "?granularity")
     first, last = edges(body.range.from_, body.range.to, "?range")
@@ -89,7 +91,7 @@ def query_of(body: QueryInput, *, costs: bool, evidence: str | None) -> Query:
         costs=costs,
         evidence=evidence if is_proven else None,
     )
-    tier_words = (*(tier for tier, _ in tiers.tiers), tiers.below)
+    tier_words = (*(tier for tier, _ in tiers.tiers), tiers.below) if own is None else ()
     query = Query(
         question=question,
         scope=scope,
@@ -106,6 +108,7 @@ def query_of(body: QueryInput, *, costs: bool, evidence: str | None) -> Query:
         strict=one_of(body.options.coverage, ("report", "strict"), "?options/coverage") == "strict",
         sunday_weeks=one_of(body.options.week_starts, ("monday", "sunday"), "?options/week_starts") == "sunday",
         tiers=tiers,
+        tier_policy=own,
         given=given,
         attribution=_attributions(body.metrics),
     )
@@ -184,12 +187,6 @@ def _attribution(given: AttributionInput, place: str) -> Attribution:
 def _dimensions(names: Sequence[str]) -> tuple[str, ...]:
     _limited(len(names), MOST_DIMENSIONS, "dimensions")
     return tuple(dict.fromkeys(one_of(name, DIMENSIONS, f"?dimensions/{place}") for place, name in enumerate(names)))
-
-
-def _tiers(name: str | None) -> TierPolicy:
-    if name is None:
-        return BRIEF_FOUR_TIER
-    return POLICIES[one_of(name, tuple(POLICIES), "?options/tier_policy")]
 
 
 def _include(body: QueryInput) -> frozenset[str]:

@@ -102,4 +102,4 @@ def _only(query: Query) -> UUID | None:
     compare = query.compare
     alone = compare is None or (compare.campaign is None and compare.to != "previous_flight")
     one = len(query.scope.campaigns) == 1 and query.scope.strategy is None
-    return query.scope.campaigns[0] if one and alone and not query.attribution else None
+    return query.scope.campaigns[0] if one and alone and not query.attribution and query.tier_policy is None else None

@@ -42,7 +42,7 @@ def _rate(text: str, pointer: str) -> Fraction:
     return Fraction(rate)
 
 
-def given_in(options: OptionsInput, tiers: TierPolicy) -> dict[str, Kpi]:
+def given_in(options: OptionsInput, tiers: TierPolicy | None) -> dict[str, Kpi]:
     """Return the KPIs that stand on figures in the options, by slug. Raises :class:`Invalid`."""
     found: dict[str, Kpi] = {}
     if options.rate_card is not None:

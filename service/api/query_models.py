@@ -27,14 +27,26 @@ def _as_comparison(value: Any) -> Any:
     return {"to": value} if isinstance(value, str) else value
 
 
-class ScopeInput(Input):
+def _without_defaults(schema: dict[str, Any]) -> None:
+    """Leave defaults to descriptions: generators of clients take a field that has one to be there."""
+    for field in schema.get("properties", {}).values():
+        field.pop("default", None)
+
+
+class Part(Input):
+    """A part of a query."""
+
+    model_config = ConfigDict(json_schema_extra=_without_defaults)
+
+
+class ScopeInput(Part):
     """Campaigns by id, or all campaigns of a strategy: one of the two."""
 
     campaigns: list[CampaignId] = Field(default_factory=list, max_length=_MOST_LISTED)
     strategy: StrategyId | None = None
 
 
-class AttributionInput(Input):
+class AttributionInput(Part):
     """How conversions are credited. Without it: as the books are kept."""
 
     model: str | None = Field(None, max_length=40, examples=["linear"])
@@ -42,7 +54,7 @@ class AttributionInput(Input):
     view_window_days: float | None = Field(None, ge=0, le=90)
 
 
-class MetricInput(Input):
+class MetricInput(Part):
     """A KPI by slug or alias; the word alone is enough."""
 
     key: Annotated[str, WithJsonSchema(words(*KEYS))] = Field(max_length=100)
@@ -52,7 +64,7 @@ class MetricInput(Input):
     )
 
 
-class RangeInput(Input):
+class RangeInput(Part):
     """A preset, or both ends: local days (inclusive), or instants (the end exclusive)."""
 
     preset: str | None = Field(None, max_length=40, examples=["last_7d_complete"])
@@ -60,7 +72,7 @@ class RangeInput(Input):
     to: str | None = Field(None, max_length=40, examples=["2026-03-31"])
 
 
-class OtherInput(Input):
+class OtherInput(Part):
     """A range as long as the one that is asked for, or another campaign."""
 
     from_: str | None = Field(None, alias="from", max_length=40)
@@ -71,34 +83,34 @@ class OtherInput(Input):
 _OTHER = either({"type": "string", "examples": list(COMPARISONS)}, ref("OtherInput"))
 
 
-class CompareInput(Input):
+class CompareInput(Part):
     """What to compare with; the word alone is enough."""
 
     to: Annotated[Any, WithJsonSchema(_OTHER)] = "previous_period"
     align: str = Field(
         "elapsed",
         max_length=20,
-        description="`elapsed`: the same part of it; `full`: all of it",
+        description="`elapsed` (the default): the same part of it; `full`: all of it",
         json_schema_extra=words("elapsed", "full"),
     )
     same_weekdays: bool = Field(True, description="`previous_year` is 52 weeks back, else the same dates")  # noqa: FBT003
 
 
-class PageInput(Input):
+class PageInput(Part):
     """Rows of this page, and where it goes on."""
 
-    limit: int = Field(MOST_ROWS, ge=1, le=MOST_ROWS)
+    limit: int = Field(MOST_ROWS, ge=1, le=MOST_ROWS, description=f"default: {MOST_ROWS}")
     after: str | None = Field(None, max_length=4000, description="`page.next` of the page before")
 
 
-class ExchangeInput(Input):
+class ExchangeInput(Part):
     """What one unit of each currency is worth in the `currency` of the query. No rates are kept: give them."""
 
     rates: dict[Currency, str] = Field(min_length=1, max_length=50, examples=[{"USD": "0.92"}])
     day: Day | None = Field(None, description="the day of the rates, to be named in the answer")
 
 
-class RateCardInput(Input):
+class RateCardInput(Part):
     """What one of each count is said to be worth: makes `emv` possible."""
 
     id: Line
@@ -106,7 +118,7 @@ class RateCardInput(Input):
     rates: dict[str, str] = Field(min_length=1, max_length=30, examples=[{"likes": "0.10"}])
 
 
-class BrandsInput(Input):
+class BrandsInput(Part):
     """The counts of other brands: makes `share_of_voice` possible."""
 
     id: Line
@@ -114,21 +126,21 @@ class BrandsInput(Input):
     counts: dict[Line, int] = Field(min_length=1, max_length=50, examples=[{"other": 1200}])
 
 
-class BenchmarkInput(Input):
+class BenchmarkInput(Part):
     """Engagements per follower at publication that each tier is expected to have: makes `tier_index` possible."""
 
     id: Line
     rates: dict[Line, str] = Field(min_length=1, max_length=20, examples=[{"micro": "0.08"}])
 
 
-class IntervalInput(Input):
+class IntervalInput(Part):
     """Confidence level and method of intervals."""
 
-    level: float = Field(0.95, ge=0.5, le=0.999)
+    level: float = Field(0.95, ge=0.5, le=0.999, description="default: 0.95")
     method: str = Field("auto", max_length=20, json_schema_extra=words("auto", "none"))
 
 
-class OptionsInput(Input):
+class OptionsInput(Part):
     """What changes how numbers come about."""
 
     coverage: str = Field(
@@ -144,7 +156,9 @@ class OptionsInput(Input):
         description="`signed`: a fall is negative growth; `high_water`: none is, later growth first fills the hole",
     )
     tier_policy: str | None = Field(None, max_length=100, examples=["brief_four_tier@1"])
-    week_starts: str = Field("monday", max_length=20, json_schema_extra=words("monday", "sunday"))
+    week_starts: str = Field(
+        "monday", max_length=20, description="default: `monday`", json_schema_extra=words("monday", "sunday")
+    )
     rate_card: RateCardInput | None = None
     brands: BrandsInput | None = None
     benchmark: BenchmarkInput | None = None
@@ -170,10 +184,15 @@ _EXAMPLE: dict[str, Any] = {
 }
 
 
-class QueryInput(Input):
+def _exemplified(schema: dict[str, Any]) -> None:
+    _without_defaults(schema)
+    schema["examples"] = [_EXAMPLE]
+
+
+class QueryInput(Part):
     """One question about one campaign or several. Everything but the scope may be left out."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
+    model_config = ConfigDict(json_schema_extra=_exemplified)
 
     scope: ScopeInput
     metrics: list[Annotated[MetricInput, BeforeValidator(_as_key), WithJsonSchema(_METRIC)]] = Field(
@@ -186,7 +205,10 @@ class QueryInput(Input):
     )
     timezone: Zone | None = None
     granularity: str = Field(
-        "total", max_length=20, json_schema_extra=words("total", "hour", "day", "week", "month", "auto")
+        "total",
+        max_length=20,
+        description="default: `total`",
+        json_schema_extra=words("total", "hour", "day", "week", "month", "auto"),
     )
     dimensions: list[Dimension] = Field(default_factory=list, max_length=_MOST_LISTED, examples=[["platform"]])
     filters: Annotated[Any, WithJsonSchema(either(ref("Filter"), _NOTHING))] = Field(

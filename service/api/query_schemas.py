@@ -52,37 +52,40 @@ def components() -> dict[str, Any]:
         "required": ["case_sensitive"],
         "additionalProperties": False,
     }
-    listed = either({"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1})
-    spoken = _tuple(words(*EQUAL, *TEXTS), words(*WORDS), listed, case, least=3)
+    several = either({"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1})
+    spoken = (words(*EQUAL, *TEXTS), words(*WORDS), several)
+    on_subjects = (_tuple(*spoken), _tuple(*spoken, case), *_sized(NUMBERS, number), _unknown((*WORDS, *NUMBERS)))
     return {
         "MetricKey": words(*KEYS, title="MetricKey", description="a KPI by slug or alias"),
-        "Filter": _conditions("Filter", spoken, *_sized(NUMBERS, number), _unknown((*WORDS, *NUMBERS))),
-        "Having": _conditions("Having", *_sized(KEYS, number), _unknown(KEYS)),
+        "FilterCondition": either(*on_subjects),
+        "Filter": _joined("FilterCondition"),
+        "HavingCondition": either(*_sized(KEYS, number), _unknown(KEYS)),
+        "Having": _joined("HavingCondition"),
         "Order": _order(),
     }
 
 
-def _tuple(*items: dict[str, Any], least: int) -> dict[str, Any]:
-    return {"type": "array", "prefixItems": list(items), "minItems": least, "maxItems": len(items), "items": False}
+def _tuple(*items: dict[str, Any]) -> dict[str, Any]:
+    exact = {"minItems": len(items), "maxItems": len(items)}
+    return {"type": "array", "prefixItems": list(items), "items": False} | exact
 
 
 def _sized(names: tuple[str, ...], number: dict[str, Any]) -> list[dict[str, Any]]:
     several = either(number, {"type": "array", "items": number, "minItems": 1})
-    return [
-        _tuple(words(*SIZES), words(*names), number, least=3),
-        _tuple(words(*EQUAL), words(*names), several, least=3),
-    ]
+    name = words(*names)
+    return [_tuple(words(*SIZES), name, number), _tuple(words(*EQUAL), name, several)]
 
 
 def _unknown(names: tuple[str, ...]) -> dict[str, Any]:
-    return _tuple(words("is_null"), words(*names), least=2)
+    return _tuple(words("is_null"), words(*names))
 
 
-def _conditions(name: str, *single: dict[str, Any]) -> dict[str, Any]:
-    several = {"type": "array", "items": ref(name), "minItems": 1}
-    joined = _tuple(words("and", "or"), several, least=2)
-    opposite = _tuple(words("not"), ref(name), least=2)
-    return either(*single, joined, opposite, several) | {"title": name}
+def _joined(condition: str) -> dict[str, Any]:
+    """Return the schema of conditions and what joins them; below, a join is a list: types cannot name themselves."""
+    join = {"type": "array", "prefixItems": [words("and", "or", "not"), {"type": "array", "items": {}}]}
+    part = either(ref(condition), join | {"items": False, "minItems": 2, "maxItems": 2})
+    parts = {"type": "array", "items": part, "minItems": 1}
+    return either(ref(condition), _tuple(words("and", "or"), parts), _tuple(words("not"), part), parts)
 
 
 def _order() -> dict[str, Any]:
@@ -92,5 +95,6 @@ def _order() -> dict[str, Any]:
         "required": ["by"],
         "additionalProperties": False,
     }
-    one = _tuple({"type": "string"}, words("asc", "desc"), by, least=1)
-    return either({"type": "string"}, one, {"type": "array", "items": one, "minItems": 1}) | {"title": "Order"}
+    key, direction = {"type": "string"}, words("asc", "desc")
+    one = either(_tuple(key), _tuple(key, direction), _tuple(key, direction, by))
+    return either(key, one, {"type": "array", "items": one, "minItems": 1})

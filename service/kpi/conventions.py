@@ -53,14 +53,17 @@ def voice_among(brands: Brands) -> Kpi:
     return msgspec.structs.replace(CONVENTIONS["share_of_voice"], card=brands, needs=needs, formula=formula)
 
 
-def index_of(benchmark: Benchmark, tiers: TierPolicy) -> Kpi:
-    """Return the tier index against a benchmark. Raises :class:`Invalid` for a tier that the policy does not have."""
-    names = (*(tier for tier, _ in tiers.tiers), tiers.below)
+def index_of(benchmark: Benchmark, tiers: TierPolicy | None) -> Kpi:
+    """Return the tier index against a benchmark. Raises :class:`Invalid` for a tier that the policy does not have.
+
+    The policy may be one that is not known yet (None).
+    """
+    names = () if tiers is None else (*(tier for tier, _ in tiers.tiers), tiers.below)
     for tier in benchmark.rates:
-        if tier not in names:
+        if tiers is not None and tier not in names:
             raise Invalid(f"{tiers.name} has no tier {tier[:64]!r}", code="unknown_tier", allowed=names)
     kpi = CONVENTIONS["tier_index"]
-    return msgspec.structs.replace(kpi, card=benchmark, note=f"benchmark {benchmark.id}, {tiers.name}: {kpi.note}")
+    return msgspec.structs.replace(kpi, card=benchmark, note=f"benchmark {benchmark.id}: {kpi.note}")
 
 
 def expecting(sums: MemberSums, benchmark: Benchmark, tiers: TierPolicy) -> MemberSums:

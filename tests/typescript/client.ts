@@ -69,3 +69,13 @@ export function series(answer: Answer, slug: string): (number | string | null)[]
 export function hint(problem: Problem): string[] {
   return problem.errors.map((one) => (one.did_you_mean === null ? one.detail : `did you mean ${one.did_you_mean}?`));
 }
+
+export const question: components["schemas"]["QueryInput"] = {
+  scope: { campaigns: ["cmp_01890a5d0000700080000000000000aa"] },
+  metrics: ["ctr", { key: "cpa", attribution: { model: "linear" } }],
+  range: "last_7d",
+  granularity: "day",
+  filters: ["and", [["is", "platform", ["tiktok"]], ["not", [["is", "tier", ["nano"]]]]]],
+  having: ["gte", "impressions", 100],
+  order: ["ctr", "desc", { by: "lower_limit" }],
+};

@@ -17,6 +17,7 @@ from service.kpi.conventions import expecting
 from service.kpi.definitions import Benchmark
 from service.kpi.measure import Reason
 from service.reports.answer import AnswerOut
+from service.reports.policies import tier_policy
 from service.reports.query import cursors
 from service.reports.query.asked import Query
 from service.reports.query.attributing import attributed
@@ -79,8 +80,11 @@ async def _asked(
     asked = await resolved(
         raw, workspace_id, query.question, whole, kpis_in(query, found), zones=found.zones, by_tier=by_tier
     )
-    currency = query.currency or asked.currency
-    return msgspec.structs.replace(asked, tiers=query.tiers, exchange=query.exchange, currency=currency)
+    currency, tiers = query.currency or asked.currency, query.tiers
+    if query.tier_policy is not None:
+        number = asked.knowledge.number
+        tiers = (await tier_policy(raw, workspace_id, query.tier_policy, number, "?options/tier_policy")).policy
+    return msgspec.structs.replace(asked, tiers=tiers, exchange=query.exchange, currency=currency)
 
 
 def _grained(query: Query, asked: Asked) -> tuple[Query, Asked]:

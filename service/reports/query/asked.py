@@ -78,7 +78,8 @@ class Attribution(msgspec.Struct, frozen=True, kw_only=True):
 class Query(msgspec.Struct, frozen=True, kw_only=True):
     """A whole query. ``given`` are KPIs that stand on figures of the asker's own, by slug.
 
-    ``limit`` None is all rows; ``written`` is the query in the form in which it may be asked again.
+    ``tier_policy`` names a policy of the workspace's own, which takes the place of ``tiers``. ``limit`` None is all
+    rows; ``written`` is the query in the form in which it may be asked again.
     """
 
     question: Question
@@ -96,6 +97,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     strict: bool = False
     sunday_weeks: bool = False
     tiers: TierPolicy = BRIEF_FOUR_TIER
+    tier_policy: str | None = None
     given: Mapping[str, Kpi] = msgspec.field(default_factory=dict)
     attribution: Mapping[str, Attribution] = msgspec.field(default_factory=dict)
     written: Mapping[str, Any] = msgspec.field(default_factory=dict)

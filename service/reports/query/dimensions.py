@@ -45,8 +45,8 @@ class Described(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def names(tiers: Sequence[str]) -> Names:
-    """Return what conditions may be about; ``tiers`` are those of the policy."""
-    closed = {"tier": tuple(tiers), "paid": ("paid", "organic")}
+    """Return what conditions may be about; ``tiers`` are those of the policy, none where it is not known yet."""
+    closed = {"paid": ("paid", "organic")} | ({"tier": tuple(tiers)} if tiers else {})
     return Names(words=WORDS, numbers=NUMBERS, closed=closed, tags=("hashtag",))
 
 

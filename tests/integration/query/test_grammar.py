@@ -34,6 +34,16 @@ async def test_every_dimension_has_its_rows(world: World, dimension: str, expect
     assert codes == {"hashtag": ["rows_overlap"], "creator": ["undated_dimension"]}.get(dimension, [])
 
 
+async def test_tiers_are_those_of_the_policy_that_is_named(world: World) -> None:
+    for name in ("sizes", "sizes@1"):
+        answer = await world.ask(metrics=["impressions"], dimensions=["tier"], options={"tier_policy": name})
+        assert table(answer, "impressions", "tier") == {"big": 3000, "small": 7000, None: 1200}
+        assert answer["meta"]["tier_policy"] == "sizes@1"
+    big = ["is", "tier", ["big"]]
+    narrow = await world.ask(metrics=["impressions"], filters=big, options={"tier_policy": "sizes"})
+    assert narrow["totals"]["impressions"]["value"] == 3000
+
+
 async def test_subjects_sources_campaigns_and_strategies_are_named_by_their_ids(world: World) -> None:
     for name, prefix, count in (("subject", "sub_", 8), ("source", "src_", 2), ("campaign", "cmp_", 1)):
         rows = table(await world.ask(metrics=["impressions"], dimensions=[name]), "impressions", name)

@@ -75,7 +75,12 @@ for _ in range(8):
         ({"currency": "USD", "metrics": ["cost"]}, "missing_rate", "/currency", "EUR"),
         ({"exchange": {"rates": {"EUR": "1.1"}}}, "missing", "/currency", None),
         ({"currency": "USD", "exchange": {"rates": {"EUR": "-1"}}}, "bad_rate", "/exchange/rates/EUR", None),
-        ({"options": {"tier_policy": "brief_four_tier"}}, "not_allowed", "/options/tier_policy", "brief_four_tier@1"),
+        (
+            {"options": {"tier_policy": "brief_for_tier"}},
+            "unknown_tier_policy",
+            "/options/tier_policy",
+            "brief_four_tier",
+        ),
         ({"options": {"interval": {"method": "bayes"}}}, "not_allowed", "/options/interval/method", "auto"),
         ({"options": {"coverage": "strickt"}}, "not_allowed", "/options/coverage", "strict"),
         (

@@ -108,6 +108,8 @@ async def open_world(url: str) -> AsyncIterator[World]:
             name="Micro", kind="micro", rules=[{"hashtag": "spring"}], tactics=["niche", "creators"], margin="0.4"
         )
         earlier = await campaign(name="May", starts="2026-05-01", ends="2026-05-31", rules=[{"hashtag": "tea"}])
+        sizes = [{"tier": "small", "lower": 0}, {"tier": "big", "lower": 55_000}]
+        await desk.post("/v1/tier-policies", {"id": "sizes", "tiers": sizes})
         facts = [seen(name, published_at=at(2), **facts) for name, facts in POSTS.items()]
         early = [counter(name, at(4), impressions=n // 2, clicks_link=k // 2) for name, (n, k) in SHOWN.items()]
         late = [
