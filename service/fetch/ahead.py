@@ -21,10 +21,15 @@ _LINGER = 0.05
 
 
 class Ahead:
-    """Pages as they come, in groups: all that came since the group before was taken."""
+    """Pages as they come, in groups: all that came since the group before was taken.
 
-    def __init__(self, pages: AsyncGenerator[Page, None]) -> None:
+    ``turn`` is held while a group is being kept. Those who share it keep theirs one after the other, over one
+    connection, and what comes meanwhile joins the next group.
+    """
+
+    def __init__(self, pages: AsyncGenerator[Page, None], turn: asyncio.Semaphore) -> None:
         self._pages = pages
+        self._turn = turn
         self._waiting: deque[Page] = deque()
         self._bytes = 0
         self._came = asyncio.Event()
@@ -38,13 +43,14 @@ class Ahead:
             await self._came.wait()
             if len(self._waiting) < _FEW and not self._reader.done():
                 await asyncio.wait({self._reader}, timeout=_LINGER)
-            self._came.clear()
-            group = list(self._waiting)
-            self._waiting.clear()
-            self._bytes = 0
-            self._taken.set()
-            if group:
-                yield group
+            async with self._turn:
+                self._came.clear()
+                group = list(self._waiting)
+                self._waiting.clear()
+                self._bytes = 0
+                self._taken.set()
+                if group:
+                    yield group
             if self._reader.done() and not self._waiting:
                 self._reader.result()
                 return

@@ -1,9 +1,9 @@
 """One task of pulling, from its beginning to its end: pages from the connector, into the inbox with their cursor.
 
 The network and the database work side by side: while pages are being kept the connector fetches the next ones, and
-those that came meanwhile are kept together with the cursor after them, in one transaction. A crash repeats the pages of
-one such group at most, and only where an answer is another is the repeat a delivery of its own. Who lost a task to
-another replica lands nothing more.
+those that came meanwhile are kept together with the cursor after them, in one transaction. Sources that are pulled side
+by side keep theirs in turn. A crash repeats the pages of one such group at most, and only where an answer is another is
+the repeat a delivery of its own. Who lost a task to another replica lands nothing more.
 """
 
 from __future__ import annotations
@@ -116,6 +116,7 @@ class Puller:
         self._landed = landed or asyncio.Event()
         self._tokens = tokens
         self._circuits = circuits
+        self._turn = asyncio.Semaphore(1)
 
     async def pull(self, source: SourceRow, connector: Connector, due: Due) -> Pulled:
         """Begin a task, or take it up, and pull it to its end. Raises the database's errors; the lease then runs out.
@@ -206,7 +207,7 @@ class Puller:
             cursor=run.task.cursor,
         )
         pages = run.connector.fetch(self._http_for(known, run.connector), task, self._context.now())
-        ahead = Ahead(_without_circles(pages, MOST_PAGES - run.task.pages))
+        ahead = Ahead(_without_circles(pages, MOST_PAGES - run.task.pages), self._turn)
         try:
             async with aclosing(ahead.groups()) as groups:
                 async for group in groups:

@@ -23,8 +23,9 @@ import httpx
 import pytest
 
 from connectors.contract import Connector
-from service import plugins
+from service import ids, plugins
 from service.app import rounds_of
+from service.fetch.plan import slot_of
 from tests.integration.platforms.road import Road, road
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -138,7 +139,11 @@ async def test_from_its_platform_to_the_kpis(pebble: Connector, platform: Module
         await way.fetch()
         assert await way.totals("impressions,profile_views") == {"impressions": 1400, "profile_views": 37}
 
-        # A push says that something happened, and the numbers are fetched for it by name.
+        # All are read at the beginning of a slot; whom a push says something of is asked for by name after it.
+        kind = pebble.capabilities.fetch[0]
+        begun = slot_of(way.clock.at, kind.every, ids.read("source", way.source["id"]), kind.name)
+        await later(way, pond, begun + kind.every - way.clock.at)
+        await rounds_of(way.services).fetch_due()
         stones[2].counts["sightings"] = 500
         body, headers = platform.pushed("a3")
         assert (await way.push(body, headers)).status_code == 200
