@@ -56,12 +56,12 @@ FULL = Sizes(
     worlds=5,
 )
 QUICK = Sizes(
-    rounds=3,
+    rounds=2,
     rows=24_000,
     singer_rows=4_000,
     wide_rows=0,
     wide_peers=False,
-    ack_seconds=1.5,
+    ack_seconds=1.2,
     connections=64,
     probes=20,
     small=20_000,
