@@ -51,6 +51,7 @@ def make_engine(url: str, pool_size: int = 10, **server_settings: str) -> AsyncE
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=10,
+        # The connection used last knows the tables and types already; the others may rest.
         pool_use_lifo=True,
         # Every transaction here ends before its connection is given back: another rollback would be a trip for nothing.
         pool_reset_on_return=None,
