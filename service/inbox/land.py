@@ -33,13 +33,8 @@ _KEPT = frozenset({"content-type", *SIGNATURES})
 _LONGEST_NAME = 200
 
 
-def kept_headers(headers: Mapping[str, str], signatures: Collection[str] = SIGNATURES) -> dict[str, str]:
-    """Return the headers that are kept with a delivery: its type and what its signature can be checked with again."""
-    return _only(headers, {"content-type", *signatures})
-
-
-def _only(headers: Mapping[str, str], wanted: Collection[str]) -> dict[str, str]:
-    """Return wanted headers; nothing that opens a door is (Authorization, Cookie), and no control characters are."""
+def kept_headers(headers: Mapping[str, str], wanted: Collection[str] = _KEPT) -> dict[str, str]:
+    """Return the wanted ones of headers, without control characters. Nothing that opens a door is wanted."""
     return {
         lower: value
         for name, value in headers.items()
@@ -75,7 +70,7 @@ def landing(origin: Origin, delivery: Delivery, key: str, context: Context) -> L
         slot=origin.prefix + key_hash(f"{origin.channel}:{key}"),
         delivery_id=context.new_id(),
         received_at=delivery.received_at,
-        headers=_text(_only(delivery.headers, origin.headers)),
+        headers=_text(kept_headers(delivery.headers, origin.headers)),
         request=_text(delivery.request),
         body=delivery.body,
         body_hash=hashlib.sha256(delivery.body).digest(),

@@ -141,9 +141,12 @@ async def keep(
 
 
 async def make(connection: asyncpg.Connection[Any], posting: Posting, platform: str, fresh: Sequence[Subject]) -> None:
-    """Insert new subjects with their facts; one that another posting made meanwhile is not fresh any more."""
+    """Insert new subjects with their facts, which are their first line; one that another posting made meanwhile is not
+    fresh any more.
+    """
     if not fresh:
         return
+    texts = [_encode(subject.facts).decode() for subject in fresh]
     rows = await connection.fetch(
         statements.INSERT_SUBJECTS,
         posting.workspace_id,
@@ -152,11 +155,13 @@ async def make(connection: asyncpg.Connection[Any], posting: Posting, platform: 
         [subject.subject_id for subject in fresh],
         [subject.external_id for subject in fresh],
         [subject.type for subject in fresh],
-        [_encode(subject.facts).decode() for subject in fresh],
+        texts,
     )
-    raced = {subject.external_id: subject for subject in fresh}
-    for row in rows:
-        del raced[row["external_id"]]
+    made = {row["external_id"] for row in rows}
+    own = zip(fresh, texts, strict=True)
+    lines = [(subject.subject_id, text) for subject, text in own if subject.external_id in made]
+    await _insert_lines(connection, posting, lines)
+    raced = {subject.external_id: subject for subject in fresh if subject.external_id not in made}
     if raced:
         for row in await connection.fetch(statements.SUBJECTS, posting.workspace_id, platform, sorted(raced)):
             raced[row["external_id"]].subject_id = row["subject_id"]
@@ -181,19 +186,25 @@ async def write(
     touched: Iterable[Subject],
     before: Mapping[str, Stored] = MappingProxyType({}),
 ) -> None:
-    """Write what stands now of subjects that were known, and what has changed of all as lines.
+    """Write what stands now of subjects that were known, and what has changed as lines.
 
     ``before`` holds the facts of then, of which some may be gone.
     """
-    rows = sorted(touched, key=lambda subject: subject.subject_id)
-    known = [subject for subject in rows if not subject.fresh]
-    if known:
-        texts, types = [_encode(subject.facts).decode() for subject in known], [subject.type for subject in known]
-        ids = [subject.subject_id for subject in known]
-        await connection.execute(statements.UPDATE_FACTS, posting.workspace_id, ids, texts, types)
-    lines = [subject for subject in rows if subject.changed]
+    known = sorted((one for one in touched if not one.fresh), key=lambda subject: subject.subject_id)
+    if not known:
+        return
+    texts, types = [_encode(subject.facts).decode() for subject in known], [subject.type for subject in known]
+    ids = [subject.subject_id for subject in known]
+    await connection.execute(statements.UPDATE_FACTS, posting.workspace_id, ids, texts, types)
+    lines = [(subject.subject_id, _line(subject, before)) for subject in known if subject.changed]
+    await _insert_lines(connection, posting, lines)
+
+
+async def _insert_lines(
+    connection: asyncpg.Connection[Any], posting: Posting, lines: Sequence[tuple[UUID, str]]
+) -> None:
     if lines:
-        ids, texts = [subject.subject_id for subject in lines], [_line(subject, before) for subject in lines]
+        ids, texts = [subject_id for subject_id, _ in lines], [text for _, text in lines]
         await connection.execute(statements.INSERT_FACTS, posting.workspace_id, posting.batch, ids, texts)
 
 

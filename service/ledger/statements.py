@@ -1,4 +1,5 @@
-"""The hot statements of the ledger, as SQL text in one place. Parameters are whole columns as arrays.
+"""The hot statements of the ledger, as SQL text in one place. Parameters are whole columns: arrays, and the
+numbers of all rows as one string of bytes.
 
 Every statement names its workspace, beside the policy that does: a distributed database routes by it.
 """

@@ -54,13 +54,14 @@ class _Block(msgspec.Struct, frozen=True):
 
 
 class _Rows:
-    """The readings of a batch as columns: subject's place, block, metrics. Filled by :func:`_gathered`."""
+    """The readings of a batch as columns: places of subject, block and window, metrics. Filled by :func:`_gathered`."""
 
     def __init__(self) -> None:
         self.blocks: list[_Block] = []
         self.cells: dict[tuple[int, datetime, datetime], int] = {}
         self.subjects: Any = []
         self.numbers: Any = []
+        self.cell_of: Any = []
         self.metrics: list[Mapping[str, Any]] = []
         self.grids: list[Grid] = []
 
@@ -80,22 +81,20 @@ class _Rows:
         """Turn what was added into arrays."""
         self.subjects = np.array(self.subjects, dtype=np.int64)
         self.numbers = np.array(self.numbers, dtype=np.int64)
+        self.cell_of = np.array([block.cell for block in self.blocks], dtype=np.int64)[self.numbers]
         self.grids = [stacked(self.grids)] if self.grids else [EMPTY]
 
     def alone(self) -> Any:
         """Tell of each reading whether no other one of the batch speaks of its window, and it withdraws nothing."""
-        cells = np.array([block.cell for block in self.blocks])
         plain = np.array([not block.readings.withdraws for block in self.blocks])[self.numbers]
-        _, places, times = np.unique(
-            self.subjects * len(self.cells) + cells[self.numbers], return_inverse=True, return_counts=True
-        )
+        keys = self.subjects * len(self.cells) + self.cell_of
+        _, places, times = np.unique(keys, return_inverse=True, return_counts=True)
         return plain & (times[places] == 1)
 
     def question(self, rows: Any, ids: Sequence[UUID]) -> tuple[tuple[str, ...], list[Any]]:
         """Return the metrics of some rows and the parameters of ``statements.held_windows`` after the workspace."""
-        grid, numbers = self.grids[0].taken(rows), self.numbers[rows]
-        cells = np.array([block.cell for block in self.blocks])
-        packs = packed((self.subjects[rows] + 1, cells[numbers] + 1, numbers + 1), grid)
+        grid = self.grids[0].taken(rows)
+        packs = packed((self.subjects[rows] + 1, self.cell_of[rows] + 1, self.numbers[rows] + 1), grid)
         columns: list[Any] = [ids, len(rows), packs, [block.readings.at for block in self.blocks]]
         return grid.metrics, columns + [[cell[part] for cell in self.cells] for part in range(3)]
 

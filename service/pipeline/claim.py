@@ -205,10 +205,11 @@ async def take(
     rows = await raw.fetch(_BODIES, lease.workspace_id, received, list(attempts), max_bytes)
     if not rows:
         await raw.execute(_UNKEPT, lease.workspace_id, lease.source_id, list(attempts), received)
-    return [_claimed(row, attempts[row["delivery_id"]]) for row in rows]
+    return [claimed(row, attempts[row["delivery_id"]]) for row in rows]
 
 
-def _claimed(row: Mapping[str, Any], attempt: int) -> ClaimedDelivery:
+def claimed(row: Mapping[str, Any], attempt: int) -> ClaimedDelivery:
+    """Return the delivery of a row whose JSON columns are texts."""
     return ClaimedDelivery(
         delivery_id=row["delivery_id"],
         received_at=row["received_at"],

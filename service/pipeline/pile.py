@@ -27,6 +27,7 @@ from service.ledger.replace_events import ToldEvent, known_keys
 from service.ledger.replace_sales import sales_keys
 from service.ledger.series import Ref
 from service.pipeline import run
+from service.pipeline.claim import claimed
 from service.pipeline.normalise import Normal
 from service.pipeline.run import Read, Veil
 from service.pipeline.spool import Spool
@@ -96,7 +97,7 @@ class Pile:
         if not asked and row["version"] != connector.version:
             self._leave(row)
             return
-        result = _storable(self.task.read(_delivery(row), connector))
+        result = _storable(self.task.read(claimed(row, row["attempt"]), connector))
         if asked:
             self.asked += 1
             self.finished.add(row["delivery_id"].bytes, _finished(result))
@@ -150,7 +151,7 @@ class Pile:
         """Take in what another source said of subjects since everything was read."""
         self._heard.add(_low(row["delivery_id"]))
         connector = self.task.connector_of(row["connector"])
-        read = self.task.read(_delivery(row), connector) if row["version"] == connector.version else None
+        read = self.task.read(claimed(row, row["attempt"]), connector) if row["version"] == connector.version else None
         if not isinstance(read, Read):
             self._leave(row)
             return
@@ -360,17 +361,3 @@ async def catch_up(raw: asyncpg.Connection[Any], pile: Pile) -> None:
             before = UUID(int=row["delivery_id"].int - 1)
             place = (workspace_id, pile.others, row["received_at"], before)
             pile.hear(await raw.fetchrow(_DELIVERIES, *place, 1, pile.since))
-
-
-def _delivery(row: Mapping[str, Any]) -> ClaimedDelivery:
-    return ClaimedDelivery(
-        delivery_id=row["delivery_id"],
-        received_at=row["received_at"],
-        channel=row["channel"],
-        connector=row["connector"],
-        options=msgspec.json.decode(row["options"]),
-        headers=msgspec.json.decode(row["headers"]),
-        request=msgspec.json.decode(row["request"]),
-        body=row["body"],
-        attempt=row["attempt"],
-    )
