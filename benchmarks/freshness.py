@@ -69,7 +69,7 @@ class Prober:
         data = {"id": f"order-{self.sent}", "at": at, "subject": "probe"}
         known = await self.say({"type": "tallybook.order", "timestamp": at, "data": data})
         async with asyncio.timeout(_PATIENCE):
-            while self._orders < self.sent:  # noqa: ASYNC110 - another process changes it
+            while self._orders < self.sent:
                 await asyncio.sleep(_LOOK)
                 await self._look()
         return self._context.monotonic() - known

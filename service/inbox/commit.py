@@ -34,10 +34,10 @@ _UNSTORABLE = frozenset({"22", "54", ""})
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Bounds of the shared commit. Times are seconds, ``*_bytes`` count bodies.
 
-    ``linger`` is how long the first delivery of a batch waits unless there is ``company``, ``idle`` how long a connection is kept that
-    nothing is written by; ``connect`` after how long without a connection the database counts as away, ``commit``
-    after how long a commit does. A body of at least ``alone_bytes`` has a transaction to itself, so that small ones do
-    not wait for it; ``alone`` of these run at a time.
+    ``linger`` is how long the first delivery of a batch waits unless there is ``company``, ``idle`` how long a
+    connection is kept that nothing is written by; ``connect`` after how long without a connection the database counts
+    as away, ``commit`` after how long a commit does. A body of at least ``alone_bytes`` has a transaction to itself, so
+    that small ones do not wait for it; ``alone`` of these run at a time.
     """
 
     batch: int = 500

@@ -225,7 +225,7 @@ async def _load_windows(
         statements.entries_of_windows(metrics), work.workspace_id, *columns, *bounds
     ):
         lines[row["subject_id"], row["series_id"], row["valid_from"], row["valid_to"]].append(line_of(row, metrics))
-    for row in await work.connection.fetch(statements.CONFIRMATIONS, work.workspace_id, *columns, *bounds):
+    for row in await work.connection.fetch(statements.CONFIRMATIONS, *asked):
         key = (row["subject_id"], row["series_id"], row["valid_from"], row["valid_to"])
         confirmations[key].append((row["mask"], row["confirmed_at"]))
     return lines, confirmations
