@@ -221,9 +221,8 @@ async def _load_windows(
         return lines, confirmations
     columns = [list(column) for column in zip(*keys, strict=True)]
     bounds = (min(columns[2]), max(columns[2]))
-    for row in await work.connection.fetch(
-        statements.entries_of_windows(metrics), work.workspace_id, *columns, *bounds
-    ):
+    asked = (work.workspace_id, *columns, *bounds)
+    for row in await work.connection.fetch(statements.entries_of_windows(metrics), *asked):
         lines[row["subject_id"], row["series_id"], row["valid_from"], row["valid_to"]].append(line_of(row, metrics))
     for row in await work.connection.fetch(statements.CONFIRMATIONS, *asked):
         key = (row["subject_id"], row["series_id"], row["valid_from"], row["valid_to"])
