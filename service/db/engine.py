@@ -70,7 +70,7 @@ def make_engine(url: str, pool_size: int = 10, **server_settings: str) -> AsyncE
 
 
 def _learn_types(connection: Any, _record: Any) -> None:
-    """Let the driver learn the types of arrays at once: it asks anew for each that it meets, ten milliseconds a time."""
+    """Let the driver learn the types of arrays at once: it asks for each that it meets, ten milliseconds a time."""
     connection.run_async(lambda driver: driver.prepare(_ARRAYS))
 
 
