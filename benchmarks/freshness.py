@@ -26,7 +26,7 @@ from service import ids
 from service.context import Context
 
 _BETWEEN = 0.05
-_LOOK = 0.005
+_LOOK = 0.02
 _PATIENCE = 30.0
 _SETTLE = 2.0
 _MOST_EACH = 0.5
