@@ -384,6 +384,21 @@ async def test_a_delivery_that_lands_while_the_worker_leaves_keeps_its_hint(data
     assert (await worker(database, FakePost()).drain()).posted == 1
 
 
+async def test_what_lands_while_a_batch_is_posted_waits_for_no_pause(database: Database, lander: Lander) -> None:
+    source = await make_source(database, CONTEXT)
+    await land(lander, source, b"1")
+    late = [b"2", b"3"]
+
+    async def more(_deliveries: object) -> None:
+        if late:
+            await land(lander, source, late.pop(0))
+
+    post = FakePost(more)
+    assert (await worker(database, post, changed(worker_poll_seconds=60)).drain()).batches == 3
+    assert post.bodies == [b"1", b"2", b"3"]
+    assert await count(database, source.workspace_id, "pending_work") == 0
+
+
 async def test_what_a_dead_worker_holds_is_looked_at_again_a_little_later(database: Database, lander: Lander) -> None:
     source = await make_source(database, CONTEXT)
     await land(lander, source, b"1")
