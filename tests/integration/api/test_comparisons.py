@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any
 
+import httpx
 import pytest
 import pytest_asyncio
 
@@ -13,7 +14,7 @@ from service.kpi.arms import COMPARABLE
 from service.kpi.catalogue import CATALOGUE
 from tests.golden.cases import CASES
 from tests.integration.api.arena import Arena, Row, clock, day, posts
-from tests.integration.api.office import open_office
+from tests.integration.api.office import Desk, open_office
 
 
 @pytest_asyncio.fixture
@@ -183,6 +184,32 @@ async def _several(arena: Arena) -> None:
     assert micro["verdict"] == ("better" if micro["p_adjusted"] <= 0.01 else "undecided")
     hidden = [one for one in tests if "not_after_correction" in codes(one)]
     assert all(one["verdict"] == "undecided" for one in hidden)
+    await _asked_again(arena, asked)
+
+
+async def _asked_again(arena: Arena, body: dict[str, Any]) -> None:
+    """A page that is opened again sends the tag: 304 while nothing was posted and the question is the same."""
+
+    async def ask(tag: str, desk: Desk = arena.desk, **more: Any) -> httpx.Response:
+        return await desk.ask("POST", "/v1/comparisons", json=body | more, headers={"if-none-match": tag})
+
+    first = await ask("none")
+    tag = first.headers["etag"]
+    assert (first.status_code, first.headers["cache-control"]) == (200, "private, max-age=15")
+    again = await ask(tag)
+    assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", tag)
+    for more in ({"metrics": ["cpa"]}, {"base": body["campaigns"][0], "campaigns": [body["base"]]}, {"options": {}}):
+        assert (await ask(tag, **more)).status_code == 200
+    poor = await arena.office.caller(arena.desk, [Scope.KPIS_READ])
+    assert (await ask(tag, poor)).status_code == 200
+    stranger = await arena.office.workspace("Stranger")
+    assert (await ask(tag, stranger)).status_code == 422
+    wrong = await arena.desk.problem(422, "POST", "/v1/comparisons", body | {"metrics": ["ctrr"]})
+    assert wrong["errors"][0]["pointer"] == "/metrics/0"
+    await arena.enter({"late": one_post({"clicks": 1, "impressions": 10})})
+    fresh = await ask(tag)
+    assert (fresh.status_code, fresh.json()["data"]) == (200, first.json()["data"])
+    assert fresh.headers["etag"] != tag
 
 
 async def test_what_may_not_be_compared(arena: Arena) -> None:
