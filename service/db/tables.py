@@ -421,6 +421,18 @@ moves = sa.Table(
     comment="campaigns whose rules changed and whose subjects are being moved, a few at a time",
 )
 
+window_steps = sa.Table(
+    "window_steps",
+    metadata,
+    _workspace(),
+    sa.Column("campaign_id", sa.Uuid, nullable=False),
+    sa.Column("version", sa.Integer, nullable=False, comment="of the campaign whose windows come to its members"),
+    _batch(),
+    sa.Column("after", sa.Uuid, nullable=False, comment="for subjects up to this one they hold"),
+    _key("campaign_id", "version", "batch"),
+    comment="append-only: how far other windows of touches have come; a version without a line holds for all at once",
+)
+
 # ------------------------------------------------------------------------------------------------ ledger
 
 books = sa.Table(
@@ -828,7 +840,7 @@ TENANT = frozenset(
         workspaces, api_keys, strategies, campaigns, campaign_versions, sources, creators, creator_profiles,
         deliveries, delivery_keys, delivery_queue, delivery_outcomes, refresh_hints, fetch_tasks, refresh_looks,
         source_tokens, connect_requests, subscriptions,
-        subjects, subject_facts, memberships, moves,
+        subjects, subject_facts, memberships, moves, window_steps,
         books, postings, series, entries, balances, retentions, resets, policies, confirmations, events,
         subject_days, campaign_days, touchpoints, conversions, credits_,
         books, postings, series, entries, balances, confirmations, events, subject_days, campaign_days,

@@ -198,7 +198,12 @@ async def _asked_again(arena: Arena, body: dict[str, Any]) -> None:
     assert (first.status_code, first.headers["cache-control"]) == (200, "private, max-age=15")
     again = await ask(tag)
     assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", tag)
-    for more in ({"metrics": ["cpa"]}, {"base": body["campaigns"][0], "campaigns": [body["base"]]}, {"options": {}}):
+    others: list[dict[str, Any]] = [
+        {"metrics": ["cpa"]},
+        {"base": body["campaigns"][0], "campaigns": [body["base"]]},
+        {"options": {}},
+    ]
+    for more in others:
         assert (await ask(tag, **more)).status_code == 200
     poor = await arena.office.caller(arena.desk, [Scope.KPIS_READ])
     assert (await ask(tag, poor)).status_code == 200
