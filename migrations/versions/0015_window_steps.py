@@ -1,4 +1,4 @@
-"""How far other windows of touches have come among the members of a campaign.
+"""How far other windows of touches have come among the members of a campaign, and in which workspaces somebody waits.
 
 Revision ID: 0015
 Revises: 0012
@@ -15,12 +15,13 @@ branch_labels = None
 depends_on = None
 
 _TABLE = "window_steps"
+_PENDING = "pending_moves"
 _WORKSPACE = "workspace_id = (select nullif(current_setting('app.workspace_id', true), '')::uuid)"
 _COMMENT = "append-only: how far other windows of touches have come; a version without a line holds for all at once"
 
 
 def upgrade() -> None:
-    """Add the table, empty: the windows of every version that is there hold for all members already."""
+    """Add the tables; of windows it is empty: those of every version that is there hold for all members already."""
     op.create_table(
         _TABLE,
         sa.Column("workspace_id", sa.Uuid, nullable=False),
@@ -36,8 +37,18 @@ def upgrade() -> None:
     op.execute(f"create policy workspace on {_TABLE} using ({_WORKSPACE}) with check ({_WORKSPACE})")
     role = op.get_bind().dialect.identifier_preparer.quote(context.config.attributes["service_role"])
     op.execute(f"grant select, insert on {_TABLE} to {role}")
+    op.create_table(
+        _PENDING,
+        sa.Column("workspace_id", sa.Uuid, nullable=False),
+        sa.PrimaryKeyConstraint("workspace_id", name=f"pk_{_PENDING}"),
+        comment="control: workspaces in which subjects wait to be moved or credited after a changed campaign",
+    )
+    op.execute(f"grant select, insert, delete on {_PENDING} to {role}")
+    # Who waits stands behind policies: the first sweep looks everywhere once more.
+    op.execute("insert into pending_moves select workspace_id from tenants")
 
 
 def downgrade() -> None:
     """Take it away; windows that wait are to come to all members first."""
+    op.drop_table(_PENDING)
     op.drop_table(_TABLE)

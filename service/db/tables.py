@@ -813,6 +813,14 @@ pending_work = sa.Table(
     comment="control: sources with deliveries to post; the lease makes one poster per source",
 )
 
+pending_moves = sa.Table(
+    "pending_moves",
+    metadata,
+    sa.Column("workspace_id", sa.Uuid, nullable=False),
+    sa.PrimaryKeyConstraint("workspace_id"),
+    comment="control: workspaces in which subjects wait to be moved or credited after a changed campaign",
+)
+
 rate_budgets = sa.Table(
     "rate_budgets",
     metadata,
@@ -847,7 +855,7 @@ TENANT = frozenset(
         campaign_postings, idempotency_keys, spent_tickets,
     }
 )  # fmt: skip
-CONTROL = frozenset({tenants, key_routes, webhook_routes, pending_work, rate_budgets, circuits})
+CONTROL = frozenset({tenants, key_routes, webhook_routes, pending_work, pending_moves, rate_budgets, circuits})
 
 LANDED = (deliveries, delivery_keys, delivery_queue)
 """Tables that a shared commit of several workspaces may insert into (the landing policy)."""

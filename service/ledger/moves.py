@@ -16,6 +16,7 @@ from uuid import UUID
 
 import asyncpg
 import msgspec
+import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.context import Context
@@ -44,6 +45,13 @@ _NEXT = "select campaign_id, after from moves where workspace_id = $1 order by c
 _WAITING = "select campaign_id, after from moves where workspace_id = $1"
 _REACHED = "update moves set after = $3 where workspace_id = $1 and campaign_id = $2"
 _DONE = "delete from moves where workspace_id = $1 and campaign_id = $2"
+# Sweeps look there alone. Written under the workspace's lock, as what it stands for is.
+_PEND = "insert into pending_moves (workspace_id) values ($1) on conflict do nothing"
+_REST = "delete from pending_moves where workspace_id = $1"
+_WAITS = "select true from pending_moves where workspace_id = $1"
+_PENDING = sa.text("""
+select workspace_id from pending_moves where workspace_id > :after order by workspace_id limit :limit
+""")
 _VERSION = """
 select version, click_days, view_days from campaign_versions
 where workspace_id = $1 and campaign_id = $2 order by version desc limit 1
@@ -95,6 +103,7 @@ async def record_version(
     part = await _moved(raw, posting)
     touched = await touch_windows.begin(raw, posting, campaign_id, number) if other else set()
     await _credit(raw, posting, part, touched)
+    await _note(raw, workspace_id)
     await close_posting(connection, posting, context)
     return int(number)
 
@@ -110,6 +119,7 @@ async def reassign_campaigns(
     raw = await driver(connection)
     await raw.execute(_BEGIN, workspace_id, sorted(campaign_ids), _NOWHERE)
     await _credit(raw, posting, await _moved(raw, posting), set())
+    await _note(raw, workspace_id)
     await close_posting(connection, posting, context)
 
 
@@ -119,15 +129,21 @@ async def go_on(connection: AsyncConnection, workspace_id: UUID, context: Contex
     The transaction is the caller's. Without anybody to move and windows to widen or narrow there is no posting.
     """
     raw = await driver(connection)
-    if await raw.fetchrow(_NEXT, workspace_id) is None and not await touch_windows.are_waiting(raw, workspace_id):
+    if not await raw.fetchval(_WAITS, workspace_id):
         return False
     posting = await open_posting(connection, workspace_id, context, cause=_CAUSE, exclusive=True)
     part = await _moved(raw, posting)
     touched = await touch_windows.go_on(raw, posting)
     await _credit(raw, posting, part, touched or set())
+    await _note(raw, workspace_id)
     if part.lines or touched is not None:
         await close_posting(connection, posting, context)
     return True
+
+
+async def waiting_anywhere(connection: AsyncConnection, limit: int, after: UUID | None = None) -> list[UUID]:
+    """Return workspaces in which something waits, in their order, in a control transaction."""
+    return list(await connection.scalars(_PENDING, {"after": after or _NOWHERE, "limit": limit}))
 
 
 async def waiting(connection: asyncpg.Connection[Any], workspace_id: UUID) -> dict[UUID, UUID]:
@@ -147,6 +163,12 @@ async def _credit(raw: asyncpg.Connection[Any], posting: Posting, part: _Part, t
     moved = {line.subject_id for line in part.lines}
     credited = await reattribute(raw, posting, moved | touched) if moved or touched else set()
     await recount.recount_all(raw, posting.workspace_id, moved | credited, part.before, credited)
+
+
+async def _note(raw: asyncpg.Connection[Any], workspace_id: UUID) -> None:
+    """Note whether anything waits still, for sweeps."""
+    waits = await raw.fetchval(_NEXT, workspace_id) or await touch_windows.are_waiting(raw, workspace_id)
+    await raw.execute(_PEND if waits else _REST, workspace_id)
 
 
 async def _next(raw: asyncpg.Connection[Any], workspace_id: UUID) -> _Part:

@@ -11,6 +11,7 @@ from uuid import UUID
 import msgspec
 import pytest
 import pytest_asyncio
+import sqlalchemy as sa
 
 from connectors.contract import Conversion, Kind, Observation, SubjectRef, Touchpoint, day_window
 from service.db.engine import Database, driver
@@ -65,6 +66,12 @@ async def in_turn(books: Books) -> list[str]:
     return [row["external_id"] for row in await books.rows("select external_id from subjects order by subject_id")]
 
 
+async def waiting(books: Books) -> bool:
+    """Tell whether a sweep would look into the workspace."""
+    async with books.database.control() as connection:
+        return books.workspace_id in await moves.waiting_anywhere(connection, 10)
+
+
 async def prove(books: Books) -> None:
     async with books.database.snapshot(books.workspace_id) as connection:
         report = await verify(connection, books.workspace_id, lambda _delivery, _version: None)
@@ -114,8 +121,10 @@ async def test_a_crash_between_or_inside_a_batch_is_gone_on_from(books: Books, m
             source, [seen(post, hashtags=("spring", "sale"), observed_at=at(1)), counter(post, at(1), likes=1)]
         )
     turn = await in_turn(books)
+    assert not await waiting(books)
     await record(books, campaign, Rule(hashtag="none"))
     assert await members(books, campaign) == sorted(turn[3:])
+    assert await waiting(books)
 
     async def crash(*_: Any) -> None:
         raise InterruptedError
@@ -132,7 +141,9 @@ async def test_a_crash_between_or_inside_a_batch_is_gone_on_from(books: Books, m
     await Mover(books.database, books.context).sweep()
     assert await members(books, campaign) == sorted((turn[1], turn[8]))
     assert await books.rows("select * from moves") == []
+    assert not await waiting(books)
     await prove(books)
+    await _idle(books, monkeypatch)
     await record(books, campaign, Rule(hashtag="sale"))
     await record(books, campaign, Rule(platform="instagram"))
     await Mover(books.database, books.context).finish(books.workspace_id)
@@ -162,9 +173,27 @@ async def _crashed(books: Books, monkeypatch: pytest.MonkeyPatch, campaign: UUID
         with pytest.raises(InterruptedError):
             await books.go_on()
     assert await books.rows("select count(*) as n from window_steps") == steps
+    assert await waiting(books)
     await prove(books)
     await Mover(books.database, books.context).sweep()
     await prove(books)
+
+
+async def _idle(books: Books, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sweep where nothing waits: it is found in one look, without a transaction of any workspace."""
+
+    def refuse(*_: Any) -> None:
+        raise AssertionError("nothing waits there")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(books.database, "workspace", refuse)
+        await Mover(books.database, books.context).sweep()
+    # What a row stands for may be done already: then it goes.
+    async with books.database.control() as connection:
+        await connection.execute(sa.text("insert into pending_moves values (:w)"), {"w": books.workspace_id})
+    postings = await books.rows("select count(*) from postings")
+    await Mover(books.database, books.context).sweep()
+    assert (await waiting(books), await books.rows("select count(*) from postings")) == (False, postings)
 
 
 async def test_credits_follow_windows_and_moves(books: Books, monkeypatch: pytest.MonkeyPatch) -> None:
