@@ -46,7 +46,7 @@ def codes(found: dict[str, Any]) -> list[str]:
 ONE_LOOK = {"peeking": "false"}
 
 
-G14, G15, G18, G19 = (CASES[name] for name in ("G14", "G15", "G18", "G19"))
+G14, G15, G18, G19, G21 = (CASES[name] for name in ("G14", "G15", "G18", "G19", "G21"))
 
 
 async def test_the_golden_comparisons(arena: Arena) -> None:
@@ -61,6 +61,8 @@ async def test_the_golden_comparisons(arena: Arena) -> None:
             "same": {"grams": posts([205], [10_000])},
             "cheap": {"grams": [Row(conversions=14, spend="400.00")]},
             "dear": {"grams": [Row(conversions=6, spend="520.00")]},
+            "two_percent": {"grams": posts([20], [1000])},
+            "and_a_half": {"grams": posts([25], [1000])},
             "nothing": {"grams": [Row(conversions=0, spend="100.00")]},
             "two": {"grams": posts([81], [87]), "toks": posts([192], [263])},
             "twice": {"grams": posts([234], [270]), "toks": posts([55], [80])},
@@ -92,6 +94,10 @@ async def _one_look(arena: Arena) -> None:
     assert (worse["verdict"], worse["p_value"]) == ("worse", found["p_value"])
     small = await versus(arena, "small", "broad", **ONE_LOOK)
     G15.agrees({"diff_ci": limits(small["pooled"]["difference"]), "decision": small["verdict"]}, G15.expected)
+
+    unseen = await versus(arena, "and_a_half", "two_percent", **ONE_LOOK)
+    assert unseen["verdict"] == "undecided"
+    G21.agrees({"n_per_arm": unseen["still_needed"]["amount"] + 1000}, G21.expected)
 
 
 async def _watched(arena: Arena) -> None:
