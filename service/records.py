@@ -187,6 +187,21 @@ class ClaimedDelivery(msgspec.Struct, frozen=True, kw_only=True):
         return f"ClaimedDelivery({self.delivery_id})"
 
 
+def delivery_of(row: Mapping[str, Any], attempt: int = 1) -> ClaimedDelivery:
+    """Return the delivery of a row whose JSON columns are texts."""
+    return ClaimedDelivery(
+        delivery_id=row["delivery_id"],
+        received_at=row["received_at"],
+        channel=row["channel"],
+        connector=row["connector"],
+        options=msgspec.json.decode(row["options"]),
+        headers=msgspec.json.decode(row["headers"]),
+        request=msgspec.json.decode(row["request"]),
+        body=row["body"],
+        attempt=attempt,
+    )
+
+
 class Fate(enum.StrEnum):
     """What became of a delivery."""
 

@@ -8,7 +8,7 @@ Clock and sizes come from the caller.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.db.engine import Database, driver
-from service.records import ClaimedDelivery, Outcome
+from service.records import ClaimedDelivery, Outcome, delivery_of
 
 # A row that was deleted and made anew would count its terms from the start: the clock keeps them apart.
 _LEASE = sa.text("""
@@ -205,22 +205,7 @@ async def take(
     rows = await raw.fetch(_BODIES, lease.workspace_id, received, list(attempts), max_bytes)
     if not rows:
         await raw.execute(_UNKEPT, lease.workspace_id, lease.source_id, list(attempts), received)
-    return [claimed(row, attempts[row["delivery_id"]]) for row in rows]
-
-
-def claimed(row: Mapping[str, Any], attempt: int) -> ClaimedDelivery:
-    """Return the delivery of a row whose JSON columns are texts."""
-    return ClaimedDelivery(
-        delivery_id=row["delivery_id"],
-        received_at=row["received_at"],
-        channel=row["channel"],
-        connector=row["connector"],
-        options=msgspec.json.decode(row["options"]),
-        headers=msgspec.json.decode(row["headers"]),
-        request=msgspec.json.decode(row["request"]),
-        body=row["body"],
-        attempt=attempt,
-    )
+    return [delivery_of(row, attempts[row["delivery_id"]]) for row in rows]
 
 
 async def finish(connection: AsyncConnection, lease: Lease, outcomes: Sequence[Outcome], now: datetime) -> None:
