@@ -13,7 +13,7 @@ VIEWS = ("--platform", "tiktok", "--id-column", "id", "--map", "views=Views")
 
 def imported(tallybook: Tallybook, folder: Path, **views: int) -> None:
     rows = "".join(f"{name},{count}\n" for name, count in views.items())
-    file = folder / f"{abs(hash(rows))}.csv"
+    file = folder / f"{len(list(folder.glob('*.csv')))}.csv"
     file.write_text(f"id,Views\n{rows}")
     tallybook("import", str(file), *VIEWS)
 
