@@ -8,10 +8,8 @@ Clock and sizes come from the caller.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from functools import lru_cache
-from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -20,7 +18,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.db.engine import Database, driver
-from service.records import ClaimedDelivery, Outcome
+from service.records import ClaimedDelivery, Outcome, delivery_of
 
 # A row that was deleted and made anew would count its terms from the start: the clock keeps them apart.
 _LEASE = sa.text("""
@@ -226,29 +224,7 @@ async def take(
     )
     if not rows:
         await raw.execute(_UNKEPT, lease.workspace_id, lease.source_id, list(attempts), received)
-    return [claimed(row, attempts[row["delivery_id"]]) for row in rows]
-
-
-def claimed(row: Mapping[str, Any], attempt: int) -> ClaimedDelivery:
-    """Return the delivery of a row whose JSON columns are texts."""
-    return ClaimedDelivery(
-        delivery_id=row["delivery_id"],
-        received_at=row["received_at"],
-        channel=row["channel"],
-        connector=row["connector"],
-        options=_shared(row["options"]),
-        headers=msgspec.json.decode(row["headers"]),
-        request=_shared(row["request"]),
-        body=row["body"],
-        attempt=attempt,
-    )
-
-
-@lru_cache(maxsize=1024)
-def _shared(text: str) -> Mapping[str, Any]:
-    """Return what many deliveries say alike, decoded once: read, never changed."""
-    found: dict[str, Any] = msgspec.json.decode(text)
-    return MappingProxyType(found)
+    return [delivery_of(row, attempts[row["delivery_id"]]) for row in rows]
 
 
 async def finish(connection: AsyncConnection, lease: Lease, outcomes: Sequence[Outcome], now: datetime) -> None:
