@@ -11,7 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service import ids
 from service.db.engine import driver
 from service.errors import Invalid
-from service.ledger.history.campaigns import Member, campaign_at
+from service.ledger.history.campaigns import campaign_at
+from service.ledger.history.members import Member
 from service.ledger.history.fallen import Fallen, fallen
 from service.records import Verdict
 from service.reports.answer import PageOut

@@ -15,7 +15,7 @@ import msgspec
 
 from service import ids
 from service.kpi.tiers import tier_of
-from service.ledger.history.campaigns import Member
+from service.ledger.history.members import Member
 from service.ledger.history.facts import SOURCES, facts_of, persons_of
 from service.reports.people import at_publication
 from service.reports.query.asked import Query

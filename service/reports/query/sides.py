@@ -15,6 +15,7 @@ import numpy as np
 from service.kpi.measure import Reason
 from service.kpi.members import BoolArray, Column, IntArray, MemberSums, take
 from service.ledger.history.marks import Marks
+from service.ledger.history.members import Members
 from service.reports.query.asked import Query
 from service.reports.query.dimensions import Described, described
 from service.reports.query.filters import conditions, meets
@@ -53,7 +54,7 @@ async def narrowed(raw: asyncpg.Connection[Any], query: Query, scoped: Scoped, a
     if query.filters is None or "paid" in wanted:
         return asked
     told = await described(raw, asked, scoped, wanted)
-    kept = tuple(
+    kept = Members(
         member for member, met in zip(asked.members, _met(query, told, len(asked.members)), strict=True) if met
     )
     return msgspec.structs.replace(asked, members=kept)
@@ -130,13 +131,13 @@ async def _split(
     """Return sides in which each subject stands once for what was paid, once for what was not, once for the rest."""
     parts = [await sums_of(raw, msgspec.structs.replace(asked, paid=sign), stretches) for sign in SIGNS]
     joined = [_joined(one) for one in zip(*parts, strict=True)]
-    members, signs = asked.members * len(SIGNS), np.repeat(np.array(SIGNS), len(asked.members))
+    members, signs = Members(asked.members * len(SIGNS)), np.repeat(np.array(SIGNS), len(asked.members))
     told_of = msgspec.structs.replace(asked, members=members)
     wanted = tuple(dict.fromkeys((*dimensions_of(query), *_names(query))))
     told = await described(raw, told_of, scoped, wanted, signs.tolist())
     said = np.logical_or.reduce([_said(sums) for sums in joined]) if members else np.zeros(0, dtype=np.bool_)
     places = np.flatnonzero(said & np.array(_met(query, told, len(members)), dtype=np.bool_))
-    narrow = msgspec.structs.replace(asked, members=tuple(members[place] for place in places.tolist()))
+    narrow = msgspec.structs.replace(asked, members=Members(members[place] for place in places.tolist()))
     kept = [_taken(sums, places) for sums in joined]
     picked, names = _picked(told, places), dimensions_of(query)
     groups, overlapping = _groups(picked, names), _overlapping(picked, names)
