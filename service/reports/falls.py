@@ -12,8 +12,8 @@ from service import ids
 from service.db.engine import driver
 from service.errors import Invalid
 from service.ledger.history.campaigns import campaign_at
-from service.ledger.history.members import Member
 from service.ledger.history.fallen import Fallen, fallen
+from service.ledger.history.members import Member
 from service.records import Verdict
 from service.reports.answer import PageOut
 from service.reports.question import COSTS, instant

@@ -20,8 +20,8 @@ from service.kpi.evaluate import evaluate
 from service.kpi.measure import Reason
 from service.kpi.members import FOLLOWERS_AT_PUBLISH, BoolArray, Column, IntArray, MemberSums
 from service.ledger import restatements
-from service.ledger.history.members import Member, Members
 from service.ledger.history.falls import open_falls
+from service.ledger.history.members import Member, Members
 from service.ledger.restatements import Posted, Watch
 from service.reports.people import people_of
 from service.reports.points import FACTS, PointOut, people_ids, people_keys, point_out, read_keys

@@ -64,7 +64,7 @@ class Member(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         )
 
 
-class Members(tuple[Member, ...]):
+class Members(tuple[Member, ...]):  # noqa: SLOT001 - what is told once has to stand somewhere
     """Members in an order of their own, with what answers ask of all of them: told once, when it is first asked."""
 
     @cached_property

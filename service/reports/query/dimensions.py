@@ -15,8 +15,8 @@ import msgspec
 
 from service import ids
 from service.kpi.tiers import tier_of
-from service.ledger.history.members import Member
 from service.ledger.history.facts import SOURCES, facts_of, persons_of
+from service.ledger.history.members import Member
 from service.reports.people import at_publication
 from service.reports.query.asked import Query
 from service.reports.query.filters import Names, Words, conditions
