@@ -56,6 +56,12 @@ def shown(key: str, amount: int, currency: str | None) -> Number:
 
 def coverage_of(ask: Ask, aligned: Aligned, shared: int = 0) -> Coverage:
     """Return the members that know both sides and their share of the known numerator, ``shared`` counted in."""
-    everything = aligned.numerator_all + shared
-    share = significant((aligned.numerator + shared) / everything) if everything > 0 else None
-    return Coverage(members_known=count(aligned.mask), members_total=len(ask.sums.members), numerator_share=share)
+    held = aligned.numerator + shared, aligned.numerator_all + shared
+    return covered(count(aligned.mask), len(ask.sums.members), held)
+
+
+def covered(known: int, total: int, held: tuple[int, int]) -> Coverage:
+    """Return a coverage; ``held`` is what the known members hold of a numerator, and all that is known of it."""
+    part, everything = held
+    share = significant(part / everything) if everything > 0 else None
+    return Coverage(members_known=known, members_total=total, numerator_share=share)
