@@ -165,9 +165,7 @@ def quotients(ask: Ask, groups: Grouping) -> Quotients | None:
     return Quotients(
         ask=ask,
         groups=groups,
-        numerators=[
-            whole if one else part for part, whole, one in zip(numerators, everything, apart, strict=True)
-        ],
+        numerators=[whole if one else part for part, whole, one in zip(numerators, everything, apart, strict=True)],
         denominators=denominators,
         everything=everything,
         known=counted(mask, groups).tolist(),

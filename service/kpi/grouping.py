@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 
 import msgspec
 import numpy as np
@@ -42,9 +43,14 @@ class Grouping(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
 def grouping(groups: Sequence[Sequence[int] | IntArray]) -> Grouping:
     """Return groups of places, none of which is empty."""
-    sizes = [len(group) for group in groups]
-    places = np.concatenate([np.asarray(group, dtype=np.int64) for group in groups]) if groups else np.zeros(0, np.int64)
-    return Grouping(places=places, begins=np.concatenate(([0], np.cumsum(sizes, dtype=np.int64))).astype(np.int64))
+    ends = np.cumsum([0, *(len(group) for group in groups)], dtype=np.int64)
+    places = np.fromiter(chain.from_iterable(groups), dtype=np.int64, count=int(ends[-1]))
+    return Grouping(places=places, begins=ends)
+
+
+def singles(places: Sequence[int]) -> Grouping:
+    """Return groups of one member each."""
+    return Grouping(places=np.array(places, dtype=np.int64), begins=np.arange(len(places) + 1, dtype=np.int64))
 
 
 def taken(column: Column, groups: Grouping) -> Column:

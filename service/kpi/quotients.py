@@ -25,8 +25,8 @@ _APART = "cost and denominator are reported for different members: campaign tota
 class Sides(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """Numerator and denominator of a ratio in stored units, and the members behind them.
 
-    ``pairs`` gives both sides by member; ``without`` is how many members lack the denominator. ``apart`` marks totals of
-    a whole campaign, whose members cannot be paired.
+    ``pairs`` gives both sides by member; ``without`` is how many members lack the denominator. ``apart`` marks totals
+    of a whole campaign, whose members cannot be paired.
     """
 
     numerator: int

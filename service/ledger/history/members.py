@@ -78,6 +78,11 @@ class Members(tuple[Member, ...]):  # noqa: SLOT001 - what is told once has to s
         return tuple((ids.show("subject", subject_id),) for subject_id in self.subject_ids)
 
     @cached_property
+    def by_name(self) -> tuple[int, ...]:
+        """Return their places in the order of these texts."""
+        return tuple(sorted(range(len(self)), key=self.named.__getitem__))
+
+    @cached_property
     def platforms(self) -> tuple[str, ...]:
         """Return the platforms they are on."""
         return tuple(sorted({member.platform for member in self}))

@@ -58,7 +58,7 @@ async def scoped(
 
 def one(campaign: Campaign) -> Scoped:
     """Return a single campaign as a scope."""
-    counts_in = {member.subject_id: (campaign,) for member in campaign.members}
+    counts_in = dict.fromkeys(campaign.members.subject_ids, (campaign,))
     return Scoped(campaigns=(campaign,), whole=campaign, counts_in=counts_in)
 
 

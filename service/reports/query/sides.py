@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
+from functools import cached_property
 from typing import Any
 
 import asyncpg
 import msgspec
 import numpy as np
 
+from service.kpi.grouping import Grouping, grouping, singles
 from service.kpi.measure import Reason
 from service.kpi.members import BoolArray, Column, IntArray, MemberSums, take
 from service.ledger.history.marks import Marks
 from service.ledger.history.members import Members
 from service.reports.query.asked import Query
-from service.reports.query.dimensions import Described, described
+from service.reports.query.dimensions import SINGLE, Described, described
 from service.reports.query.filters import conditions, meets
 from service.reports.query.scope import Scoped
 from service.reports.question import Asked
@@ -29,8 +31,20 @@ Key = tuple[str | None, ...]
 SIGNS = (1, 0, -1)
 
 
+class Groups(msgspec.Struct, frozen=True, kw_only=True, eq=False, dict=True):
+    """The groups of a breakdown in the order in which rows come, and the members of each."""
+
+    keys: Sequence[Key]
+    grouping: Grouping
+
+    @cached_property
+    def numbers(self) -> Mapping[Key, int]:
+        """Return the number of each group."""
+        return {key: number for number, key in enumerate(self.keys)}
+
+
 class Side(msgspec.Struct, frozen=True, kw_only=True, eq=False):
-    """A range with its sums. ``groups`` holds the places of members by key, None where there are no dimensions.
+    """A range with its sums. ``groups`` puts its members into groups, None where there are no dimensions.
 
     ``whole`` are the sums that totals are made of: those of distinct subjects, where ``sums`` tells paid from organic.
     ``otherwise`` are the sums of KPIs, by slug, whose conversions are credited in another way. ``overlapping`` are
@@ -42,7 +56,7 @@ class Side(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     stretch: Stretch
     sums: Sums
     whole: Sums
-    groups: Mapping[Key, IntArray] | None
+    groups: Groups | None
     otherwise: Mapping[str, Sums] = msgspec.field(default_factory=dict)
     overlapping: tuple[str, ...] = ()
     incomparable: Reason | None = None
@@ -69,7 +83,7 @@ async def sides_of(
         return await _split(raw, query, scoped, asked, stretches)
     found = await sums_of(raw, asked, stretches)
     told = await described(raw, asked, scoped, names)
-    groups, overlapping = _groups(told, names), _overlapping(told, names)
+    groups, overlapping = _groups_of(asked.members, told, names), _overlapping(told, names)
     return [
         Side(asked=asked, stretch=one, sums=sums, whole=sums, groups=groups, overlapping=overlapping)
         for one, sums in zip(stretches, found, strict=True)
@@ -108,18 +122,37 @@ def _met(query: Query, told: Described, size: int) -> list[bool]:
 
 
 def _overlapping(told: Described, names: Sequence[str]) -> tuple[str, ...]:
-    return tuple(name for name in names if any(len(words) > 1 for words in told.words[name]))
+    several = [name for name in names if name not in SINGLE]
+    return tuple(name for name in several if any(len(words) > 1 for words in told.words[name]))
 
 
-def _groups(told: Described, names: Sequence[str]) -> dict[Key, IntArray] | None:
-    """Return the places of members by the words of the dimensions; None without dimensions."""
+def _groups_of(members: Members, told: Described, names: Sequence[str]) -> Groups | None:
+    if tuple(names) == ("subject",):
+        # Each member is a group of its own.
+        places = members.by_name
+        return Groups(keys=[members.named[place] for place in places], grouping=singles(places))
+    return _groups(told, names)
+
+
+def _groups(told: Described, names: Sequence[str]) -> Groups | None:
+    """Return members by the words of the dimensions; None without dimensions."""
     if not names:
         return None
     found: dict[Key, list[int]] = defaultdict(list)
-    for place, words in enumerate(zip(*(told.words[name] for name in names), strict=True)):
-        for key in itertools.product(*words):
-            found[key].append(place)
-    return {key: np.array(places, dtype=np.int64) for key, places in found.items()}
+    if all(name in SINGLE for name in names):
+        for place, words in enumerate(zip(*(told.words[name] for name in names), strict=True)):
+            found[tuple(word for (word,) in words)].append(place)
+    else:
+        for place, words in enumerate(zip(*(told.words[name] for name in names), strict=True)):
+            for key in itertools.product(*words):
+                found[key].append(place)
+    keys = in_order(found)
+    return Groups(keys=keys, grouping=grouping([found[key] for key in keys]))
+
+
+def in_order(keys: Iterable[Key]) -> list[Key]:
+    """Return groups in the order in which rows come; what is unknown comes last."""
+    return sorted(keys, key=lambda key: tuple((word is None, word or "") for word in key))
 
 
 # ------------------------------------------------------------------------------------------------ paid and organic
