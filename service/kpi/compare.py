@@ -9,7 +9,6 @@ import enum
 import math
 from collections.abc import Sequence
 from decimal import Decimal
-from fractions import Fraction
 
 import msgspec
 
@@ -38,15 +37,22 @@ def change(current: Number | None, previous: Number | None) -> Change:
     if previous is None:
         return Change(absolute=None, fraction=None, reason=Reason.MISSING_PREVIOUS)
     absolute = _difference(current, previous)
-    base = _exact(previous)
-    if base <= 0:
-        reason = Reason.NEGATIVE_BASE if base else Reason.ZERO_BASE
+    fraction = relative(current, previous)
+    if fraction is None:
+        reason = Reason.NEGATIVE_BASE if _ratio(previous)[0] else Reason.ZERO_BASE
         return Change(absolute=absolute, fraction=None, reason=reason)
-    return Change(absolute=absolute, fraction=significant(float((_exact(current) - base) / base)))
+    return Change(absolute=absolute, fraction=fraction)
 
 
-def _exact(number: Number) -> Fraction:
-    return Fraction(Decimal(number)) if isinstance(number, str) else Fraction(number)
+def relative(current: Number, previous: Number) -> float | None:
+    """Return the difference of two numbers of one unit as a fraction of the second, where that is above zero."""
+    (top, over), (base, under) = _ratio(current), _ratio(previous)
+    return significant((top * under - base * over) / (base * over)) if base > 0 else None
+
+
+def _ratio(number: Number) -> tuple[int, int]:
+    """Return a number exactly: two whole numbers whose quotient it is, the second above zero."""
+    return Decimal(number).as_integer_ratio() if isinstance(number, str) else number.as_integer_ratio()
 
 
 def _difference(current: Number, previous: Number) -> Number:
@@ -54,7 +60,8 @@ def _difference(current: Number, previous: Number) -> Number:
         return f"{Decimal(current) - Decimal(previous):f}"
     if isinstance(current, int) and isinstance(previous, int):
         return current - previous
-    return significant(float(_exact(current) - _exact(previous)))
+    (top, over), (base, under) = _ratio(current), _ratio(previous)
+    return significant((top * under - base * over) / (over * under))
 
 
 class Decision(enum.StrEnum):

@@ -7,19 +7,22 @@ of them; an interval by post is made group by group, for groups with members eno
 from __future__ import annotations
 
 import enum
+import math
 from collections.abc import Sequence
 from fractions import Fraction
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 from scipy import special
 
 from connectors.contract import MICRO
 from service.kpi.catalogue import Kind, Kpi
+from service.kpi.compare import relative
 from service.kpi.evaluate import CoverageMode, refusal
 from service.kpi.grouped import DIVIDED, Quotients, quotients
 from service.kpi.grouping import Grouping, added, counted, taken
-from service.kpi.measure import Method, Number, Unit, significant
+from service.kpi.measure import SIGNIFICANT_DIGITS, Method, Number, Unit, significant
 from service.kpi.members import BoolArray, FloatArray, IntArray, MemberSums, read
 from service.kpi.question import Ask, factor, is_money, shown
 from service.kpi.quotients import has_no_currency, interval
@@ -28,8 +31,7 @@ from service.kpi.rates import FEWEST_MEMBERS, LEVEL, normal_quantile
 _EXACT = 2**53
 """Whole numbers below it are floats without loss."""
 Figure = int | float | None
-_Limits = tuple[float | None, float | None]
-_NONE: _Limits = (None, None)
+Ints = npt.NDArray[np.int64] | npt.NDArray[np.object_]
 
 
 class Which(enum.StrEnum):
@@ -88,37 +90,46 @@ def _sums(ask: Ask, groups: Grouping, which: Which) -> Figures | None:
     if which is not Which.VALUE or (is_money(key) and ask.currency is None):
         return Figures(numbers=[None] * len(groups))
     known = counted(column.known, groups).tolist()
-    told = [total if some else None for total, some in zip(totals, known, strict=True)]
+    told = [total if some else None for total, some in zip(totals.tolist(), known, strict=True)]
     return Figures(numbers=told, units=factor(key))
 
 
 # ------------------------------------------------------------------------------------------------ ratios
 
 
-def _is_told(found: Quotients) -> list[bool]:
+def _is_told(found: Quotients) -> BoolArray:
     """Return which groups have both sides, and members enough for strict coverage."""
-    strict = found.ask.strict
-    lines = zip(*found.told, found.known, found.sizes, strict=True)
-    return [above and below and (known == size if strict else known > 0) for above, below, known, size in lines]
-
-
-def _divisions(found: Quotients) -> list[tuple[int, int] | None]:
-    """Return for each group what is divided by what, in the units of an answer; None where nothing is."""
-    kpi = found.ask.kpi
-    up, down = factor(kpi.numerator or "") * kpi.per, kpi.scale * factor(kpi.denominator or "")
-    lines = zip(_is_told(found), found.numerators, found.denominators, strict=True)
-    return [
-        (numerator * down + kpi.offset * denominator * up, denominator * up) if told and denominator > 0 else None
-        for told, numerator, denominator in lines
-    ]
+    enough = found.known == found.sizes if found.ask.strict else found.known > 0
+    told: BoolArray = found.above & found.below & enough
+    return told
 
 
 def _ratios(found: Quotients) -> Figures:
-    pairs = _divisions(found)
+    top, bottom = _division(found)
+    fits = (_is_told(found) & (found.denominators > 0)).tolist()
     if found.ask.kpi.unit is Unit.MONEY:
-        money = [None if pair is None else _half_even(pair[0] * MICRO, pair[1]) for pair in pairs]
+        lines = zip(fits, top.tolist(), bottom.tolist(), strict=True)
+        money = [_half_even(above * MICRO, below) if fit else None for fit, above, below in lines]
         return Figures(numbers=money, units=MICRO)
-    return Figures(numbers=[None if pair is None else significant(pair[0] / pair[1]) for pair in pairs])
+    if top.dtype == object:
+        lines = zip(fits, top, bottom, strict=True)
+        return Figures(numbers=[significant(above / below) if fit else None for fit, above, below in lines])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return Figures(numbers=_rounded(fits, top / bottom))
+
+
+def _division(found: Quotients) -> tuple[Ints, Ints]:
+    """Return what is divided by what, in the units of an answer: as floats divide it exactly, else as whole numbers."""
+    kpi = found.ask.kpi
+    up, down = factor(kpi.numerator or "") * kpi.per, kpi.scale * factor(kpi.denominator or "")
+    above, below = found.numerators, found.denominators
+    if _largest(above) * down + abs(kpi.offset) * _largest(below) * up >= _EXACT or _largest(below) * up >= _EXACT:
+        above, below = above.astype(object), below.astype(object)
+    return above * down + kpi.offset * below * up, below * up
+
+
+def _largest(values: IntArray) -> int:
+    return max(int(values.max()), -int(values.min()))
 
 
 def _half_even(amount: int, by: int) -> int:
@@ -127,89 +138,84 @@ def _half_even(amount: int, by: int) -> int:
     return whole + (2 * rest > by or (2 * rest == by and whole % 2 == 1))
 
 
+def _rounded(fits: Sequence[bool], values: FloatArray) -> list[Figure]:
+    """Return what ``significant`` makes of each; None for what is not finite."""
+    pairs = zip(fits, values.tolist(), strict=True)
+    return [float(f"{x:.{SIGNIFICANT_DIGITS}g}") if fit and x - x == 0 else None for fit, x in pairs]
+
+
 # ------------------------------------------------------------------------------------------------ limits
 
 
 def _limits(found: Quotients, which: Which) -> Figures:
     """Return a limit of each interval as an answer rounds it: money to as many digits as everything else."""
-    kpi, small, place = found.ask.kpi, _small_samples(found), 0 if which is Which.LOW else 1
-    numbers: list[Figure] = []
-    for group, (told, pair) in enumerate(zip(_is_told(found), _divisions(found), strict=True)):
-        limits = _of(found, group, pair, small[group]) if told else _NONE
-        limit = limits[place]
-        if limit is None or kpi.unit is Unit.MONEY:
-            numbers.append(None if limit is None else significant(limit))
-        else:
-            shifted = significant(limit + kpi.offset)
-            numbers.append(min(shifted, 1.0) if kpi.proportion else shifted)
-    return Figures(numbers=numbers)
-
-
-def _of(found: Quotients, group: int, pair: tuple[int, int] | None, small: _Limits) -> _Limits:
-    kpi, numerator = found.ask.kpi, found.numerators[group]
-    if pair is None:
+    kpi, limits = found.ask.kpi, _small_samples(found, which)
+    (top, bottom), told, some = _division(found), _is_told(found), found.denominators > 0
+    has_one = told & some & (found.numerators >= 0) & ~((top > bottom).astype(np.bool_) & kpi.proportion)
+    by_post = has_one & (found.numerators > 0) & ~found.apart & (found.known >= FEWEST_MEMBERS)
+    for group in np.flatnonzero(by_post).tolist():
+        own = interval(found.ask, found.sides(group))
+        limit = None if own is None else own.low if which is Which.LOW else own.high
+        limits[group] = np.nan if limit is None else float(limit)
+    if kpi.small_sample is Method.GARWOOD:
         # Of a cost per event that has not happened yet there is a lower limit.
-        return small if found.denominators[group] == 0 and kpi.small_sample is Method.GARWOOD else _NONE
-    if numerator < 0 or (kpi.proportion and pair[0] > pair[1]):
-        return _NONE
-    if numerator > 0 and not found.apart[group] and found.known[group] >= FEWEST_MEMBERS:
-        by_post = interval(found.ask, found.sides(group))
-        return _NONE if by_post is None else (_float(by_post.low), _float(by_post.high))
-    return small
+        has_one |= told & (found.denominators == 0)
+    numbers = _rounded(has_one.tolist(), limits)
+    if kpi.unit is Unit.MONEY or not (kpi.offset or kpi.proportion):
+        return Figures(numbers=numbers)
+    most = 1.0 if kpi.proportion else float("inf")
+    shifted = (None if limit is None else limit + kpi.offset for limit in limits.tolist())
+    return Figures(
+        numbers=[
+            None if number is None or limit is None else min(significant(limit), most)
+            for number, limit in zip(numbers, shifted, strict=True)
+        ]
+    )
 
 
-def _float(limit: Number | None) -> float | None:
-    return None if limit is None else float(limit)
-
-
-def _small_samples(found: Quotients) -> list[_Limits]:
-    """Return the interval of few members for each group, by the method of the KPI."""
-    kpi, size = found.ask.kpi, len(found.groups)
+def _small_samples(found: Quotients, which: Which) -> FloatArray:
+    """Return a limit of few members for each group by the method of the KPI; not a number where there is none."""
+    kpi, (above, below) = found.ask.kpi, (found.numerators, found.denominators)
     if kpi.small_sample not in (Method.WILSON, Method.GARWOOD):
-        return [_NONE] * size
+        return np.full(len(found.groups), np.nan)
+    if max(_largest(above) * kpi.scale, _largest(below)) >= _EXACT:
+        return np.array([_one_by_one(found, group, which) for group in range(len(found.groups))], dtype=np.float64)
     units = factor(kpi.numerator or ""), factor(kpi.denominator or "")
-    largest = max(max(map(abs, side), default=0) for side in (found.numerators, found.denominators))
-    if largest * kpi.scale >= _EXACT:
-        return [_one_by_one(found, group) for group in range(size)]
-    above, below = (np.array(side, dtype=np.int64) for side in (found.numerators, found.denominators))
     counts, whole = below // units[1], below % units[1] == 0
     with np.errstate(divide="ignore", invalid="ignore"):
         if kpi.small_sample is Method.WILSON:
             whole &= above % units[0] == 0
-            return _wilson(above // units[0], counts, whole, found.ask.level)
-        return _garwood(above * kpi.scale / units[0], counts, whole, found.ask.level)
+            return np.where(whole, _wilson(above // units[0], counts, which, found.ask.level), np.nan)
+        return np.where(whole, _garwood(above * kpi.scale / units[0], counts, which, found.ask.level), np.nan)
 
 
-def _one_by_one(found: Quotients, group: int) -> _Limits:
-    sides = msgspec.structs.replace(found.sides(group), apart=True)
-    limits = interval(found.ask, sides)
-    return _NONE if limits is None else (_float(limits.low), _float(limits.high))
+def _one_by_one(found: Quotients, group: int, which: Which) -> float:
+    own = interval(found.ask, msgspec.structs.replace(found.sides(group), apart=True))
+    limit = None if own is None else own.low if which is Which.LOW else own.high
+    return math.nan if limit is None else float(limit)
 
 
-def _wilson(successes: IntArray, counts: IntArray, whole: BoolArray, level: float) -> list[_Limits]:
+def _wilson(successes: IntArray, counts: IntArray, which: Which, level: float) -> FloatArray:
     """Return what ``rates.wilson_limits`` does, for columns."""
     z, trials = normal_quantile(level), counts.astype(np.float64)
     p = successes / trials
     scale = 1 + z * z / trials
     centre = (p + z * z / (2 * trials)) / scale
     half = z / scale * np.sqrt(p * (1 - p) / trials + z * z / (4 * trials * trials))
-    low = np.where(successes == 0, 0.0, np.maximum(0.0, centre - half))
-    high = np.where(successes == trials, 1.0, np.minimum(1.0, centre + half))
-    fits = whole & (counts > 0) & (successes >= 0) & (successes <= counts)
-    lines = zip(fits.tolist(), low.tolist(), high.tolist(), strict=True)
-    return [(below, above) if fit else _NONE for fit, below, above in lines]
+    if which is Which.LOW:
+        limits = np.where(successes == 0, 0.0, np.maximum(0.0, centre - half))
+    else:
+        limits = np.where(successes == counts, 1.0, np.minimum(1.0, centre + half))
+    return np.where((counts > 0) & (successes >= 0) & (successes <= counts), limits, np.nan)
 
 
-def _garwood(amounts: FloatArray, counts: IntArray, whole: BoolArray, level: float) -> list[_Limits]:
+def _garwood(amounts: FloatArray, counts: IntArray, which: Which, level: float) -> FloatArray:
     """Return what ``rates.per_count`` does, for columns; the upper side of a count of 0 is open."""
-    tail = (1 - level) / 2
-    fits = whole & (counts >= 0) & (amounts > 0)
+    tail, fits = (1 - level) / 2, (counts >= 0) & (amounts > 0)
     usable = np.where(fits, counts, 1).astype(np.float64)
-    low, high = amounts / special.gammainccinv(usable + 1, tail), amounts / special.gammaincinv(usable, tail)
-    return [
-        (below, above if count else None) if fit else _NONE
-        for fit, count, below, above in zip(fits.tolist(), counts.tolist(), low.tolist(), high.tolist(), strict=True)
-    ]
+    if which is Which.LOW:
+        return np.where(fits, amounts / special.gammainccinv(usable + 1, tail), np.nan)
+    return np.where(fits & (counts > 0), amounts / special.gammaincinv(usable, tail), np.nan)
 
 
 # ------------------------------------------------------------------------------------------------ changes
@@ -218,7 +224,7 @@ def _garwood(amounts: FloatArray, counts: IntArray, whole: BoolArray, level: flo
 def changes(kpi: Kpi, current: Figures, previous: Figures) -> Figures:
     """Return the change of each group as a fraction of what it was before; of two columns in the same units."""
     numbers = [_answered(kpi, one) for one in (current, previous)]
-    return Figures(numbers=[_change(now, before) for now, before in zip(*numbers, strict=True)])
+    return Figures(numbers=[_relative(now, before) for now, before in zip(*numbers, strict=True)])
 
 
 def _answered(kpi: Kpi, found: Figures) -> Sequence[Figure]:
@@ -234,9 +240,5 @@ def _plain(number: Number) -> int | float:
     return number
 
 
-def _change(current: Figure, previous: Figure) -> float | None:
-    """Return what ``compare.change`` gives as a fraction."""
-    if current is None or previous is None or previous <= 0:
-        return None
-    (top, over), (base, under) = current.as_integer_ratio(), previous.as_integer_ratio()
-    return significant((top * under - base * over) / (base * over))
+def _relative(current: Figure, previous: Figure) -> float | None:
+    return None if current is None or previous is None else relative(current, previous)

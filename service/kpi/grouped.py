@@ -7,7 +7,6 @@ amounts and the cap of its audience, is in no group.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 
 import msgspec
@@ -81,7 +80,7 @@ def _sums(ask: Ask, groups: Grouping) -> list[Value] | None:
             Coverage(members_known=told, members_total=size),
             silent[group] if silent else (),
         )
-        for group, (total, told, size) in enumerate(zip(totals, known, sizes, strict=True))
+        for group, (total, told, size) in enumerate(zip(totals.tolist(), known, sizes, strict=True))
     ]
 
 
@@ -104,42 +103,42 @@ def _silent(ask: Ask, groups: Grouping) -> list[list[str]]:
 class Quotients(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """Both sides of a ratio by group, in stored units. ``numerators`` are those that are divided.
 
-    ``pairs`` are both sides by member in the order of the groups, with the mask of those that know both. ``told`` is
-    whether anybody knows the side above and the side below.
+    ``pairs`` are both sides by member in the order of the groups, with the mask of those that know both. ``above`` and
+    ``below`` tell whether anybody knows that side.
     """
 
     ask: Ask
     groups: Grouping
-    numerators: Sequence[int]
-    denominators: Sequence[int]
-    everything: Sequence[int]
-    known: Sequence[int]
-    sizes: Sequence[int]
-    without: Sequence[int]
-    told: tuple[Sequence[bool], Sequence[bool]]
-    apart: Sequence[bool]
+    numerators: IntArray
+    denominators: IntArray
+    everything: IntArray
+    known: IntArray
+    sizes: IntArray
+    without: IntArray
+    above: BoolArray
+    below: BoolArray
+    apart: BoolArray
     pairs: tuple[IntArray, IntArray, BoolArray]
 
     def value(self, group: int) -> Value:
         """Return the value of one group, without its quality."""
-        above, below = self.told[0][group], self.told[1][group]
-        if not (above and below):
-            return absent(self.ask, self.sizes[group], below=not below)
+        if not (self.above[group] and self.below[group]):
+            return absent(self.ask, int(self.sizes[group]), below=not self.below[group])
         if has_no_currency(self.ask):
             return null(self.ask, Reason.MIXED_CURRENCY)
         return divided(self.ask, self.sides(group))
 
     def sides(self, group: int) -> Sides:
         """Return both sides of one group."""
-        apart, everything, numerator = self.apart[group], self.everything[group], self.numerators[group]
+        apart, everything, numerator = bool(self.apart[group]), int(self.everything[group]), int(self.numerators[group])
         held = (everything, everything) if apart else (numerator, everything)
-        coverage = covered(self.known[group], self.sizes[group], held)
+        coverage = covered(int(self.known[group]), int(self.sizes[group]), held)
         return Sides(
             numerator=numerator,
-            denominator=self.denominators[group],
+            denominator=int(self.denominators[group]),
             fixed=(0, 0),
             coverage=msgspec.structs.replace(coverage, numerator_share=1.0) if apart else coverage,
-            without=self.without[group],
+            without=int(self.without[group]),
             apart=apart,
             pairs=partial(self._pairs, group),
         )
@@ -154,24 +153,25 @@ def quotients(ask: Ask, groups: Grouping) -> Quotients | None:
     """Return both sides of a ratio by group; None where sums may not fit 64 bits."""
     above, below = ask.kpi.numerator or "", ask.kpi.denominator or ""
     top, bottom = taken(read(ask.sums, above), groups), taken(read(ask.sums, below), groups)
-    told = tuple((counted(column.known, groups) > 0).tolist() for column in (top, bottom))
+    told = [counted(column.known, groups) > 0 for column in (top, bottom)]
     top, bottom = _booked(above, top), _booked(below, bottom)
     mask = top.known & bottom.known
     numerators, denominators = added(top.values, mask, groups), added(bottom.values, mask, groups)
     everything = added(top.values, top.known, groups)
     if numerators is None or denominators is None or everything is None:
         return None
-    apart = [above in BOOKED and not part and bool(whole) for part, whole in zip(numerators, everything, strict=True)]
+    apart = (numerators == 0) & (everything != 0) if above in BOOKED else np.zeros(len(groups), dtype=np.bool_)
     return Quotients(
         ask=ask,
         groups=groups,
-        numerators=[whole if one else part for part, whole, one in zip(numerators, everything, apart, strict=True)],
+        numerators=np.where(apart, everything, numerators),
         denominators=denominators,
         everything=everything,
-        known=counted(mask, groups).tolist(),
-        sizes=groups.sizes.tolist(),
-        without=(groups.sizes - counted(bottom.known, groups)).tolist(),
-        told=(told[0], told[1]),
+        known=counted(mask, groups),
+        sizes=groups.sizes,
+        without=groups.sizes - counted(bottom.known, groups),
+        above=told[0],
+        below=told[1],
         apart=apart,
         pairs=(top.values, bottom.values, mask),
     )

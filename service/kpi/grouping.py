@@ -64,15 +64,13 @@ def counted(mask: BoolArray, groups: Grouping) -> IntArray:
     return found
 
 
-def added(values: IntArray, mask: BoolArray, groups: Grouping) -> list[int] | None:
+def added(values: IntArray, mask: BoolArray, groups: Grouping) -> IntArray | None:
     """Return the sum of each group over a mask, exact; None where sums may not fit 64 bits.
 
     Values and mask are in the order of the groups.
     """
-    if not len(values):
-        return []
     largest = max(int(values.max()), -int(values.min()))
     if largest > _LARGEST // int(groups.sizes.max()):
         return None
-    found: list[int] = np.add.reduceat(np.where(mask, values, 0), groups.begins[:-1]).tolist()
+    found: IntArray = np.add.reduceat(np.where(mask, values, 0), groups.begins[:-1])
     return found
