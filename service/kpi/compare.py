@@ -9,6 +9,7 @@ import enum
 import math
 from collections.abc import Sequence
 from decimal import Decimal
+from fractions import Fraction
 
 import msgspec
 
@@ -44,13 +45,13 @@ def change(current: Number | None, previous: Number | None) -> Change:
     return Change(absolute=absolute, fraction=fraction)
 
 
-def relative(current: Number, previous: Number) -> float | None:
+def relative(current: Number | Fraction, previous: Number | Fraction) -> float | None:
     """Return the difference of two numbers of one unit as a fraction of the second, where that is above zero."""
     (top, over), (base, under) = _ratio(current), _ratio(previous)
     return significant((top * under - base * over) / (base * over)) if base > 0 else None
 
 
-def _ratio(number: Number) -> tuple[int, int]:
+def _ratio(number: Number | Fraction) -> tuple[int, int]:
     """Return a number exactly: two whole numbers whose quotient it is, the second above zero."""
     return Decimal(number).as_integer_ratio() if isinstance(number, str) else number.as_integer_ratio()
 

@@ -30,7 +30,8 @@ from service.kpi.rates import FEWEST_MEMBERS, LEVEL, normal_quantile
 
 _EXACT = 2**53
 """Whole numbers below it are floats without loss."""
-Figure = int | float | None
+Figure = int | float | Fraction | None
+"""A number that decides; a fraction is one that was evaluated by itself."""
 Ints = npt.NDArray[np.int64] | npt.NDArray[np.object_]
 
 
@@ -222,7 +223,12 @@ def _garwood(amounts: FloatArray, counts: IntArray, which: Which, level: float) 
 
 
 def changes(kpi: Kpi, current: Figures, previous: Figures) -> Figures:
-    """Return the change of each group as a fraction of what it was before; of two columns in the same units."""
+    """Return the change of each group as a fraction of what it was before.
+
+    Columns in different units are those of which one knows nothing.
+    """
+    if current.units != previous.units:
+        return Figures(numbers=[None] * len(current.numbers))
     numbers = [_answered(kpi, one) for one in (current, previous)]
     return Figures(numbers=[_relative(now, before) for now, before in zip(*numbers, strict=True)])
 

@@ -12,7 +12,7 @@ from service.errors import TooLarge
 from service.kpi.buckets import Bucket
 from service.kpi.catalogue import Kind, Kpi
 from service.kpi.compare import change
-from service.kpi.figures import Figures, Which, changes, figures
+from service.kpi.figures import Figure, Figures, Which, changes, figures
 from service.kpi.grouped import DIVIDED
 from service.kpi.measure import Number, Value
 from service.ledger.history.spans import Span
@@ -64,22 +64,25 @@ class Grid(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         """Return the span of an item."""
         return self.total if self.buckets is None else self.buckets[number % self._each][0].number
 
-    def put(self, columns: Sequence[Sequence[Exact | None]]) -> Sequence[Exact | None]:
+    def put(self, columns: Sequence[Sequence[Figure]]) -> Sequence[Figure]:
         """Return what stands in columns, one per span and in the order of the groups, by number of the item."""
         return columns[0] if len(columns) == 1 else [value for line in zip(*columns, strict=True) for value in line]
 
 
-def chosen_by(query: Query, grid: Grid, side: Side, names: Sequence[str]) -> list[Sequence[Exact | None]]:
+def chosen_by(query: Query, grid: Grid, side: Side, names: Sequence[str]) -> dict[str, Figures]:
     """Return the values of KPIs for all items. Raises :class:`TooLarge` for more than may decide."""
     kpis = [_kpi(side, name) for name in names]
     _bounded(len(grid), kpis)
-    found = []
+    found = {}
     for kpi in kpis:
         columns = _columns(query, grid, side, kpi, Which.VALUE)
         if columns is not None:
-            found.append(grid.put([column.exact() for column in columns]))
+            # A column that knows nothing has no units to speak of.
+            units = max(column.units for column in columns)
+            found[kpi.slug] = Figures(numbers=grid.put([column.numbers for column in columns]), units=units)
         else:
-            found.append([exact(_value(query, grid, side, kpi, number).value) for number in range(len(grid))])
+            told = [exact(_value(query, grid, side, kpi, number).value) for number in range(len(grid))]
+            found[kpi.slug] = Figures(numbers=told)
     return found
 
 
@@ -120,14 +123,15 @@ def _columns(query: Query, grid: Grid, side: Side, kpi: Kpi, which: Which) -> li
     groups = side.groups
     if groups is None:
         return None
-    sums, found = side.otherwise.get(kpi.slug, side.sums), []
+    sums = side.otherwise.get(kpi.slug, side.sums)
+    found: list[Figures] = []
     level, mode = side.asked.question.level, mode_of(query)
     for span in grid.spans:
         part = sums.by_bucket.get(span)
         if part is None:
-            column: Figures | None = Figures(numbers=[None] * len(groups.keys))
-        else:
-            column = figures(kpi, part, groups.grouping, which, currency=sums.currency, level=level, coverage=mode)
+            found.append(Figures(numbers=[None] * len(grid.keys)))
+            continue
+        column = figures(kpi, part, groups.grouping, which, currency=sums.currency, level=level, coverage=mode)
         if column is None:
             return None
         found.append(column if groups.keys is grid.keys else _aligned(grid, side, column))
@@ -147,10 +151,7 @@ def _changed(
     before = None if other is None else _columns(query, grid, other, kpi, Which.VALUE)
     if before is None:
         return None
-    pairs = list(zip(columns, before, strict=True))
-    if any(now.units != then.units for now, then in pairs):
-        return None
-    return [changes(kpi, now, then) for now, then in pairs]
+    return [changes(kpi, now, then) for now, then in zip(columns, before, strict=True)]
 
 
 # ------------------------------------------------------------------------------------------------ one by one

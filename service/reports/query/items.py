@@ -15,8 +15,9 @@ import msgspec
 from service.errors import Invalid
 from service.reports.query import cursors
 from service.reports.query.asked import Query
-from service.reports.query.decisive import At, Exact, Grid, chosen_by, ordered_by
-from service.reports.query.filters import conditions, meets
+from service.reports.query.decisive import At, Grid, chosen_by, ordered_by
+from service.reports.query.filters import conditions
+from service.reports.query.having import met
 from service.reports.query.sides import Key, Side, dimensions_of, in_order
 
 _NOBODY: Key = ()
@@ -80,13 +81,7 @@ def _chosen(query: Query, grid: Grid, side: Side) -> list[int]:
     if node is None:
         return list(range(len(grid)))
     names = tuple(dict.fromkeys(one.name for one in conditions(node)))
-    columns = chosen_by(query, grid, side, names)
-
-    def met(values: tuple[Exact | None, ...]) -> bool:
-        told = dict(zip(names, values, strict=True))
-        return meets(node, lambda _: (), told.__getitem__)
-
-    return list(compress(range(len(grid)), map(met, zip(*columns, strict=True))))
+    return list(compress(range(len(grid)), met(node, chosen_by(query, grid, side, names))))
 
 
 def _ordered(query: Query, wanted: list[int], grid: Grid, side: Side, other: Side | None) -> list[int]:
