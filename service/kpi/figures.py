@@ -161,17 +161,12 @@ def _limits(found: Quotients, which: Which) -> Figures:
     if kpi.small_sample is Method.GARWOOD:
         # Of a cost per event that has not happened yet there is a lower limit.
         has_one |= told & (found.denominators == 0)
-    numbers = _rounded(has_one.tolist(), limits)
-    if kpi.unit is Unit.MONEY or not (kpi.offset or kpi.proportion):
-        return Figures(numbers=numbers)
-    most = 1.0 if kpi.proportion else float("inf")
-    shifted = (None if limit is None else limit + kpi.offset for limit in limits.tolist())
-    return Figures(
-        numbers=[
-            None if number is None or limit is None else min(significant(limit), most)
-            for number, limit in zip(numbers, shifted, strict=True)
-        ]
-    )
+    # Limits of money are shown without an offset: there is none in a price.
+    offset = 0 if kpi.unit is Unit.MONEY else kpi.offset
+    numbers = _rounded(has_one.tolist(), limits + offset if offset else limits)
+    if kpi.proportion:
+        numbers = [None if number is None else min(number, 1.0) for number in numbers]
+    return Figures(numbers=numbers)
 
 
 def _small_samples(found: Quotients, which: Which) -> FloatArray:

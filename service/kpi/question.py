@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import msgspec
 
 from connectors.contract import METRICS, MICRO
@@ -31,6 +33,7 @@ def null(ask: Ask, reason: Reason, **more: object) -> Value:
     return msgspec.structs.replace(value, **more)
 
 
+@functools.cache
 def factor(key: str) -> int:
     """Return how many stored units make one unit of the answer."""
     if key == EXPECTED_ENGAGEMENTS:
@@ -41,6 +44,7 @@ def factor(key: str) -> int:
     return MICRO if unit in (MetricUnit.MONEY, MetricUnit.MILLIONTHS) else 1
 
 
+@functools.cache
 def is_money(key: str) -> bool:
     """Return whether a key is an amount of money."""
     return key in METRICS and METRICS[key].unit is MetricUnit.MONEY
