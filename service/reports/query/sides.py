@@ -139,7 +139,10 @@ def _groups(told: Described, names: Sequence[str]) -> Groups | None:
     if not names:
         return None
     found: dict[Key, list[int]] = defaultdict(list)
-    if all(name in SINGLE for name in names):
+    if len(names) == 1 and names[0] in SINGLE:
+        for place, key in enumerate(told.words[names[0]]):
+            found[key].append(place)
+    elif all(name in SINGLE for name in names):
         for place, words in enumerate(zip(*(told.words[name] for name in names), strict=True)):
             found[tuple(word for (word,) in words)].append(place)
     else:
