@@ -102,6 +102,7 @@ class Members(tuple[Member, ...]):  # noqa: SLOT001 - what is told once has to s
         return found
 
 
+_COLUMNS = ("ids", "names", "platforms", "types", "published", "creators", "followers", "observed", "longest")
 Stamp = tuple[int, datetime]
 """Number and time of the posting that last shaped a campaign."""
 
@@ -169,25 +170,25 @@ async def _read(
 
 
 def _told(row: Mapping[str, Any]) -> Members:
-    """Return the members in a row of columns; words that many of them share are kept once."""
-    once: dict[str | None, str | None] = {}
-    columns = [row[name] or () for name in ("ids", "platforms", "names", "types", "published", "creators")]
-    rest = [row[name] or () for name in ("followers", "observed", "longest")]
-    shared = [[once.setdefault(word, word) for word in column] for column in (columns[1], *columns[3:])]
-    told = zip(columns[0], shared[0], columns[2], *shared[1:], *rest, strict=True)
+    """Return the members in a row of columns; what many of them share is kept once."""
+    once: dict[Any, Any] = {}
+    columns = [row[name] or () for name in _COLUMNS]
+    told = [[once.setdefault(value, value) for value in column] for column in columns[2:]]
     return Members(
         Member(
             subject_id=subject_id,
-            platform=platform or "",
             external_id=name,
-            type=kind or "",
+            platform=platform,
+            type=kind,
             published=published,
             creator=creator,
             followers_at_publish=followers,
             observed_at=observed_at,
             longest=longest,
         )
-        for subject_id, platform, name, kind, published, creator, followers, observed_at, longest in told
+        for subject_id, name, platform, kind, published, creator, followers, observed_at, longest in zip(
+            columns[0], columns[1], *told, strict=True
+        )
     )
 
 
