@@ -68,11 +68,13 @@ def figures(
 ) -> Figures | None:
     """Return a number for each group; None where groups have to be evaluated one by one."""
     ask = Ask(kpi=kpi, sums=sums, currency=currency, level=level, strict=coverage == "strict")
-    if kpi.kind is not Kind.ADDITIVE and kpi.kind not in DIVIDED:
+    alone = kpi.kind in (Kind.LEVEL, Kind.UNIQUE) and groups.are_single
+    if not alone and kpi.kind is not Kind.ADDITIVE and kpi.kind not in DIVIDED:
         return None
     if refusal(ask) is not None or not len(groups):
         return Figures(numbers=[None] * len(groups))
-    if kpi.kind is Kind.ADDITIVE:
+    if alone or kpi.kind is Kind.ADDITIVE:
+        # The people of one member, and its level, are what it reports; only several have bounds.
         return _sums(ask, groups, which)
     found = quotients(ask, groups)
     if found is None:

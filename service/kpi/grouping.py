@@ -32,6 +32,11 @@ class Grouping(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         found: IntArray = np.diff(self.begins)
         return found
 
+    @property
+    def are_single(self) -> bool:
+        """Tell whether each group is one member."""
+        return len(self.places) == len(self)
+
     def members(self, group: int) -> IntArray:
         """Return the places of one group."""
         return self.places[self.begins[group] : self.begins[group + 1]]

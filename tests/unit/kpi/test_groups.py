@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from connectors.contract import METRICS
-from service.kpi.catalogue import CATALOGUE, Kpi
+from service.kpi.catalogue import CATALOGUE, Kind, Kpi
 from service.kpi.compare import change
 from service.kpi.evaluate import CoverageMode, evaluate
 from service.kpi.figures import Figures, Which, changes, figures
@@ -54,7 +54,7 @@ def books(seed: int) -> tuple[MemberSums, list[list[int]]]:
         said=rng.choice(({}, {"likes": np.arange(_SIZE) % 5, "clicks_link": np.zeros(_SIZE, dtype=np.int64)})),
     )
     several = [rng.sample(range(_SIZE), size) for size in (2, 4, 5, 5, 6, 7, _SIZE) for _ in range(2)]
-    return sums, [[place] for place in range(_SIZE)] + several
+    return sums, [[place] for place in range(_SIZE)] + ([] if seed % 3 == 0 else several)
 
 
 def _told(number: Number | None) -> float | int | None:
@@ -95,6 +95,8 @@ def test_groups_are_what_evaluate_makes_of_each(seed: int) -> None:
         ):
             _same(kpi, figures(kpi, sums, groups, which, **more), expected)
         ahead = figures(kpi, sums, groups, Which.VALUE, **more)
+        alone = kpi.kind in (Kind.LEVEL, Kind.UNIQUE) and groups.are_single
+        assert (ahead is not None) or not alone
         if ahead is not None:
             turned = Figures(numbers=[*ahead.numbers[1:], ahead.numbers[0]], units=ahead.units)
             pairs = zip(values, [*values[1:], values[0]], strict=True)
