@@ -72,7 +72,7 @@ class Grid(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 def chosen_by(query: Query, grid: Grid, side: Side, names: Sequence[str]) -> dict[str, Figures]:
     """Return the values of KPIs for all items. Raises :class:`TooLarge` for more than may decide."""
     kpis = [_kpi(side, name) for name in names]
-    _bounded(len(grid), kpis)
+    bounded(len(grid), kpis)
     found = {}
     for kpi in kpis:
         columns = _columns(query, grid, side, kpi, Which.VALUE)
@@ -91,7 +91,7 @@ def ordered_by(
 ) -> Mapping[int, Exact | None] | Sequence[Exact | None]:
     """Return what orders items, by number. Raises :class:`TooLarge` for more than may decide."""
     kpi = _kpi(side, order.key)
-    _bounded(len(wanted), [kpi])
+    bounded(len(wanted), [kpi])
     columns = _columns(query, grid, side, kpi, _WHICH.get(order.by, Which.VALUE))
     if columns is not None and order.by is By.CHANGE:
         columns = _changed(query, grid, other, kpi, columns)
@@ -109,7 +109,8 @@ def _kpi(side: Side, slug: str) -> Kpi:
     return next(kpi for kpi in side.asked.kpis if kpi.slug == slug)
 
 
-def _bounded(items: int, kpis: Iterable[Kpi]) -> None:
+def bounded(items: int, kpis: Iterable[Kpi]) -> None:
+    """Raise :class:`TooLarge` where KPIs of so many items are more values than may decide."""
     together = {True: 0, False: 0}
     for kpi in kpis:
         together[kpi.kind is Kind.ADDITIVE or kpi.kind in DIVIDED] += items
