@@ -52,7 +52,8 @@ async def levels(
           coalesce(sum(e.sign) filter (where e.valid_to <= b.high), 0) as known_end,
           coalesce(sum(e.sign) filter (where e.valid_to <= b.low), 0) as known_start
         from unnest($3::integer[], $4::timestamptz[], $5::timestamptz[]) as b (number, low, high)
-        join entries e on e.workspace_id = $1 and e.subject_id = any((select $2::uuid[])::uuid[]) and e.{metric} is not null
+        join entries e on e.workspace_id = $1 and e.subject_id = any((select $2::uuid[])::uuid[])
+          and e.{metric} is not null
         join series s on s.workspace_id = $1 and s.series_id = e.series_id
         where s.counted and s.kind = 'level' and s.scope = '' and {of_paid(paid)} and {seen(number, 6)}
         group by b.number, e.subject_id
@@ -129,7 +130,8 @@ async def uniques(
           sum(e.reach)::bigint as reach, sum(e.sign) as known
         from unnest($3::integer[], $4::timestamptz[], $5::timestamptz[], $6::date[], $7::date[])
           as b (number, low, high, first_day, last_day)
-        join entries e on e.workspace_id = $1 and e.subject_id = any((select $2::uuid[])::uuid[]) and e.reach is not null and (
+        join entries e on e.workspace_id = $1 and e.subject_id = any((select $2::uuid[])::uuid[])
+          and e.reach is not null and (
           case when e.day is not null then e.day = b.first_day and e.day + e.days - 1 = b.last_day
             when e.flags & {Flag.SHORT} <> 0 then e.valid_from = b.low and e.valid_to = b.high
             else e.valid_to <= b.high end)
