@@ -371,7 +371,7 @@ async def test_a_delivery_that_lands_while_the_worker_leaves_keeps_its_hint(data
 
     async def leave() -> None:
         async with database.workspace(source.workspace_id) as connection:
-            await claim.leave(connection, lease, now)
+            await claim.leave(connection, lease, now, now + timedelta(seconds=1))
 
     async with database.workspace(source.workspace_id) as connection:
         await land_pages(connection, source, [page], ("all", "now"), CONTEXT)
@@ -379,6 +379,8 @@ async def test_a_delivery_that_lands_while_the_worker_leaves_keeps_its_hint(data
         await asyncio.sleep(0.3)
     await leaving
     assert await count(database, source.workspace_id, "pending_work") == 1
+    (hinted,) = await rows(database, source.workspace_id, "select * from pending_work")
+    assert hinted.ready_at < now + timedelta(seconds=1)
     assert (await worker(database, FakePost()).drain()).posted == 1
 
 
