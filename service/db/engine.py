@@ -71,7 +71,7 @@ def _require_open(connection: Any, _record: Any, _proxy: Any) -> None:
 
 
 class Database:
-    """The service role's view of the database. Three kinds of transaction, one per kind of use."""
+    """The service role's view of the database. A kind of transaction for each kind of use."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         """Wrap an engine; the caller disposes of it."""
@@ -89,6 +89,18 @@ class Database:
         """Open a read-only, repeatable-read transaction of one workspace: one consistent view per report."""
         async with self.engine.connect() as connection:
             await connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+            async with connection.begin():
+                await connection.execute(_SET_WORKSPACE, {"workspace": str(workspace_id)})
+                yield connection
+
+    @asynccontextmanager
+    async def steady(self, workspace_id: UUID) -> AsyncIterator[AsyncConnection]:
+        """Open a repeatable-read transaction of one workspace that writes what it makes of one instant's books.
+
+        It fails where somebody else has changed a row that it changes; whoever opens it tries again later.
+        """
+        async with self.engine.connect() as connection:
+            await connection.execution_options(isolation_level="REPEATABLE READ")
             async with connection.begin():
                 await connection.execute(_SET_WORKSPACE, {"workspace": str(workspace_id)})
                 yield connection

@@ -141,7 +141,7 @@ async def _move(raw: asyncpg.Connection[Any], posting: Posting, touched: Abstrac
     await write_lines(raw, posting, part.lines)
     moved = {line.subject_id for line in part.lines}
     credited = await reattribute(raw, posting, moved | touched) if moved or touched else set()
-    await recount.recount_all(raw, posting.workspace_id, moved | credited, part.before, credited)
+    await recount.recount_all(raw, posting, moved | credited, part.before, credited)
     return bool(part.lines)
 
 
