@@ -37,13 +37,13 @@ _ROWS = 100_000
 _NULL = -(2**63)
 _ROOM = 1 << 61
 
-_GROWN = f"""
+_GROWN = """
 insert into running_sums (workspace_id, campaign_id, zone, posting, roster, parts, built_at, seconds)
 select $1, c.campaign_id, c.zone, null, ''::bytea, '[]'::jsonb, $2, 0
 from campaigns c
 where c.workspace_id = $1
   and not exists (select from running_sums r where r.workspace_id = $1 and r.campaign_id = c.campaign_id)
-  and {LEAST} <= (
+  and $3 <= (
     select count(*) from (
       select from memberships m where m.workspace_id = $1 and m.campaign_id = c.campaign_id
       group by m.subject_id having sum(m.sign) > 0
@@ -129,17 +129,19 @@ class Day(NamedTuple):
     columns: Mapping[str, IntArray]
 
 
-async def announce(connection: asyncpg.Connection[Any], workspace_id: UUID, now: datetime) -> bool:
-    """Give campaigns that have grown large running sums that are yet to be built; tell whether there are any.
+async def announce(
+    connection: asyncpg.Connection[Any], workspace_id: UUID, now: datetime, *, least: int = LEAST
+) -> None:
+    """Give campaigns of at least so many members running sums that are yet to be built.
 
     The caller commits this, and calls :func:`settle` in a transaction of its own before the first build.
     """
-    return not str(await connection.execute(_GROWN, workspace_id, now)).endswith(" 0")
+    await connection.execute(_GROWN, workspace_id, now, least)
 
 
 async def settle(connection: asyncpg.Connection[Any], workspace_id: UUID) -> None:
     """Wait until no posting is closing that may not have seen what was announced, and so would leave no touch."""
-    await connection.fetchval(_SETTLED, workspace_id)
+    await connection.fetchrow(_SETTLED, workspace_id)
 
 
 async def due(connection: asyncpg.Connection[Any], workspace_id: UUID) -> list[Behind]:
