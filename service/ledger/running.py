@@ -245,7 +245,7 @@ class _Build:
         await self._connection.execute(_FORGET, *self._key, OPENING_DAY, OPENING_DAY)
         found: list[tuple[str, int, date, bytes]] = []
         async for day in self._days(OPENING_DAY, OPENING_DAY):
-            for metric, numbers in self._of_day(day).items():
+            for metric, numbers in of_day(day, len(self.roster)).items():
                 found.append((metric, self._part(day.part), OPENING_DAY, packed(numbers)))
         await self._write(found)
 
@@ -263,22 +263,11 @@ class _Build:
                 await self._write(found)
                 found, current = [], day.day
             part = self._part(day.part)
-            for metric, numbers in self._of_day(day).items():
+            for metric, numbers in of_day(day, len(self.roster)).items():
                 if metric != CARRIED:
                     numbers = self._added((metric, part), numbers)  # noqa: PLW2901 - what is told of the day, moved on
                 found.append((metric, part, day.day, packed(numbers)))
         await self._write(found)
-
-    def _of_day(self, day: Day) -> dict[str, Numbers]:
-        """Return what the rows of a day say by metric, of those of which they say anything."""
-        found = {}
-        for metric, column in day.columns.items():
-            known = column != (0 if metric == CARRIED else _NULL)
-            if known.any():
-                numbers, places = Numbers.none(len(self.roster)), day.places[known]
-                numbers.sums[places], numbers.counts[places] = column[known], 1
-                found[metric] = numbers
-        return found
 
     def _added(self, key: tuple[str, int], numbers: Numbers) -> Numbers:
         had = self._sums.get(key)
@@ -343,6 +332,18 @@ async def days_of(
             columns = {name: _numbers(row[name], ">i8") for name in (*metrics, CARRIED)}
             part = Part(row["zone"], row["currency"], row["paid"])
             yield Day(row["day"], part, _numbers(row["places"], ">i4"), columns)
+
+
+def of_day(day: Day, size: int) -> dict[str, Numbers]:
+    """Return what the rows of a day say by metric, of those of which they say anything, for ``size`` places."""
+    found = {}
+    for metric, column in day.columns.items():
+        known = column != (0 if metric == CARRIED else _NULL)
+        if known.any():
+            numbers, places = Numbers.none(size), day.places[known]
+            numbers.sums[places], numbers.counts[places] = column[known], 1
+            found[metric] = numbers
+    return found
 
 
 def _chunks(occurring: Sequence[Any], subjects: int) -> Iterator[list[Any]]:

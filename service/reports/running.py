@@ -79,9 +79,9 @@ async def add_running(
     held = _held(runs, stretches)
     if not held or not asked.columns or not asked.campaigns or not asked.members:
         return Left(everybody, nobody, date.max)
-    found = await standing(raw, asked.workspace_id, asked.campaigns, asked.zone)
+    found = await standing(raw, asked.workspace_id, asked.campaigns)
     first = held[0].first
-    usable = [one for one in found if one.until > first and (one.openings or first > OPENING_DAY)]
+    usable = [one for one in found if one.zone == asked.zone and _reaches(one, first)]
     crowds = [one for one in _crowds(asked, usable) if _pays(one, held, len(asked.columns))]
     if not crowds:
         return Left(everybody, nobody, date.max)
@@ -95,6 +95,11 @@ async def add_running(
     await raw.execute(_BY_PAGE)
     known = np.concatenate([one.members for one in crowds])
     return Left(np.setdiff1d(everybody, known), np.sort(known), until)
+
+
+def _reaches(running: Running, first: date) -> bool:
+    """Tell whether running sums hold anything, as it is, of a range that begins on a day."""
+    return running.until > first and (running.openings or first > OPENING_DAY)
 
 
 def _held(runs: Segments, stretches: Sequence[Stretch]) -> list[_Run]:

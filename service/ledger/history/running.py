@@ -41,6 +41,7 @@ class Running(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     campaign_id: UUID
+    zone: str
     posting: int
     roster: bytes
     parts: tuple[Part, ...]
@@ -59,14 +60,14 @@ class Wish(NamedTuple):
 
 
 _STANDING = """
-select r.campaign_id, r.posting, r.roster, r.parts, t.first_day, coalesce(t.openings, false) as openings,
+select r.campaign_id, r.zone, r.posting, r.roster, r.parts, t.first_day, coalesce(t.openings, false) as openings,
   coalesce(t.moved, '') as moved
 from running_sums r
 cross join lateral (
   select min(first_day) as first_day, bool_or(openings) as openings, string_agg(moved, ''::bytea) as moved
   from running_touches t where t.workspace_id = $1 and t.campaign_id = r.campaign_id and t.posting > r.posting
 ) t
-where r.workspace_id = $1 and r.campaign_id = any($2::uuid[]) and r.zone = $3 and r.posting is not null
+where r.workspace_id = $1 and ($2::uuid[] is null or r.campaign_id = any($2::uuid[])) and r.posting is not null
 order by r.campaign_id
 """
 _NEWEST = """
@@ -88,17 +89,17 @@ join running_days d on d.workspace_id = $1 and d.campaign_id = k.campaign_id and
 
 
 async def standing(
-    connection: asyncpg.Connection[Any], workspace_id: UUID, campaign_ids: Sequence[UUID], zone: str
+    connection: asyncpg.Connection[Any], workspace_id: UUID, campaign_ids: Sequence[UUID] | None = None
 ) -> list[Running]:
-    """Return the running sums of campaigns that keep their days in a zone, as far as they have any."""
-    rows = await connection.fetch(_STANDING, workspace_id, list(campaign_ids), zone)
-    return [running_of(row) for row in rows]
+    """Return the running sums of campaigns (None: of all), as far as they have any that were built."""
+    rows = await connection.fetch(_STANDING, workspace_id, None if campaign_ids is None else list(campaign_ids))
+    return [_running(row) for row in rows]
 
 
-def running_of(row: Mapping[str, Any]) -> Running:
-    """Return running sums from a row."""
+def _running(row: Mapping[str, Any]) -> Running:
     return Running(
         campaign_id=row["campaign_id"],
+        zone=row["zone"],
         posting=row["posting"],
         roster=row["roster"],
         parts=parts_of(row["parts"]),

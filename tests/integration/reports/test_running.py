@@ -10,24 +10,31 @@ from uuid import UUID
 
 import msgspec
 import pytest
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from connectors.contract import Item
+from connectors.contract import Item, Kind, Observation, SubjectRef, Withdrawal, day_window
 from service import ids
 from service.api.queries import query_of
 from service.api.query_models import QueryInput
 from service.context import fixed
 from service.db.engine import Database, driver
 from service.db.partitions import drop_partitions
+from service.db.tables import running_days
 from service.errors import Gone
 from service.kpi.catalogue import CATALOGUE
 from service.ledger import running
 from service.ledger.carry import carry
+from service.ledger.history.running import standing
 from service.ledger.verify import verify
 from service.pipeline.summing import Summer
 from service.records import Rule
 from service.reports import running as reading
+from service.reports.answer import AnswerOut
 from service.reports.query.answer import query_kpis
-from tests.bookkeeping import Books, at, counter
+from service.reports.query.asked import Query, Scope
+from service.reports.question import Question
+from tests.bookkeeping import Books, at, counter, seen
 from tests.integration.reports import test_sums
 from tests.integration.reports.test_sums import NOTES, items
 from tests.seeds import seeds
@@ -101,20 +108,22 @@ class Room:
         if asked["range"] == "lifetime":
             asked |= {"granularity": "total", "compare": None}
         query = query_of(QueryInput.model_validate(asked), costs=True, evidence=None)
-        told = []
+        told, plain = await self.both(query)
+        assert msgspec.json.encode(told) == msgspec.json.encode(plain), asked
+
+    async def both(self, query: Query) -> tuple[AnswerOut | None, AnswerOut | None]:
+        """Answer with running sums, and without; None where retention took what is asked for."""
         async with self.books.database.snapshot(self.books.workspace_id) as connection:
-            for looks in (True, False):
-                with pytest.MonkeyPatch.context() as patched:
-                    patched.setattr(reading, "standing", self._standing if looks else nothing)
-                    patched.setattr(reading, "_pays", lambda *_: True)
-                    try:
-                        answer = await query_kpis(
-                            connection, self.books.workspace_id, query, NOTES, self.books.context.now()
-                        )
-                        told.append(msgspec.json.encode(answer))
-                    except Gone:
-                        told.append(b"gone")
-        assert told[0] == told[1], asked
+            return await self._answer(connection, query, self._standing), await self._answer(connection, query, nothing)
+
+    async def _answer(self, connection: AsyncConnection, query: Query, standing_: Any) -> AnswerOut | None:
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(reading, "standing", standing_)
+            patched.setattr(reading, "_pays", lambda *_: True)
+            try:
+                return await query_kpis(connection, self.books.workspace_id, query, NOTES, self.books.context.now())
+            except Gone:
+                return None
 
     async def _standing(self, *asked: Any) -> Any:
         found = await standing(*asked)
@@ -125,9 +134,6 @@ class Room:
         async with self.books.database.snapshot(self.books.workspace_id) as connection:
             report = await verify(connection, self.books.workspace_id, lambda _delivery, _version: None)
         return [one.check for one in report.differences]
-
-
-standing = reading.standing
 
 
 async def nothing(*_: Any) -> list[Any]:
@@ -172,3 +178,104 @@ async def test_answers_are_what_they_are_without(
         await room.agree(KEPT)
         await room.build()
     assert await room.proof() == []
+
+
+def shown(day: int, post_id: str = "p1", said: float = 45, **metrics: int) -> Observation:
+    """Return what a post was shown on a day of July."""
+    return Observation(
+        subject=SubjectRef(post_id),
+        kind=Kind.PERIOD,
+        metrics=metrics,
+        window=day_window(date(2026, 7, day), "UTC"),
+        observed_at=at(said),
+        currency="EUR",
+    )
+
+
+async def july(room: Room, metric: str = "impressions", place: int = 0) -> Any:
+    """Return a metric of a campaign over July, the same with running sums and without."""
+    question = Question(metrics=(metric,), range_from=date(2026, 7, 1), range_to=date(2026, 7, 31))
+    query = Query(question=question, scope=Scope(campaigns=(room.campaigns[place],)))
+    answer, plain = await room.both(query)
+    assert answer is not None
+    assert plain is not None
+    assert answer.totals == plain.totals
+    assert answer.data == plain.data
+    return answer.totals[metric].value
+
+
+async def test_what_a_posting_touches_is_read_from_the_tallies(database: Database) -> None:
+    room = await opened(database, 0)
+    spring = [seen(one, hashtags=("spring",), observed_at=at(1)) for one in ("p1", "p2")]
+    await room.post(*spring, *(shown(day, one, impressions=10) for day in (2, 3, 4) for one in ("p1", "p2")))
+    assert await july(room) == 60
+    assert room.read == 0
+    await room.build()
+    assert await july(room) == 60
+    assert room.read == 1
+    # A withdrawn day is null again; a later one is added; both stand in the answer at once.
+    gone = Withdrawal(
+        subject=SubjectRef("p1"),
+        kind=Kind.PERIOD,
+        window=day_window(date(2026, 7, 3), "UTC"),
+        metrics=("impressions",),
+        observed_at=at(46),
+    )
+    await room.post(gone)
+    assert await july(room) == 50
+    await room.build()
+    assert await july(room) == 50
+    await room.post(shown(9, impressions=7))
+    assert await july(room) == 57
+    # Who leaves and comes back meanwhile has other days than its place holds.
+    await room.post(seen("p1", hashtags=(), observed_at=at(3)))
+    assert await july(room, place=1) == 30
+    await room.post(shown(2, said=47, impressions=11))
+    await room.build()
+    await room.post(seen("p1", hashtags=("spring",), observed_at=at(4)))
+    assert await july(room, place=1) == 58
+    await room.build()
+    assert await july(room, place=1) == 58
+    assert await room.proof() == []
+
+
+async def test_a_builder_keeps_what_it_does_not_see(database: Database) -> None:
+    room = await opened(database, 0)
+    workspace_id, campaign = room.books.workspace_id, room.campaigns[0]
+    await room.post(shown(2, impressions=10))
+    await room.build()
+    await room.post(shown(3, impressions=20))
+    async with database.steady(workspace_id) as connection:
+        raw = await driver(connection)
+        assert await raw.fetchval("select posting from books") > 0
+        # Posted after the builder looked: its touch stays, and another builder goes elsewhere.
+        await room.post(shown(4, impressions=40))
+        assert await running.build(raw, workspace_id, campaign, room.books.context.now(), float) is not None
+        async with database.steady(workspace_id) as second:
+            other = await driver(second)
+            assert await running.build(other, workspace_id, campaign, room.books.context.now(), float) is None
+        assert await july(room) == 70
+    assert await july(room) == 70
+    (left,) = await room.books.rows("select first_day from running_touches where campaign_id = :c", c=campaign)
+    assert left["first_day"] == date(2026, 7, 4)
+    # A build that does not end leaves what was.
+    before = await room.books.rows("select * from running_days order by metric, part, day")
+    async with database.steady(workspace_id) as connection:
+        await running.build(await driver(connection), workspace_id, campaign, room.books.context.now(), float)
+        await connection.rollback()
+    assert await room.books.rows("select * from running_days order by metric, part, day") == before
+    await room.build()
+    assert await july(room) == 70
+    assert await room.books.rows("select 1 as one from running_touches") == []
+    assert await room.proof() == []
+    # What is not as the tallies say is found.
+    (kept,) = await room.books.rows("select * from running_days where metric = 'impressions' and day = '2026-07-03'")
+    async with database.workspace(workspace_id) as connection:
+        await connection.execute(
+            sa.text("delete from running_days where metric = 'impressions' and day = '2026-07-03'")
+        )
+    assert await room.proof() == ["running_sums"]
+    wrong = kept | {"sums": kept["sums"][:1] + b"\x1f" + kept["sums"][2:]}
+    async with database.workspace(workspace_id) as connection:
+        await connection.execute(sa.insert(running_days), wrong)
+    assert await room.proof() == ["running_sums"]
