@@ -7,6 +7,7 @@ anything is made of it: a converted amount is rounded once.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -24,6 +25,15 @@ class Block(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     currency: str | None
     values: Mapping[str, IntArray]
     known: Mapping[str, BoolArray]
+
+    def add(self, metric: str, runs: Sequence[int], members: IntArray, amounts: IntArray, known: BoolArray) -> None:
+        """Add amounts of a metric: rows of runs, columns of members."""
+        values, told = self.values[metric], self.known[metric]
+        # Members come in their order: as many as there are stand where they are.
+        at: Any = slice(None) if len(members) == values.shape[1] else members
+        for place, run in enumerate(runs):
+            values[run, at] += amounts[place]
+            told[run, at] |= known[place]
 
 
 class Blocks:

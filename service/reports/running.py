@@ -16,8 +16,8 @@ import numpy as np
 
 from connectors.contract import MONEY
 from service.kpi.members import IntArray
-from service.ledger.history.places import ID_BYTES, Numbers, places_in
-from service.ledger.history.running import CARRIED, OPENING_DAY, Running, Wish, before, numbers_of, standing, strings
+from service.ledger.history.places import ID_BYTES, places_in, take
+from service.ledger.history.running import CARRIED, OPENING_DAY, Running, Wish, before, standing, strings
 from service.reports.blocks import Blocks
 from service.reports.question import Asked
 from service.reports.stretches import Segments, Stretch, edges
@@ -93,8 +93,10 @@ async def add_running(
     for crowd in crowds:
         await _Reader(raw, asked, crowd, blocks).read(whole, cut)
     await raw.execute(_BY_PAGE)
-    known = np.concatenate([one.members for one in crowds])
-    return Left(np.setdiff1d(everybody, known), np.sort(known), until)
+    known = np.zeros(len(everybody), dtype=np.bool_)
+    for crowd in crowds:
+        known[crowd.members] = True
+    return Left(np.flatnonzero(~known), np.flatnonzero(known), until)
 
 
 def _reaches(running: Running, first: date) -> bool:
@@ -136,8 +138,9 @@ class _Reader:
         self._asked = asked
         self._crowd = crowd
         self._blocks = blocks
-        running, paid = crowd.running, asked.paid
-        self._parts = [number for number, part in enumerate(running.parts) if paid is None or part.paid == paid]
+        self._money = not MONEY.isdisjoint(asked.columns)
+        parts, paid = crowd.running.parts, asked.paid
+        self._parts = [number for number, part in enumerate(parts) if paid is None or part.paid == paid]
 
     async def read(self, runs: Sequence[_Run], cut: Sequence[tuple[int, date]]) -> None:
         """Add the sums of runs, and the bits carried into days that begin a span."""
@@ -154,8 +157,11 @@ class _Reader:
         bits = await self._strings([(CARRIED, day) for _, day in cut])
         for number, day in cut:
             for part in self._parts:
-                carried = self._numbers(bits, self._wish(CARRIED, part, day)).sums
-                self._blocks.carried[number] |= np.bitwise_or.reduce(carried, initial=0)
+                data = bits.get(self._wish(CARRIED, part, day))
+                if data is not None:
+                    carried = np.zeros((2, len(self._crowd.places)), dtype=np.int64)
+                    take(data, self._crowd.places, *carried)
+                    self._blocks.carried[number] |= np.bitwise_or.reduce(carried[0], initial=0)
 
     async def _strings(self, wanted: Sequence[tuple[str, date]]) -> dict[Wish, bytes]:
         wishes = [self._wish(metric, part, day) for metric, day in wanted for part in self._parts]
@@ -164,27 +170,26 @@ class _Reader:
     def _wish(self, metric: str, part: int, day: date) -> Wish:
         return Wish(self._crowd.running.campaign_id, metric, part, day)
 
-    def _numbers(self, found: Mapping[Wish, bytes], wish: Wish) -> Numbers:
-        numbers, places = numbers_of(found, wish, self._crowd.size), self._crowd.places
-        return Numbers(numbers.sums[places], numbers.counts[places])
-
     def _add(
         self, found: Mapping[Wish, bytes], metric: str, part: int, days: Sequence[date], runs: Sequence[_Run]
     ) -> None:
         """Add what a metric of a part comes to in each run."""
-        wishes = {day: self._wish(metric, part, day) for day in days}
-        if not any(wish in found for wish in wishes.values()):
+        strings_of = {at: found.get(self._wish(metric, part, day)) for at, day in enumerate(days)}
+        if not any(strings_of.values()):
             return
-        at = {day: self._numbers(found, wish) for day, wish in wishes.items()}
+        # The last row says nothing: what is below a run without anything below.
+        sums = np.zeros((len(days) + 1, len(self._crowd.places)), dtype=np.int64)
+        counts = np.zeros_like(sums, dtype=np.int32)
+        for at, data in strings_of.items():
+            if data is not None:
+                take(data, self._crowd.places, sums[at], counts[at])
+        row = {day: at for at, day in enumerate(days)}
+        lasts = [row[run.last] for run in runs]
+        belows = [-1 if run.below is None else row[run.below] for run in runs]
+        amounts, days_known = sums[lasts] - sums[belows], counts[lasts] - counts[belows]
+        if OPENING_DAY in row:
+            amounts[0] += sums[row[OPENING_DAY]]
+            days_known[0] += counts[row[OPENING_DAY]]
         own = self._crowd.running.parts[part]
-        money = not MONEY.isdisjoint(self._asked.columns)
-        block = self._blocks.of(own.zone, own.currency if money else None)
-        values, known, members = block.values[metric], block.known[metric], self._crowd.members
-        for run in runs:
-            sums, counts = at[run.last]
-            if run.below is not None:
-                sums, counts = sums - at[run.below].sums, counts - at[run.below].counts
-            if run.first == OPENING_DAY:
-                sums, counts = sums + at[OPENING_DAY].sums, counts + at[OPENING_DAY].counts
-            values[run.number, members] += sums
-            known[run.number, members] |= counts > 0
+        block = self._blocks.of(own.zone, own.currency if self._money else None)
+        block.add(metric, [run.number for run in runs], self._crowd.members, amounts, days_known > 0)

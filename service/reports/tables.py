@@ -92,8 +92,13 @@ class Tables(msgspec.Struct, kw_only=True):
         for span in self.stretch.spans:
             table, part = self.by_span[span.number], runs.of(span)
             for key, values in block.values.items():
-                table.values[key] += values[part].sum(axis=0)
-                table.known[key] |= block.known[key][part].any(axis=0)
+                known = block.known[key]
+                if part.stop - part.start == 1:  # a day of a grid: there are many of them
+                    table.values[key] += values[part.start]
+                    table.known[key] |= known[part.start]
+                else:
+                    table.values[key] += values[part].sum(axis=0)
+                    table.known[key] |= known[part].any(axis=0)
         told = frozenset(key for key, known in block.known.items() if known[held].any())
         if block.currency is not None and not MONEY.isdisjoint(told):
             self.currencies.add(block.currency)

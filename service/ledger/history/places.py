@@ -9,10 +9,11 @@ days, nothing was reported between them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import numpy as np
+import numpy.typing as npt
 
 from service.kpi.members import IntArray
 
@@ -51,11 +52,26 @@ def packed(numbers: Numbers) -> bytes:
 
 def unpacked(data: bytes, size: int) -> Numbers:
     """Return the numbers of ``size`` places: of those that the bytes do not reach nothing is known."""
+    sums, counts = _columns(data)
+    return Numbers(_padded(sums, size), _padded(counts, size))
+
+
+def take(data: bytes, places: IntArray, sums: IntArray, counts: IntArray) -> None:
+    """Write the numbers of some places into two rows of zeros."""
+    own, days = _columns(data)
+    if len(own) > places.max(initial=-1):
+        sums[:], counts[:] = own[places], days[places]
+        return
+    reached = places < len(own)
+    sums[reached], counts[reached] = own[places[reached]], days[places[reached]]
+
+
+def _columns(data: bytes) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """Return sums and counts in the widths that they are kept in."""
     wide, broad = np.dtype(_WIDTHS[data[0] & (1 << _SHIFT) - 1]), np.dtype(_WIDTHS[data[0] >> _SHIFT])
     length = (len(data) - 1) // (wide.itemsize + broad.itemsize)
     sums = np.frombuffer(data, dtype=wide, count=length, offset=1)
-    counts = np.frombuffer(data, dtype=broad, count=length, offset=1 + length * wide.itemsize)
-    return Numbers(_padded(sums, size), _padded(counts, size))
+    return sums, np.frombuffer(data, dtype=broad, count=length, offset=1 + length * wide.itemsize)
 
 
 def _width(numbers: IntArray) -> int:
@@ -85,11 +101,19 @@ def roster_of(subjects: Iterable[UUID]) -> bytes:
 def places_in(roster: bytes, moved: bytes, subjects: Sequence[UUID]) -> tuple[IntArray, IntArray]:
     """Return which of the subjects have a place to be read, and these places.
 
-    ``moved`` are subjects whose places are not trusted.
+    ``moved`` are subjects whose places are not trusted. Ids are looked for by their halves that are drawn at random;
+    should two be alike, one of them is not found.
     """
-    place_of = dict(zip(ids(roster), range(len(roster) // ID_BYTES), strict=True))
-    for gone in {NOBODY, *ids(moved)}:
-        place_of.pop(gone, None)
-    found = np.fromiter((place_of.get(one.bytes, -1) for one in subjects), dtype=np.int64, count=len(subjects))
-    which = np.flatnonzero(found >= 0)
-    return which, found[which]
+    known, wanted = _halves(roster), _halves(roster_of(subjects))
+    if not len(known):
+        return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
+    order = np.argsort(known[:, 1])
+    near = np.searchsorted(known[order, 1], wanted[:, 1])
+    places = order[np.minimum(near, len(order) - 1)]
+    found = (known[places] == wanted).all(axis=1) & ~np.isin(wanted[:, 1], _halves(moved)[:, 1])
+    which = np.flatnonzero(found)
+    return which, places[which]
+
+
+def _halves(roster: bytes) -> npt.NDArray[np.uint64]:
+    return np.frombuffer(roster, dtype=">u8").astype(np.uint64).reshape(-1, 2)
