@@ -162,7 +162,7 @@ async def _campaign(parts: Services, home: UUID, tags: tuple[str, ...]) -> UUID:
 
 async def measure(ground: Ground, sizes: Sizes) -> tuple[list[Figure], dict[str, Any]]:
     """Return the figures of asking about a crowded campaign, and of what makes that quick."""
-    async with _filled(ground, sizes.large) as (asker, members, connection):
+    async with _filled(ground, sizes.crowded) as (asker, members, connection):
         plain = await asker.sample()
         await asker.announce(members)
         built, whole = await asker.build()

@@ -34,6 +34,8 @@ _RETIRED = 0.5
 """Places nobody reads, as a part of the roster, beyond which it begins anew."""
 _ROWS = 100_000
 """Days of subjects that are in memory at a time."""
+_BYTES = 4 * 2**20
+"""Strings that are written at a time, about."""
 _NULL = -(2**63)
 _ROOM = 1 << 61
 
@@ -194,6 +196,7 @@ class _Build:
         self._first = date.max
         self._openings = False
         self._sums: dict[tuple[str, int], Numbers] = {}
+        self._strings: list[tuple[str, int, date, bytes]] = []
         self._written = 0
         self._rows = 0
 
@@ -243,11 +246,10 @@ class _Build:
     async def _write_openings(self) -> None:
         """Write the strings of openings anew: they are in no other day, and so change no other string."""
         await self._connection.execute(_FORGET, *self._key, OPENING_DAY, OPENING_DAY)
-        found: list[tuple[str, int, date, bytes]] = []
         async for day in self._days(OPENING_DAY, OPENING_DAY):
             for metric, numbers in of_day(day, len(self.roster)).items():
-                found.append((metric, self._part(day.part), OPENING_DAY, packed(numbers)))
-        await self._write(found)
+                await self._write(metric, self._part(day.part), OPENING_DAY, packed(numbers))
+        await self._flush()
 
     async def _write_days(self) -> None:
         """Write the strings from the first day that changed, on from the sums up to the day before."""
@@ -256,18 +258,13 @@ class _Build:
             return
         await self._load(first)
         await self._connection.execute(_FORGET, *self._key, first, date.max)
-        found: list[tuple[str, int, date, bytes]] = []
-        current: date | None = None
         async for day in self._days(first, date.max):
-            if day.day != current:
-                await self._write(found)
-                found, current = [], day.day
             part = self._part(day.part)
             for metric, numbers in of_day(day, len(self.roster)).items():
                 if metric != CARRIED:
                     numbers = self._added((metric, part), numbers)  # noqa: PLW2901 - what is told of the day, moved on
-                found.append((metric, part, day.day, packed(numbers)))
-        await self._write(found)
+                await self._write(metric, part, day.day, packed(numbers))
+        await self._flush()
 
     def _added(self, key: tuple[str, int], numbers: Numbers) -> Numbers:
         had = self._sums.get(key)
@@ -292,10 +289,18 @@ class _Build:
             self.parts.append(part)
         return self.parts.index(part)
 
-    async def _write(self, found: Sequence[tuple[str, int, date, bytes]]) -> None:
-        if found:
-            self._written += len(found)
-            await self._connection.execute(_WRITE, *self._key, *(list(column) for column in zip(*found, strict=True)))
+    async def _write(self, metric: str, part: int, day: date, data: bytes) -> None:
+        self._strings.append((metric, part, day, data))
+        self._written += 1
+        if len(self._strings) * len(data) > _BYTES:
+            await self._flush()
+
+    async def _flush(self) -> None:
+        """Write the strings that have gathered."""
+        if self._strings:
+            columns = (list(column) for column in zip(*self._strings, strict=True))
+            await self._connection.execute(_WRITE, *self._key, *columns)
+            self._strings.clear()
 
     async def _days(self, first: date, last: date) -> AsyncIterator[Day]:
         subjects = {place: UUID(bytes=one) for place, one in enumerate(self.roster) if one != NOBODY}
