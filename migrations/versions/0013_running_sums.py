@@ -1,5 +1,7 @@
 """Running sums of the members of campaigns, and what postings have changed since they were built.
 
+Postings of a process that is older leave no touches, which shows: their row has the default.
+
 Revision ID: 0013
 Revises: 0012
 """
@@ -16,6 +18,7 @@ branch_labels = None
 depends_on = None
 
 _WORKSPACE = "workspace_id = (select nullif(current_setting('app.workspace_id', true), '')::uuid)"
+_INDEX = "ix_postings_untouched"
 _GRANTS = {
     "running_sums": "select, insert, update, delete",
     "running_days": "select, insert, delete",
@@ -60,6 +63,10 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("workspace_id", "campaign_id", "posting", name="pk_running_touches"),
         comment="what postings changed of campaigns that have running sums, until those are brought up to date",
     )
+    op.execute("alter table postings add column touches boolean not null default true")
+    op.execute("alter table postings alter column touches set default false")
+    op.execute("comment on column postings.touches is 'what it changed of running sums is noted'")
+    op.create_index(_INDEX, "postings", ["workspace_id", "posting"], postgresql_where=sa.text("not touches"))
     # Numbers of places do not compress well, and what is read is read whole.
     op.execute("alter table running_days alter column sums set storage external")
     role = op.get_bind().dialect.identifier_preparer.quote(context.config.attributes["service_role"])
@@ -72,5 +79,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Drop the tables: they hold nothing that the tallies do not."""
+    op.drop_index(_INDEX, "postings")
+    op.drop_column("postings", "touches")
     for table in _GRANTS:
         op.drop_table(table)

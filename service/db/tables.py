@@ -444,10 +444,18 @@ postings = sa.Table(
     sa.Column("source_id", sa.Uuid),
     sa.Column("deliveries", sa.Integer, nullable=False),
     sa.Column("entries", sa.Integer, nullable=False),
+    sa.Column(
+        "touches",
+        sa.Boolean,
+        nullable=False,
+        server_default=sa.false(),
+        comment="what it changed of running sums is noted",
+    ),
     _key("posting"),
     sa.UniqueConstraint("workspace_id", "posting_id"),
     sa.UniqueConstraint("workspace_id", "batch"),
     sa.Index(None, "workspace_id", "recorded_at"),
+    sa.Index("ix_postings_untouched", "workspace_id", "posting", postgresql_where=sa.text("not touches")),
 )
 
 series = sa.Table(

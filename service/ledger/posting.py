@@ -29,8 +29,9 @@ where workspace_id = :workspace returning posting, recorded_at
 # Under the lock of the number, so that the rows of campaigns are written in the order of numbers too.
 _WRITE = sa.text("""
 with written as (
-  insert into postings (workspace_id, posting, posting_id, batch, recorded_at, cause, source_id, deliveries, entries)
-  values (:workspace, :number, :posting_id, :batch, :recorded_at, :cause, :source, :deliveries, :entries)
+  insert into postings (workspace_id, posting, posting_id, batch, recorded_at, cause, source_id, deliveries, entries,
+    touches)
+  values (:workspace, :number, :posting_id, :batch, :recorded_at, :cause, :source, :deliveries, :entries, true)
 ), touched as (
   insert into running_touches (workspace_id, campaign_id, posting, first_day, openings, moved)
   select :workspace, t.campaign_id, :number, t.first_day, t.openings, t.moved

@@ -55,12 +55,17 @@ on conflict do nothing
 _SETTLED = "select from books where workspace_id = $1 for share"
 _DUE = """
 select r.campaign_id, r.built_at, r.seconds, r.posting is null as is_new from running_sums r
-where r.workspace_id = $1 and (r.posting is null or exists (
-  select from running_touches t where t.workspace_id = $1 and t.campaign_id = r.campaign_id))
+where r.workspace_id = $1 and (
+  r.posting is null
+  or exists (select from running_touches t where t.workspace_id = $1 and t.campaign_id = r.campaign_id)
+  or exists (select from postings p where p.workspace_id = $1 and p.posting > r.posting and not p.touches))
 order by r.built_at
 """
 _TAKE = """
-select zone, posting, roster, parts from running_sums where workspace_id = $1 and campaign_id = $2
+select zone, roster, parts, posting is null or exists (
+  select from postings p where p.workspace_id = $1 and p.posting > r.posting and not p.touches
+) as anew
+from running_sums r where workspace_id = $1 and campaign_id = $2
 for update skip locked
 """
 _TOUCHED = """
@@ -190,7 +195,7 @@ class _Build:
         self._connection = connection
         self._key = (workspace_id, campaign_id)
         self._zone: str = row["zone"]
-        self._begun = row["posting"] is not None
+        self._anew: bool = row["anew"]
         self.roster: list[bytes] = ids(row["roster"])
         self.parts: list[Part] = list(parts_of(row["parts"]))
         self._first = date.max
@@ -219,7 +224,7 @@ class _Build:
         placed = set(self.roster)
         new = sorted(member for member in members if member.bytes not in placed)
         gone = self.roster.count(NOBODY)
-        if not self._begun or gone > _RETIRED * len(self.roster):
+        if self._anew or gone > _RETIRED * len(self.roster):
             self.roster, new = [], sorted(members)
             self._first, self._openings = OPENING_DAY, True
         else:

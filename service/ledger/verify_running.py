@@ -46,7 +46,7 @@ async def check_running(
     raw: asyncpg.Connection[Any], workspace_id: UUID, edge: datetime | None, report: Report
 ) -> None:
     """Hold the running sums of a workspace to its tallies."""
-    for running in await standing(raw, workspace_id):
+    for running in [one for one in await standing(raw, workspace_id) if one.until > OPENING_DAY]:
         await _Check(raw, workspace_id, running, report).run(edge)
 
 

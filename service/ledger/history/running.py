@@ -37,7 +37,8 @@ class Part(NamedTuple):
 class Running(msgspec.Struct, frozen=True, kw_only=True):
     """The running sums of a campaign as they stand: days before ``until`` are current, openings if ``openings``.
 
-    ``moved`` are ids of subjects whose places are not to be read, one after the other as in ``roster``.
+    Nothing is current after a posting that left no touches: one of a process older than they are. ``moved`` are ids of
+    subjects whose places are not to be read, one after the other as in ``roster``.
     """
 
     campaign_id: UUID
@@ -61,7 +62,9 @@ class Wish(NamedTuple):
 
 _STANDING = """
 select r.campaign_id, r.zone, r.posting, r.roster, r.parts, t.first_day, coalesce(t.openings, false) as openings,
-  coalesce(t.moved, '') as moved
+  coalesce(t.moved, '') as moved, exists (
+    select from postings p where p.workspace_id = $1 and p.posting > r.posting and not p.touches
+  ) as unheard
 from running_sums r
 cross join lateral (
   select min(first_day) as first_day, bool_or(openings) as openings, string_agg(moved, ''::bytea) as moved
@@ -103,8 +106,8 @@ def _running(row: Mapping[str, Any]) -> Running:
         posting=row["posting"],
         roster=row["roster"],
         parts=parts_of(row["parts"]),
-        until=date.max if row["first_day"] is None else row["first_day"],
-        openings=not row["openings"],
+        until=OPENING_DAY if row["unheard"] else row["first_day"] or date.max,
+        openings=not row["openings"] and not row["unheard"],
         moved=row["moved"],
     )
 

@@ -278,3 +278,30 @@ async def test_a_builder_keeps_what_it_does_not_see(database: Database) -> None:
     async with database.workspace(workspace_id) as connection:
         await connection.execute(sa.insert(running_days), {**kept, "sums": wrong})
     assert await room.proof() == ["running_sums"]
+
+
+async def test_what_an_older_process_posts_is_not_missed(database: Database) -> None:
+    room = await opened(database, 0)
+    await room.post(shown(2, impressions=10), shown(3, impressions=20))
+    await room.build()
+    assert await july(room) == 30
+    # It leaves no touch, and its row of postings has the default.
+    async with database.workspace(room.books.workspace_id) as connection:
+        for table in ("subject_days", "campaign_days"):
+            await connection.execute(sa.text(f"update {table} set impressions = 15 where day = '2026-07-02'"))
+        await connection.execute(sa.text(OLDER))
+    assert await july(room) == 35
+    await room.build()
+    assert room.read
+    assert await july(room) == 35
+    assert "running_sums" not in await room.proof()
+
+
+OLDER = """
+with next as (
+  update books set posting = posting + 1, recorded_at = recorded_at + interval '1 s' returning workspace_id, posting,
+    recorded_at
+)
+insert into postings (workspace_id, posting, posting_id, batch, recorded_at, cause, deliveries, entries)
+select workspace_id, posting, gen_random_uuid(), 1, recorded_at, 'deliveries', 1, 1 from next
+"""
