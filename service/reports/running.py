@@ -37,11 +37,15 @@ _BY_PAGE = "set local enable_indexscan = off"
 
 
 class Left(NamedTuple):
-    """What is left to be read: of the ``strangers`` every day, of the ``known`` those from ``since`` on."""
+    """What is left to be read: of the ``strangers`` every day, of the ``known`` those from ``since`` on.
+
+    Where that is after all ranges, only what lines carry into the days ``cut`` is left of them.
+    """
 
     strangers: IntArray
     known: IntArray
     since: date
+    cut: tuple[date, ...] | None = None
 
 
 class _Run(NamedTuple):
@@ -96,7 +100,8 @@ async def add_running(
     known = np.zeros(len(everybody), dtype=np.bool_)
     for crowd in crowds:
         known[crowd.members] = True
-    return Left(np.flatnonzero(~known), np.flatnonzero(known), until)
+    after = tuple(sorted(day for day in begins if day >= until)) if until > held[-1].last else None
+    return Left(np.flatnonzero(~known), np.flatnonzero(known), until, after)
 
 
 def _reaches(running: Running, first: date) -> bool:

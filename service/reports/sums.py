@@ -27,7 +27,7 @@ from service.reports.question import COSTS, HIGH_WATER, Asked
 from service.reports.running import add_running
 from service.reports.stretches import Segments, Stretch, segments, total_span
 from service.reports.tables import Tables
-from service.reports.tallies import Runs, day_sums, windows
+from service.reports.tallies import Runs, carried, day_sums, windows
 
 
 class Sums(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -114,7 +114,10 @@ async def _read_days(raw: asyncpg.Connection[Any], asked: Asked, some: Sequence[
     blocks = Blocks(asked.columns, len(runs.starts), len(ids))
     left = await add_running(raw, asked, runs, [one.stretch for one in some], blocks)
     await _add_days(raw, asked, runs, left.strangers, date.min, blocks)
-    await _add_days(raw, asked, runs, left.known, left.since, blocks)
+    if left.cut is None:
+        await _add_days(raw, asked, runs, left.known, left.since, blocks)
+    else:
+        await _add_carried(raw, asked, runs, left.known, left.cut, blocks)
     days = (runs.starts[0], runs.starts[-1])
     long = await windows(raw, asked.workspace_id, ids, days, asked.columns, asked.longest, asked.paid)
     for one in some:
@@ -138,6 +141,15 @@ async def _add_days(
     cells = await day_sums(raw, asked.workspace_id, ids, days, asked.columns, asked.zone, asked.longest, asked.paid)
     if cells is not None:
         blocks.add_cells(cells, members)
+
+
+async def _add_carried(
+    raw: asyncpg.Connection[Any], asked: Asked, runs: Segments, members: IntArray, days: Sequence[date], blocks: Blocks
+) -> None:
+    """Add what lines carry into days, to some members by their places."""
+    ids = [asked.members[at].subject_id for at in members.tolist()] if days else []
+    for day, bits in (await carried(raw, asked.workspace_id, ids, days, asked.zone, asked.paid)).items():
+        blocks.carried[runs.starts.index(day)] |= bits
 
 
 async def _read_entries(raw: asyncpg.Connection[Any], asked: Asked, tables: Tables) -> None:

@@ -120,6 +120,31 @@ async def day_sums(
     )
 
 
+@lru_cache(maxsize=4)
+def _carried(*, paid: int | None) -> str:
+    return f"""
+    select d.day, bit_or(d.carried) as bits from subject_days d
+    where d.workspace_id = $1 and d.subject_id = any($2::uuid[]) and d.zone = $3 and d.day = any($4::date[])
+      and d.carried <> 0 and {of_paid(paid, "d")}
+    group by d.day
+    """
+
+
+async def carried(
+    connection: asyncpg.Connection[Any],
+    workspace_id: UUID,
+    subject_ids: Sequence[UUID],
+    days: Sequence[date],
+    zone: str,
+    paid: int | None = None,
+) -> dict[date, int]:
+    """Return the bits of the metrics of which a line is carried into days."""
+    if not subject_ids or not days:
+        return {}
+    rows = await connection.fetch(_carried(paid=paid), workspace_id, subject_ids, zone, days)
+    return {row["day"]: row["bits"] for row in rows}
+
+
 @lru_cache(maxsize=512)
 def _windows(metrics: tuple[str, ...], *, paid: int | None) -> str:
     columns = ", ".join(f"d.{metric}" for metric in metrics)
