@@ -57,9 +57,7 @@ def shaped(
     trimmed = _Trim(query)
     told = _Told(query, side, slugs, page)
     others, rests = (None if one is None else _Told(query, one, slugs, page) for one in (other, side.rest))
-    rows = tuple(
-        _row(query, side, told, others, rests, item, at, trimmed, is_linked=is_linked) for item, at in page.rows
-    )
+    rows = tuple(_row(query, told, others, rests, item, at, trimmed, is_linked=is_linked) for item, at in page.rows)
     has_totals = "totals" in query.include
     return AnswerOut(
         data=rows,
