@@ -63,11 +63,12 @@ async def timed(parts: Services, workspace_id: UUID, source_id: UUID, make: Make
     """Post batches of items of one kind; return microseconds per item."""
     begun = parts.context.monotonic()
     for batch in range(BATCHES):
-        await _posted(parts, workspace_id, source_id, map(make, range(batch * SIZE, (batch + 1) * SIZE)))
+        await posted(parts, workspace_id, source_id, map(make, range(batch * SIZE, (batch + 1) * SIZE)))
     return (parts.context.monotonic() - begun) / (BATCHES * SIZE) * 1e6
 
 
-async def _posted(parts: Services, workspace_id: UUID, source_id: UUID, items: Iterable[Item]) -> None:
+async def posted(parts: Services, workspace_id: UUID, source_id: UUID, items: Iterable[Item]) -> None:
+    """Post items as one delivery."""
     normal = normalise(items, START + timedelta(days=9))
     events = veiled(normal.events, _veil)
     ref = Ref(parts.context.new_id(), START + timedelta(days=9))

@@ -13,6 +13,7 @@ import hashlib
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
@@ -182,6 +183,7 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
     days: int = 1
 
 
+@lru_cache(maxsize=4096)
 def day_window(day: date, zone: str, days: int = 1) -> Window:
     """Return the window of ``days`` local days from ``day`` on in ``zone`` (23 and 25 hour days included)."""
     tz = ZoneInfo(zone)

@@ -21,6 +21,7 @@ from connectors.items_values import AHEAD, EARLIEST, Refused, amount, instant, i
 
 T = TypeVar("T")
 
+_TYPES = tuple(SubjectType)
 _LAST = datetime.max.replace(tzinfo=UTC)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -91,7 +92,7 @@ class Fields:
     def label(self, name: str, cap: int = MAX_LABEL) -> str | None:
         """Return a short text that numbers are grouped by: nothing in it is changed."""
         value = self._text(name, cap)
-        if value is not None and _CONTROL.search(value):
+        if value is not None and not value.isprintable() and _CONTROL.search(value):
             raise Refused(DropReason.MALFORMED, name)
         return value
 
@@ -134,8 +135,7 @@ class Fields:
 
     def subject(self) -> SubjectRef:
         """Return the subject, which must be there."""
-        types = tuple(SubjectType)
-        return SubjectRef(self.id("subject"), self.choice("subject_type", types, SubjectType.POST))
+        return SubjectRef(self.id("subject"), self.choice("subject_type", _TYPES, SubjectType.POST))
 
     def optional_subject(self) -> SubjectRef | None:
         """Return the subject if one is named."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -124,6 +125,7 @@ def is_currency(value: object) -> bool:
     return isinstance(value, str) and _CURRENCY.fullmatch(value) is not None
 
 
+@lru_cache(maxsize=1024)
 def zone_info(name: str) -> ZoneInfo | None:
     """Return an IANA zone; None for what is none, ``localtime`` included: it differs between machines."""
     if not _ZONE.fullmatch(name) or name == "localtime":

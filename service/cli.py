@@ -39,6 +39,7 @@ COMMANDS = {
     "key": Place("keys", "app", "create, list and revoke API keys"),
     "source": Place("sources", "app", "connect accounts of platforms"),
     "campaign": Place("campaigns", "app", "plan campaigns and say what counts in them"),
+    "falls": Place("falling", "app", "list counters that fell, and say what a fall was"),
     "connectors": Place("connecting", "app", "list what can be connected"),
     "import": Place("importing", "app", "read a file of numbers into a workspace"),
     "fetch": Place("fetching", "app", "pull one source, or everything that is due"),

@@ -8,6 +8,8 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from datetime import date, datetime
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -185,6 +187,28 @@ class ClaimedDelivery(msgspec.Struct, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         """Leave the body and the headers out of every log and traceback."""
         return f"ClaimedDelivery({self.delivery_id})"
+
+
+def delivery_of(row: Mapping[str, Any], attempt: int = 1) -> ClaimedDelivery:
+    """Return the delivery of a row whose JSON columns are texts."""
+    return ClaimedDelivery(
+        delivery_id=row["delivery_id"],
+        received_at=row["received_at"],
+        channel=row["channel"],
+        connector=row["connector"],
+        options=_shared(row["options"]),
+        headers=msgspec.json.decode(row["headers"]),
+        request=_shared(row["request"]),
+        body=row["body"],
+        attempt=attempt,
+    )
+
+
+@lru_cache(maxsize=1024)
+def _shared(text: str) -> Mapping[str, Any]:
+    """Return what many deliveries say alike, decoded once: read, never changed."""
+    found: dict[str, Any] = msgspec.json.decode(text)
+    return MappingProxyType(found)
 
 
 class Fate(enum.StrEnum):

@@ -57,7 +57,7 @@ async def answered(request: Request, caller: Caller, parts: Services, asking: As
     chosen = asking.form or exports.accepted(request.headers.get("accept"))
     async with parts.db.snapshot(caller.workspace_id) as connection:
         stands = await _standing(connection, caller.workspace_id, asking, parts.context.now())
-        tag = _tag(parts, asking, stands, exports.FORMS[chosen])
+        tag = _tag(parts, caller.workspace_id, asking, stands, exports.FORMS[chosen])
         headers = caching.headers_of(stands, tag)
         if caching.has(tag, request.headers.get("if-none-match")):
             _remember(request, caller, asking, stands, headers)
@@ -81,9 +81,9 @@ async def _standing(connection: AsyncConnection, workspace_id: UUID, asking: Ask
     return await standing(connection, workspace_id, asking.campaign, asking.question, now)
 
 
-def _tag(parts: Services, asking: Asking, stands: Standing, media_type: str) -> str:
+def _tag(parts: Services, workspace_id: UUID, asking: Asking, stands: Standing, media_type: str) -> str:
     asked = msgspec.structs.replace(asking.question, known=None)
-    words = (asking.campaign, asked, asking.words)
+    words = (workspace_id, asking.campaign, asked, asking.words)
     return caching.tag_of(words, stands, platform_notes(parts.connectors), media_type)
 
 

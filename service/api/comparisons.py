@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal
+from uuid import UUID
 
 import msgspec
 from fastapi import APIRouter, Request, Response
@@ -18,7 +19,6 @@ from service.api import answers, kpi_answers
 from service.api.answers import Asking
 from service.api.auth import Caller, ReadsKpis
 from service.api.campaign_reports import declared as tagged
-from service.api.kpi_answers import declared
 from service.api.kpi_ranges import RangeQuery, over_range
 from service.api.models import CampaignId, Input, Instant, Slug, Word, Zone, referred
 from service.api.state import Parts, Services
@@ -34,7 +34,6 @@ from service.reports.versus_words import campaigns_versus
 
 router = APIRouter(prefix="/v1", tags=["kpis"])
 
-_encode = msgspec.json.Encoder().encode
 _PEEKING = "limits that hold however often one looks; false: for one look that was planned beforehand"
 _TUNING = "trials (or events, or amounts) of both at which such limits are tightest; must be fixed before looking"
 _STRATA = "`platform`: compared platform by platform; `none`: pooled"
@@ -132,7 +131,7 @@ async def get_campaign_versus(
         false_discovery_rate=round(1 - asked.level, 9),
     )
     try:
-        return await _told(request, campaign, other, versus, caller, parts)
+        return await _told(request, [ids.read("campaign", campaign)], other, versus, caller, parts)
     except Invalid as error:
         if error.code == "no_such_campaign":
             raise NotFound(str(error)) from None
@@ -141,10 +140,14 @@ async def get_campaign_versus(
         raise
 
 
-@router.post("/comparisons", response_class=Response, responses=declared(VersusOut, "Verdicts"))
-async def compare_campaigns(body: ComparisonInput, caller: ReadsKpis, parts: Parts) -> Response:
-    """Compare campaigns with one other: false discoveries are controlled over all campaigns and KPIs asked."""
+@router.post("/comparisons", response_class=Response, responses=tagged(VersusOut, "Verdicts"))
+async def compare_campaigns(request: Request, body: ComparisonInput, caller: ReadsKpis, parts: Parts) -> Response:
+    """Compare campaigns with one other: false discoveries are controlled over all campaigns and KPIs asked.
+
+    Asking changes nothing; sent again with the `ETag` of its answer as `If-None-Match`, 304 says that it still stands.
+    """
     options = body.options
+    given = [referred("campaign", one, f"/campaigns/{at}") for at, one in enumerate(dict.fromkeys(body.campaigns))]
     try:
         versus = Versus(
             question=_question(body),
@@ -154,7 +157,7 @@ async def compare_campaigns(body: ComparisonInput, caller: ReadsKpis, parts: Par
             align=options.align,
             false_discovery_rate=options.false_discovery_rate,
         )
-        return await _answered(list(dict.fromkeys(body.campaigns)), body.base, versus, caller, parts)
+        return await _told(request, given, body.base, versus, caller, parts)
     except Invalid as error:
         pointer = _PLACES.get(error.pointer, error.pointer.replace("?margins", "/options/margins").replace("?", "/", 1))
         raise _moved(error, pointer) from None
@@ -179,33 +182,18 @@ def _question(body: ComparisonInput) -> Question:
 
 
 async def _told(
-    request: Request, campaign: str, other: str, versus: Versus, caller: Caller, parts: Services
+    request: Request, campaigns: Sequence[UUID], base: str, versus: Versus, caller: Caller, parts: Services
 ) -> Response:
-    """Answer with a tag: any posting of the workspace may change what is said of two campaigns."""
-    home, pair = caller.workspace_id, (ids.read("campaign", campaign), ids.read("campaign", other))
+    """Answer with a tag: any posting of the workspace may change what is said of several campaigns."""
+    home, other = caller.workspace_id, ids.read("campaign", base)
     question = msgspec.structs.replace(versus.question, costs=caller.principal.may(Scope.COSTS_READ))
 
     async def report(connection: AsyncConnection, question: Question, now: datetime) -> VersusOut:
         asked = msgspec.structs.replace(versus, question=question)
-        return await campaigns_versus(connection, home, pair[:1], pair[1], asked, now)
+        return await campaigns_versus(connection, home, campaigns, other, asked, now)
 
-    asking = Asking(question=question, words=("versus", pair, versus), form="json")
+    asking = Asking(question=question, words=("versus", campaigns, other, versus), form="json")
     return await answers.answered(request, caller, parts, asking, report)
-
-
-async def _answered(campaigns: list[str], base: str, versus: Versus, caller: Caller, parts: Services) -> Response:
-    given = [referred("campaign", one, f"/campaigns/{at}") for at, one in enumerate(campaigns)]
-    question = msgspec.structs.replace(versus.question, costs=caller.principal.may(Scope.COSTS_READ))
-    async with parts.db.snapshot(caller.workspace_id) as connection:
-        answer = await campaigns_versus(
-            connection,
-            caller.workspace_id,
-            given,
-            ids.read("campaign", base),
-            msgspec.structs.replace(versus, question=question),
-            parts.context.now(),
-        )
-    return Response(_encode(answer), media_type="application/json")
 
 
 def _read_margins(text: str | None) -> dict[str, Margin]:

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import ids
 from service.api.auth import Caller, ReadsRegistry, WritesRegistry
+from service.api.listing import listed, named
 from service.api.models import (
     UNSET,
     CreatorId,
@@ -23,8 +24,6 @@ from service.api.models import (
     Paged,
     Prose,
     Slug,
-    after_id,
-    page_of,
 )
 from service.api.state import Parts, Services
 from service.records import Creator
@@ -97,18 +96,14 @@ async def create_creator(body: CreatorInput, caller: WritesRegistry, parts: Part
 @router.get("")
 async def list_creators(caller: ReadsRegistry, parts: Parts, paging: Paged) -> CreatorPage:
     """List creators."""
-    after = after_id("creator", paging)
-    async with parts.db.workspace(caller.workspace_id) as connection:
-        rows = await creators.listing(connection, caller.workspace_id, paging.limit + 1, after)
-    shown, page = page_of(rows, paging.limit, "creator", lambda row: row.creator_id)
+    shown, page = await listed(parts, caller, paging, "creator", creators.listing, lambda row: row.creator_id)
     return CreatorPage(data=[_output(row) for row in shown], page=page)
 
 
 @router.get("/{creator}")
 async def get_creator(creator: str, caller: ReadsRegistry, parts: Parts) -> CreatorOutput:
     """Return a creator."""
-    async with parts.db.workspace(caller.workspace_id) as connection:
-        return _output(await creators.get(connection, caller.workspace_id, ids.read("creator", creator)))
+    return _output(await named(parts, caller, "creator", creator, creators.get))
 
 
 @router.patch("/{creator}")

@@ -12,8 +12,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
+from msgspec import UNSET
 
-from service.reports.answer import AnswerOut, MetricOut, RowOut
+from service.reports.answer import AnswerOut, MetricOut, RowOut, WithoutOut
 
 FORMS: Mapping[str, str] = {
     "json": "application/json",
@@ -27,7 +28,8 @@ _SPECIAL = re.compile(r'[",\r\n]')
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?\Z")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """How a cell begins that a spreadsheet would run, in full width too."""
-FIELDS: tuple[tuple[str, tuple[str, ...]], ...] = (
+Fields = tuple[tuple[str, tuple[str, ...]], ...]
+FIELDS: Fields = (
     ("", ("value",)),
     ("_unit", ("unit",)),
     ("_currency", ("currency",)),
@@ -54,6 +56,12 @@ FIELDS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("_note", ("note",)),
 )
 """Columns of a KPI: what is put behind its slug, and where the value stands in the JSON."""
+WITHOUT: Fields = tuple(
+    (f"_without_suspects{suffix}", ("without_suspects", *path))
+    for suffix, path in FIELDS
+    if path[0] in WithoutOut.__struct_fields__
+)
+"""Columns of a KPI without suspect engagement, where that was asked for."""
 
 
 def accepted(accept: str | None) -> str:
@@ -96,21 +104,22 @@ def _lines(answer: AnswerOut) -> Iterator[bytes]:
 def _csv(answer: AnswerOut) -> Iterator[bytes]:
     labels = list(answer.data[0].dimensions) if answer.data else []
     slugs = list(answer.data[0].metrics if answer.data else answer.totals)
-    columns = [*labels, "partial", *(slug + suffix for slug in slugs for suffix, _ in FIELDS)]
+    fields = FIELDS if answer.meta.suspects is UNSET else (*FIELDS, *WITHOUT)
+    columns = [*labels, "partial", *(slug + suffix for slug in slugs for suffix, _ in fields)]
     yield (",".join(cell(column) for column in columns) + "\r\n").encode()
     for rows in _chunks(answer.data):
-        yield "".join(_line(row, labels, slugs) for row in rows).encode()
+        yield "".join(_line(row, labels, slugs, fields) for row in rows).encode()
 
 
 def _chunks(rows: Sequence[RowOut]) -> Iterator[Sequence[RowOut]]:
     return (rows[place : place + _ROWS] for place in range(0, len(rows), _ROWS))
 
 
-def _line(row: RowOut, labels: list[str], slugs: list[str]) -> str:
+def _line(row: RowOut, labels: list[str], slugs: list[str], fields: Fields) -> str:
     values: list[Any] = [*(row.dimensions[label] for label in labels), row.partial]
     for slug in slugs:
         metric = row.metrics[slug]
-        values += [_at(metric, path) for _, path in FIELDS]
+        values += [_at(metric, path) for _, path in fields]
     return ",".join(cell(value) for value in values) + "\r\n"
 
 

@@ -9,7 +9,8 @@ from service import ids
 from service.access import keys
 from service.access.keys import KeyRow, Scope
 from service.api.auth import Administers
-from service.api.models import Input, Instant, KeyId, Name, Output, Page, Paged, Word, after_id, page_of
+from service.api.listing import listed
+from service.api.models import Input, Instant, KeyId, Name, Output, Page, Paged, Word
 from service.api.state import Parts
 from service.errors import Invalid
 
@@ -62,10 +63,7 @@ async def create_key(body: KeyInput, caller: Administers, parts: Parts) -> KeyCr
 @router.get("")
 async def list_keys(caller: Administers, parts: Parts, paging: Paged) -> KeyPage:
     """List the keys of this workspace, revoked ones included."""
-    after = after_id("key", paging)
-    async with parts.db.workspace(caller.workspace_id) as connection:
-        rows = await keys.listing(connection, caller.workspace_id, paging.limit + 1, after)
-    shown, page = page_of(rows, paging.limit, "key", lambda row: row.key_id)
+    shown, page = await listed(parts, caller, paging, "key", keys.listing, lambda row: row.key_id)
     return KeyPage(data=[_output(row) for row in shown], page=page)
 
 

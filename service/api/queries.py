@@ -106,6 +106,7 @@ def query_of(body: QueryInput, *, costs: bool, evidence: str | None) -> Query:
         currency=None if body.currency is None else checks.currency(body.currency, "?currency"),
         exchange=exchange_of(body),
         strict=one_of(body.options.coverage, ("report", "strict"), "?options/coverage") == "strict",
+        exclude_suspect=body.options.exclude_suspect,
         sunday_weeks=one_of(body.options.week_starts, ("monday", "sunday"), "?options/week_starts") == "sunday",
         tiers=tiers,
         tier_policy=own,

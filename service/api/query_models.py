@@ -155,6 +155,10 @@ class OptionsInput(Part):
         max_length=20,
         description="`signed`: a fall is negative growth; `high_water`: none is, later growth first fills the hole",
     )
+    exclude_suspect: bool = Field(
+        False,  # noqa: FBT003
+        description="each value without suspect engagement beside it, and in `meta.suspects` who was left out and why",
+    )
     tier_policy: str | None = Field(None, max_length=100, examples=["brief_four_tier@1"])
     week_starts: str = Field(
         "monday", max_length=20, description="default: `monday`", json_schema_extra=words("monday", "sunday")

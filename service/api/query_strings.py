@@ -48,6 +48,7 @@ class CampaignQuery(RangeQuery):
     exchange: str | None = Field(None, max_length=2000, examples=['{"rates":{"USD":"0.92"}}'])
     options: str | None = Field(None, max_length=_LONGEST, examples=['{"coverage":"strict"}'])
     level: float | None = Field(None, ge=0.5, le=0.999, description="confidence level of the intervals")
+    exclude_suspect: bool | None = Field(None, description="show each value without suspect engagement too")
     limit: int | None = Field(None, ge=1, le=1000, description="rows of this page at most")
     after: str | None = Field(None, max_length=4000, description="`page.next` of the page before")
     format: str | None = Field(
@@ -79,6 +80,8 @@ def body_of(asked: Query, campaign: str, **more: Any) -> QueryInput:
         body["page"] = page
     if "level" in given:
         _level(given["level"], body)
+    if "exclude_suspect" in given and isinstance(options := body.setdefault("options", {}), dict):
+        options.setdefault("exclude_suspect", given["exclude_suspect"])
     return _read(body | more)
 
 

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from service import ids
 from service.api.auth import ReadsRegistry, WritesRegistry
+from service.api.listing import listed, named
 from service.api.models import (
     UNSET,
     Day,
@@ -19,8 +20,6 @@ from service.api.models import (
     Paged,
     Prose,
     StrategyId,
-    after_id,
-    page_of,
 )
 from service.api.state import Parts
 from service.records import Strategy
@@ -87,18 +86,14 @@ async def create_strategy(body: StrategyInput, caller: WritesRegistry, parts: Pa
 @router.get("")
 async def list_strategies(caller: ReadsRegistry, parts: Parts, paging: Paged) -> StrategyPage:
     """List strategies."""
-    after = after_id("strategy", paging)
-    async with parts.db.workspace(caller.workspace_id) as connection:
-        rows = await strategies.listing(connection, caller.workspace_id, paging.limit + 1, after)
-    shown, page = page_of(rows, paging.limit, "strategy", lambda row: row.strategy_id)
+    shown, page = await listed(parts, caller, paging, "strategy", strategies.listing, lambda row: row.strategy_id)
     return StrategyPage(data=[_output(row) for row in shown], page=page)
 
 
 @router.get("/{strategy}")
 async def get_strategy(strategy: str, caller: ReadsRegistry, parts: Parts) -> StrategyOutput:
     """Return a strategy."""
-    async with parts.db.workspace(caller.workspace_id) as connection:
-        return _output(await strategies.get(connection, caller.workspace_id, ids.read("strategy", strategy)))
+    return _output(await named(parts, caller, "strategy", strategy, strategies.get))
 
 
 @router.patch("/{strategy}")

@@ -33,6 +33,10 @@ _SERVER_SETTINGS = {
 }
 
 
+_ARRAY_TYPES = ("bigint", "boolean", "bytea", "date", "integer", "jsonb", "smallint", "text", "timestamptz", "uuid")
+_ARRAYS = f"select {', '.join(f'null::{kind}[]' for kind in _ARRAY_TYPES)}"
+
+
 def asyncpg_url(url: str) -> sa.URL:
     """Return ``url`` for the asyncpg driver. Raises :class:`Misconfigured` when it is no PostgreSQL address."""
     try:
@@ -60,8 +64,14 @@ def make_engine(url: str, pool_size: int = 10, **server_settings: str) -> AsyncE
         json_deserializer=msgspec.json.decode,
         connect_args={"server_settings": _SERVER_SETTINGS | server_settings},
     )
+    sa.event.listen(engine.sync_engine, "connect", _learn_types)
     sa.event.listen(engine.sync_engine, "checkout", _require_open)
     return engine
+
+
+def _learn_types(connection: Any, _record: Any) -> None:
+    """Let the driver learn the types of arrays at once: it asks for each that it meets, ten milliseconds a time."""
+    connection.run_async(lambda driver: driver.prepare(_ARRAYS))
 
 
 def _require_open(connection: Any, _record: Any, _proxy: Any) -> None:

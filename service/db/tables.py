@@ -421,6 +421,18 @@ moves = sa.Table(
     comment="campaigns whose rules changed and whose subjects are being moved, a few at a time",
 )
 
+window_steps = sa.Table(
+    "window_steps",
+    metadata,
+    _workspace(),
+    sa.Column("campaign_id", sa.Uuid, nullable=False),
+    sa.Column("version", sa.Integer, nullable=False, comment="of the campaign whose windows come to its members"),
+    _batch(),
+    sa.Column("after", sa.Uuid, nullable=False, comment="for subjects up to this one they hold"),
+    _key("campaign_id", "version", "batch"),
+    comment="append-only: how far other windows of touches have come; a version without a line holds for all at once",
+)
+
 # ------------------------------------------------------------------------------------------------ ledger
 
 books = sa.Table(
@@ -850,6 +862,14 @@ pending_work = sa.Table(
     comment="control: sources with deliveries to post; the lease makes one poster per source",
 )
 
+pending_moves = sa.Table(
+    "pending_moves",
+    metadata,
+    sa.Column("workspace_id", sa.Uuid, nullable=False),
+    sa.PrimaryKeyConstraint("workspace_id"),
+    comment="control: workspaces in which subjects wait to be moved or credited after a changed campaign",
+)
+
 rate_budgets = sa.Table(
     "rate_budgets",
     metadata,
@@ -877,7 +897,7 @@ TENANT = frozenset(
         workspaces, api_keys, strategies, campaigns, campaign_versions, sources, creators, creator_profiles,
         deliveries, delivery_keys, delivery_queue, delivery_outcomes, refresh_hints, fetch_tasks, refresh_looks,
         source_tokens, connect_requests, subscriptions,
-        subjects, subject_facts, memberships, moves,
+        subjects, subject_facts, memberships, moves, window_steps,
         books, postings, series, entries, balances, retentions, resets, policies, confirmations, events,
         subject_days, campaign_days, touchpoints, conversions, credits_,
         books, postings, series, entries, balances, confirmations, events, subject_days, campaign_days,
@@ -885,7 +905,7 @@ TENANT = frozenset(
         campaign_postings, idempotency_keys, spent_tickets,
     }
 )  # fmt: skip
-CONTROL = frozenset({tenants, key_routes, webhook_routes, pending_work, rate_budgets, circuits})
+CONTROL = frozenset({tenants, key_routes, webhook_routes, pending_work, pending_moves, rate_budgets, circuits})
 
 LANDED = (deliveries, delivery_keys, delivery_queue)
 """Tables that a shared commit of several workspaces may insert into (the landing policy)."""

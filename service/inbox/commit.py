@@ -34,10 +34,10 @@ _UNSTORABLE = frozenset({"22", "54", ""})
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Bounds of the shared commit. Times are seconds, ``*_bytes`` count bodies.
 
-    ``linger`` is how long the first delivery of a batch waits for company, ``idle`` how long a connection is kept that
-    nothing is written by; ``connect`` after how long without a connection the database counts as away, ``commit``
-    after how long a commit does. A body of at least ``alone_bytes`` has a transaction to itself, so that small ones do
-    not wait for it; ``alone`` of these run at a time.
+    ``linger`` is how long the first delivery of a batch waits unless there is ``company``, ``idle`` how long a
+    connection is kept that nothing is written by; ``connect`` after how long without a connection the database counts
+    as away, ``commit`` after how long a commit does. A body of at least ``alone_bytes`` has a transaction to itself, so
+    that small ones do not wait for it; ``alone`` of these run at a time.
     """
 
     batch: int = 500
@@ -45,6 +45,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     queue: int = 1000
     queue_bytes: int = 64 * 1024 * 1024
     linger: float = 0.002
+    company: int = 32
     idle: float = 1.0
     connect: float = 0.8
     commit: float = 5.0
@@ -186,7 +187,7 @@ class SharedCommit:
         return bool(self._queue)
 
     async def _write_next(self, line: LandingLine) -> None:
-        if self._is_open and len(self._queue) < self._limits.batch:
+        if self._is_open and len(self._queue) < self._limits.company:
             await asyncio.sleep(self._limits.linger)
         self._batch = self._next_batch()
         await self._write(self._batch, line, shared=True)

@@ -62,6 +62,11 @@ def score(found: Sequence[Sign]) -> float:
     return 1 - math.prod(1 - sign.weight for sign in found)
 
 
+def is_suspect(found: Sequence[Sign]) -> bool:
+    """Tell whether enough speaks for a second look to show a number without it too."""
+    return score(found) >= SUSPECT
+
+
 def _beyond_views(one: Profile) -> Sign | None:
     for name, base in (("impressions", one.impressions), ("reach", one.reach)):
         if one.engagements is not None and base and one.engagements > base:

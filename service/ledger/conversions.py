@@ -16,12 +16,13 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from service.kpi.attribution import CLICK_WINDOW_DAYS, VIEW_WINDOW_DAYS, Model, Windows
+from service.kpi.attribution import Model, Windows
 from service.ledger import lines, touchpoints
 from service.ledger.journeys import LONGEST, MODEL, Choice, Credit, Event, Touch, choose, credits_of, same
 from service.ledger.posting import Posting
 from service.ledger.series import Cause, Line, Ref
 from service.ledger.sheet import Roster, Sheet
+from service.ledger.touch_windows import windows_of
 from service.ledger.touchpoints import VISIT, VISIT_TYPES, Persons, insert_into, newest, visit_of
 
 _METRICS = ("orders", "refunds", "conversions", "conversion_value")
@@ -89,20 +90,6 @@ order by r.event_key, r.place
 _KEYS_OF_SUBJECTS = """
 select distinct event_key from credits where workspace_id = $1 and subject_id = any($2::uuid[])
 """
-_WINDOWS = f"""
-select m.subject_id, max(coalesce(v.click_days, {CLICK_WINDOW_DAYS}))::float as click_days,
-  max(coalesce(v.view_days, {VIEW_WINDOW_DAYS}))::float as view_days
-from (
-  select subject_id, campaign_id from memberships where workspace_id = $1 and subject_id = any($2::uuid[])
-  group by subject_id, campaign_id having sum(sign) > 0
-) m
-cross join lateral (
-  select v.click_days, v.view_days from campaign_versions v
-  where v.workspace_id = $1 and v.campaign_id = m.campaign_id order by v.version desc limit 1
-) v
-group by m.subject_id
-"""
-"""A touch counts where it is inside the window of any campaign that its subject counts in."""
 
 
 class Settled(msgspec.Struct, kw_only=True):
@@ -288,7 +275,7 @@ async def _choices(
         persons.add(event.visit, event.at)
     touches = await touchpoints.of_persons(connection, workspace_id, persons)
     touched = {touch.subject_id for touch in touches}
-    windows = dict.fromkeys(touched, stated) if stated else await _windows(connection, workspace_id, touched)
+    windows = dict.fromkeys(touched, stated) if stated else await windows_of(connection, workspace_id, touched)
     by_person: dict[bytes, list[Touch]] = defaultdict(list)
     for touch in touches:
         for name in {touch.visit.customer, touch.visit.click} - {None}:
@@ -308,14 +295,6 @@ async def _choices(
 
 def _persons(event: Event) -> list[bytes]:
     return [name for name in (event.visit.customer, event.visit.click) if name is not None]
-
-
-async def _windows(
-    connection: asyncpg.Connection[Any], workspace_id: UUID, subject_ids: Iterable[UUID]
-) -> dict[UUID, Windows]:
-    named = sorted(subject_ids)
-    rows = await connection.fetch(_WINDOWS, workspace_id, named) if named else []
-    return {row["subject_id"]: Windows(click_days=row["click_days"], view_days=row["view_days"]) for row in rows}
 
 
 async def _load(connection: asyncpg.Connection[Any], workspace_id: UUID, query: str, *asked: Any) -> dict[bytes, Event]:

@@ -4,7 +4,7 @@ A new version of a campaign, or other profiles of a creator, may move every subj
 that would keep everybody else from posting for minutes. So the change is recorded together with the first few moves,
 and a row says how far one has come; the rest follows in postings of their own (:func:`go_on`). Between any two of them
 the books are sound: who has moved counts there, who has not counts here. A crash leaves the row, and whoever looks next
-goes on from it.
+goes on from it. Other windows of touches come to the members in the same way (``touch_windows``).
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from uuid import UUID
 
 import asyncpg
 import msgspec
+import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.context import Context
 from service.db.engine import driver
-from service.ledger import recount, statements
+from service.ledger import recount, statements, touch_windows
 from service.ledger.assign import Candidate, Profiles, Ruled, campaigns_of
 from service.ledger.conversions import reattribute
 from service.ledger.facts import sources_of
@@ -44,6 +45,13 @@ _NEXT = "select campaign_id, after from moves where workspace_id = $1 order by c
 _WAITING = "select campaign_id, after from moves where workspace_id = $1"
 _REACHED = "update moves set after = $3 where workspace_id = $1 and campaign_id = $2"
 _DONE = "delete from moves where workspace_id = $1 and campaign_id = $2"
+# Sweeps look there alone. Written under the workspace's lock, as what it stands for is.
+_PEND = "insert into pending_moves (workspace_id) values ($1) on conflict do nothing"
+_REST = "delete from pending_moves where workspace_id = $1"
+_WAITS = "select true from pending_moves where workspace_id = $1"
+_PENDING = sa.text("""
+select workspace_id from pending_moves where workspace_id > :after order by workspace_id limit :limit
+""")
 _VERSION = """
 select version, click_days, view_days from campaign_versions
 where workspace_id = $1 and campaign_id = $2 order by version desc limit 1
@@ -89,12 +97,13 @@ async def record_version(
         msgspec.json.encode(version.rules).decode(),
         version.archived,
     )
-    # The windows of touches hold for every member at once: what they lead to is decided by the newest version.
-    members: set[UUID] = set()
-    if newest and (newest["click_days"], newest["view_days"]) != (version.click_days, version.view_days):
-        members = {row["subject_id"] for row in await raw.fetch(statements.MEMBERS, workspace_id, campaign_id)}
+    other = newest and (newest["click_days"], newest["view_days"]) != (version.click_days, version.view_days)
+    other = other or await touch_windows.is_pending(raw, workspace_id, campaign_id)
     await raw.execute(_BEGIN, workspace_id, [campaign_id], _NOWHERE)
-    await _move(raw, posting, members)
+    part = await _moved(raw, posting)
+    touched = await touch_windows.begin(raw, posting, campaign_id, number) if other else set()
+    await _credit(raw, posting, part, touched)
+    await _note(raw, workspace_id)
     await close_posting(connection, posting, context)
     return int(number)
 
@@ -109,22 +118,32 @@ async def reassign_campaigns(
     posting = await open_posting(connection, workspace_id, context, cause=_CAUSE, exclusive=True)
     raw = await driver(connection)
     await raw.execute(_BEGIN, workspace_id, sorted(campaign_ids), _NOWHERE)
-    await _move(raw, posting)
+    await _credit(raw, posting, await _moved(raw, posting), set())
+    await _note(raw, workspace_id)
     await close_posting(connection, posting, context)
 
 
 async def go_on(connection: AsyncConnection, workspace_id: UUID, context: Context) -> bool:
     """Move the next subjects of a workspace that wait, in a posting of their own; tell whether more may wait.
 
-    The transaction is the caller's. Without anybody to move there is no posting.
+    The transaction is the caller's. Without anybody to move and windows to widen or narrow there is no posting.
     """
     raw = await driver(connection)
-    if await raw.fetchrow(_NEXT, workspace_id) is None:
+    if not await raw.fetchval(_WAITS, workspace_id):
         return False
     posting = await open_posting(connection, workspace_id, context, cause=_CAUSE, exclusive=True)
-    if await _move(raw, posting):
+    part = await _moved(raw, posting)
+    touched = await touch_windows.go_on(raw, posting)
+    await _credit(raw, posting, part, touched or set())
+    await _note(raw, workspace_id)
+    if part.lines or touched is not None:
         await close_posting(connection, posting, context)
     return True
+
+
+async def waiting_anywhere(connection: AsyncConnection, limit: int, after: UUID | None = None) -> list[UUID]:
+    """Return workspaces in which something waits, in their order, in a control transaction."""
+    return list(await connection.scalars(_PENDING, {"after": after or _NOWHERE, "limit": limit}))
 
 
 async def waiting(connection: asyncpg.Connection[Any], workspace_id: UUID) -> dict[UUID, UUID]:
@@ -132,17 +151,24 @@ async def waiting(connection: asyncpg.Connection[Any], workspace_id: UUID) -> di
     return {row["campaign_id"]: row["after"] for row in await connection.fetch(_WAITING, workspace_id)}
 
 
-async def _move(raw: asyncpg.Connection[Any], posting: Posting, touched: AbstractSet[UUID] = frozenset()) -> bool:
-    """Move what is next, and credit what touches on these subjects and on ``touched`` lead to.
-
-    Tells whether anything was written. The caller has the workspace to itself.
-    """
+async def _moved(raw: asyncpg.Connection[Any], posting: Posting) -> _Part:
+    """Write the memberships of the next subjects. The caller has the workspace to itself."""
     part = await _next(raw, posting.workspace_id)
     await write_lines(raw, posting, part.lines)
+    return part
+
+
+async def _credit(raw: asyncpg.Connection[Any], posting: Posting, part: _Part, touched: AbstractSet[UUID]) -> None:
+    """Credit what touches on subjects that moved and on ``touched`` lead to now, and make their tallies again."""
     moved = {line.subject_id for line in part.lines}
     credited = await reattribute(raw, posting, moved | touched) if moved or touched else set()
     await recount.recount_all(raw, posting, moved | credited, part.before, credited)
-    return bool(part.lines)
+
+
+async def _note(raw: asyncpg.Connection[Any], workspace_id: UUID) -> None:
+    """Note whether anything waits still, for sweeps."""
+    waits = await raw.fetchval(_NEXT, workspace_id) or await touch_windows.are_waiting(raw, workspace_id)
+    await raw.execute(_PEND if waits else _REST, workspace_id)
 
 
 async def _next(raw: asyncpg.Connection[Any], workspace_id: UUID) -> _Part:

@@ -360,20 +360,26 @@ where {_SAME_CAMPAIGN_CELL} and coalesce({", ".join(f"d.{key}" for key in ADDITI
 def _forget(metric: str) -> str:
     """Return the update that makes a metric null in given cells of campaigns that no member reports it in.
 
-    The first member that does is enough: the limit keeps the planner from looking at the days of all of them.
+    The first member that does is enough: the limit keeps the planner from looking at the days of all of them. The
+    offset keeps the look at one member a look by its key: of tables that nobody has counted yet, the planner takes the
+    days of everybody to be as near.
     """
-    own = " and ".join(f"m.{name} = d.{name}" for name in _CELL)
+    own = " and ".join(f"m.{name} = given.{name}" for name in _CELL)
     return f"""
     with standing as materialized (
       select n.campaign_id, n.subject_id, s.platform from memberships n
       join subjects s on s.workspace_id = $1 and s.subject_id = n.subject_id
       where n.workspace_id = $1 and n.campaign_id = any($2::uuid[])
       group by n.campaign_id, n.subject_id, s.platform having sum(n.sign) > 0
+    ), lost as materialized (
+      select given.* from {_CAMPAIGN_CELLS} where (
+        select true from standing n
+        cross join lateral (
+          select from subject_days m
+          where m.workspace_id = $1 and m.subject_id = n.subject_id and {own} and m.{metric} is not null offset 0
+        ) m
+        where n.campaign_id = given.campaign_id and n.platform = given.platform limit 1
+      ) is null
     )
-    update campaign_days d set {metric} = null from {_CAMPAIGN_CELLS}
-    where {_SAME_CAMPAIGN_CELL} and (
-      select true from standing n
-      join subject_days m on m.workspace_id = $1 and m.subject_id = n.subject_id and {own}
-      where n.campaign_id = d.campaign_id and n.platform = d.platform and m.{metric} is not null limit 1
-    ) is null
+    update campaign_days d set {metric} = null from lost given where {_SAME_CAMPAIGN_CELL}
     """

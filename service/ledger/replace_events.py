@@ -6,7 +6,7 @@ Events are planned by their keys, not by subjects: another reading may say that 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -27,6 +27,8 @@ from service.ledger.rows import line_of
 from service.ledger.series import Line, Ref
 from service.ledger.wanted import Amount, Fixed, Heard, Place, Wanted, Wish, difference, stood
 from service.records import SourceRow
+
+_PAGE = 1000
 
 
 class ToldEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,17 +87,21 @@ join entries e on e.workspace_id = $1 and e.subject_id = given.subject_id and e.
 NAMED = (
     "select external_id, subject_id from subjects where workspace_id = $1 and platform = $2 and external_id = any($3)"
 )
-_KEYS = """
+CLICK_KEYS = """
 select e.event_key from events e join series s on s.workspace_id = $1 and s.series_id = e.series_id
 where e.workspace_id = $1 and s.source_id = $2 and e.event_key > $3 order by e.event_key limit $4
 """
 
 
 async def known_keys(
-    connection: asyncpg.Connection[Any], workspace_id: UUID, source_id: UUID, after: bytes, limit: int
-) -> list[bytes]:
-    """Return the keys of a source's events, a page at a time."""
-    return [row["event_key"] for row in await connection.fetch(_KEYS, workspace_id, source_id, after, limit)]
+    connection: asyncpg.Connection[Any], statement: str, workspace_id: UUID, source_id: UUID
+) -> AsyncIterator[bytes]:
+    """Yield what the books know of a source's events: of its clicks, or of what was sold and touched."""
+    key = b""
+    while rows := await connection.fetch(statement, workspace_id, source_id, key, _PAGE):
+        for row in rows:
+            key = row["event_key"]
+            yield key
 
 
 async def plan_events(

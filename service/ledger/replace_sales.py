@@ -30,7 +30,7 @@ from service.records import SourceRow
 NEVER = datetime(1900, 1, 1, tzinfo=UTC)
 """When a version was said that says that nobody says it any more."""
 
-_KEYS = """
+SALE_KEYS = """
 select event_key from (
   select c.event_key from conversions c where c.workspace_id = $1 and c.source_id = $2 and c.event_key > $3
   union select t.event_key from touchpoints t where t.workspace_id = $1 and t.source_id = $2 and t.event_key > $3
@@ -50,13 +50,6 @@ class SalesPlan(msgspec.Struct, frozen=True, kw_only=True):
     def is_empty(self) -> bool:
         """Tell whether there is nothing to write."""
         return not (self.events or self.touches)
-
-
-async def sales_keys(
-    connection: asyncpg.Connection[Any], workspace_id: UUID, source_id: UUID, after: bytes, limit: int
-) -> list[bytes]:
-    """Return the keys of a source's conversions and touches, a page at a time."""
-    return [row["event_key"] for row in await connection.fetch(_KEYS, workspace_id, source_id, after, limit)]
 
 
 async def plan_sales(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -18,8 +18,8 @@ SeriesOf = tuple[UUID, int]
 """A subject and a series id: one lifetime or level series, or the home of windows and events."""
 
 
-def line_of(row: Mapping[str, Any]) -> Line:
-    """Return the line of an entries row."""
+def line_of(row: Mapping[str, Any], metrics: Sequence[str] = STORED) -> Line:
+    """Return the line of an entries row, as far as it speaks of the given metrics."""
     return Line(
         row["valid_from"],
         row["valid_to"],
@@ -28,7 +28,7 @@ def line_of(row: Mapping[str, Any]) -> Line:
         row["flags"],
         row["observed_at"],
         Ref(row["delivery_id"], row["received_at"]),
-        {key: value for key in STORED if (value := row[key]) is not None},
+        {key: value for key in metrics if (value := row[key]) is not None},
         row["day"],
         row["days"],
         row["event_key"],

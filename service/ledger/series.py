@@ -526,19 +526,24 @@ def window_state(lines: Iterable[Line], confirmations: Iterable[tuple[int, datet
 
     What was taken back because its delivery was read anew was never said.
     """
-    sums: dict[tuple[str, datetime, Ref, int], list[int]] = {}
+    sums: dict[tuple[datetime, Ref, int], dict[str, list[int]]] = {}
     for line in lines:
+        own, said = sums.setdefault((line.observed_at, line.ref, line.flags & SAID), {}), spoke(line)
         for metric, delta in line.metrics.items():
-            kept = sums.setdefault((metric, line.observed_at, line.ref, line.flags & SAID), [0, 0, 0])
-            kept[0] += line.sign
-            kept[1] += delta
-            kept[2] += spoke(line)
+            kept = own.get(metric)
+            if kept is None:
+                own[metric] = [line.sign, delta, said]
+            else:
+                kept[0] += line.sign
+                kept[1] += delta
+                kept[2] += said
     state = WindowState({}, {})
-    for (metric, observed_at, ref, quality), (sign, value, said) in sums.items():
-        if sign:
-            state.stands[metric] = Stand(value, observed_at, ref, quality)
-        if said:
-            state.said[metric] = max(observed_at, state.said.get(metric, observed_at))
+    for (observed_at, ref, quality), own in sums.items():
+        for metric, (sign, value, said) in own.items():
+            if sign:
+                state.stands[metric] = Stand(value, observed_at, ref, quality)
+            if said and (metric not in state.said or observed_at > state.said[metric]):
+                state.said[metric] = observed_at
     for mask, at in confirmations:
         for metric in metrics_of(mask):
             state.said[metric] = max(at, state.said.get(metric, at))

@@ -90,26 +90,30 @@ def _numbers(parameter: int, count: str, names: Sequence[str], metrics: Sequence
 
 _STORED_COLUMNS = ", ".join(STORED)
 _ENTRY_COLUMNS = (
-    "subject_id, series_id, valid_from, valid_to, sign, cause, flags, observed_at, delivery_id, received_at, e.day, "
-    "e.days, event_key"
+    "e.subject_id, e.series_id, e.valid_from, e.valid_to, e.sign, e.cause, e.flags, e.observed_at, e.delivery_id, "
+    "e.received_at, e.day, e.days, e.event_key"
 )
 
+# One look-up per key, whatever the planner knows (offset 0): it may have met the table empty, and would read all of a
+# workspace.
 BALANCES = f"""
-select subject_id, series_id, at, earlier, {_STORED_COLUMNS} from balances
-where workspace_id = $1 and (subject_id, series_id) in (select * from unnest($2::uuid[], $3::bigint[]))
+select b.subject_id, b.series_id, b.at, b.earlier, {_STORED_COLUMNS}
+from unnest($2::uuid[], $3::bigint[]) as given (subject_id, series_id)
+cross join lateral (
+  select * from balances b
+  where b.workspace_id = $1 and b.subject_id = given.subject_id and b.series_id = given.series_id
+  offset 0
+) b
 """
 
 ENTRIES_OF_SERIES = f"""
-select {_ENTRY_COLUMNS}, {", ".join(f"e.{key}" for key in STORED)} from entries e
-join unnest($2::uuid[], $3::bigint[]) as given (subject_id, series_id) using (subject_id, series_id)
-where e.workspace_id = $1
-"""
-
-ENTRIES_OF_WINDOWS = f"""
-select {_ENTRY_COLUMNS}, {", ".join(f"e.{key}" for key in STORED)} from entries e
-join unnest($2::uuid[], $3::bigint[], $4::timestamptz[], $5::timestamptz[])
-  as given (subject_id, series_id, valid_from, valid_to) using (subject_id, series_id, valid_from, valid_to)
-where e.workspace_id = $1 and e.valid_from between $6 and $7
+select {_ENTRY_COLUMNS}, {", ".join(f"e.{key}" for key in STORED)}
+from unnest($2::uuid[], $3::bigint[]) as given (subject_id, series_id)
+cross join lateral (
+  select * from entries e
+  where e.workspace_id = $1 and e.subject_id = given.subject_id and e.series_id = given.series_id
+  offset 0
+) e
 """
 
 _SERIES_COLUMNS = "s.source_id, s.kind, s.scope, s.zone, s.currency, s.paid, s.goal, s.counted"
@@ -148,10 +152,15 @@ join campaigns c on c.workspace_id = $1 and c.campaign_id = m.campaign_id
 """
 
 CONFIRMATIONS = """
-select subject_id, series_id, valid_from, valid_to, mask, confirmed_at from confirmations c
-join unnest($2::uuid[], $3::bigint[], $4::timestamptz[], $5::timestamptz[])
-  as given (subject_id, series_id, valid_from, valid_to) using (subject_id, series_id, valid_from, valid_to)
-where c.workspace_id = $1 and c.valid_from between $6 and $7
+select c.subject_id, c.series_id, c.valid_from, c.valid_to, c.mask, c.confirmed_at
+from unnest($2::uuid[], $3::bigint[], $4::timestamptz[], $5::timestamptz[])
+  as given (subject_id, series_id, valid_from, valid_to)
+cross join lateral (
+  select * from confirmations c
+  where c.workspace_id = $1 and c.subject_id = given.subject_id and c.valid_from = given.valid_from
+    and c.valid_to = given.valid_to and c.series_id = given.series_id and c.valid_from between $6 and $7
+  offset 0
+) c
 """
 
 CONFIRM = """
@@ -191,11 +200,6 @@ where workspace_id = $1 and creator_id = any($2::uuid[])
 SUBJECTS_AFTER = """
 select subject_id, platform, external_id, type, facts, observed_at, longest from subjects
 where workspace_id = $1 and subject_id > $2 order by subject_id limit $3
-"""
-
-MEMBERS = """
-select subject_id from memberships where workspace_id = $1 and campaign_id = $2
-group by subject_id having sum(sign) > 0
 """
 
 INSERT_VERSION = """
@@ -286,12 +290,31 @@ def insert_entries(metrics: tuple[str, ...], *, credits_: bool = False) -> str:
 
 
 @lru_cache(maxsize=256)
+def entries_of_windows(metrics: tuple[str, ...]) -> str:
+    """Return the select of the lines of windows, with the given metrics: $1 workspace, then subjects, series, first and
+    last instants, and the bounds of the first.
+    """
+    return f"""
+    select {_ENTRY_COLUMNS}, {_of("e", metrics)}
+    from unnest($2::uuid[], $3::bigint[], $4::timestamptz[], $5::timestamptz[])
+      as given (subject_id, series_id, valid_from, valid_to)
+    cross join lateral (
+      select * from entries e
+      where e.workspace_id = $1 and e.subject_id = given.subject_id and e.valid_from = given.valid_from
+        and e.series_id = given.series_id and e.valid_to = given.valid_to and e.valid_from between $6 and $7
+      offset 0
+    ) e
+    """
+
+
+@lru_cache(maxsize=256)
 def held_windows(metrics: tuple[str, ...]) -> str:
     """Return the look at windows that are about to be booked: $1 workspace, then ``windows.question``.
 
     Rows (verdict, the places of its windows, each in eight bytes) of those whose subject has any line that begins when
     the window does: 0 the window itself is new, 1 it says the same already, 2 the same and this is the newest time that
-    it is said, 3 look closer. What is sorted is told apart before (offset 0): rows of metrics are wide.
+    it is said, 3 look closer. What is sorted is told apart before (offset 0): rows of metrics are wide. Lines join what
+    is given by a full join, which cannot be made by looping: how many there are is not known to the planner.
     """
     known = f"num_nonnulls({_of('g', metrics)})"
     same = f"l.sign = 1 and l.known = {known} and ({_of('l', metrics)}) is not distinct from ({_of('g', metrics)})"
@@ -319,9 +342,10 @@ def held_windows(metrics: tuple[str, ...]) -> str:
           where e.workspace_id = $1 and e.subject_id = any($2::uuid[]) and e.valid_from = any($7::timestamptz[])
           offset 0
         ) l
-        join given g using (subject_id, valid_from)
+        full join given g using (subject_id, valid_from)
         offset 0
       ) found
+      where own is not null
       group by n, at
     ), told as (
       select g.n, g.at, count(*) as times, count(*) filter (where c.mask = {mask}) as same, max(c.confirmed_at) as said

@@ -43,7 +43,7 @@ from service.ledger.verdicts import resets_in, verdicts
 from service.ledger.verify_running import check_running
 from service.ledger.verify_sales import check_conversions, check_told, sold
 from service.ledger.write import Said
-from service.records import ClaimedDelivery
+from service.records import ClaimedDelivery, delivery_of
 
 CHUNK = 500
 
@@ -305,7 +305,8 @@ def _compare(check: str, wanted: Mapping[Any, Any], found: Mapping[Any, Any], re
 # ------------------------------------------------------------------------------------------------ deliveries
 
 _POSTED = """
-select d.delivery_id, d.received_at, d.source_id, d.channel, d.connector, d.options, d.headers, d.request, d.body,
+select d.delivery_id, d.received_at, d.source_id, d.channel, d.connector, d.body, d.options::text, d.headers::text,
+  d.request::text,
   o.connector_version, s.platform
 from deliveries d
 join lateral (
@@ -337,7 +338,7 @@ async def _check_deliveries(
 ) -> None:
     by_source: dict[tuple[UUID, str], list[Said]] = defaultdict(list)
     for row in rows:
-        said = reread(_delivery_of(row), row["connector_version"])
+        said = reread(delivery_of(row), row["connector_version"])
         if said is None:
             report.replay_would_change += 1
         else:
@@ -362,19 +363,6 @@ def _kept(said: Said, edge: datetime | None) -> Said:
     readings = [reading for reading in said.readings if is_kept(reading, edge)]
     events = [event for event in said.events if is_kept(event, edge)]
     return Said(ref=said.ref, facts=said.facts, readings=readings, events=events)
-
-
-def _delivery_of(row: Any) -> ClaimedDelivery:
-    return ClaimedDelivery(
-        delivery_id=row["delivery_id"],
-        received_at=row["received_at"],
-        channel=row["channel"],
-        connector=row["connector"],
-        options=row["options"],
-        headers=row["headers"],
-        request=row["request"],
-        body=row["body"],
-    )
 
 
 async def _check_points(

@@ -64,9 +64,16 @@ class _Rows:
         self.cell_of: Any = []
         self.metrics: list[Mapping[str, Any]] = []
         self.grids: list[Grid] = []
+        self._turned = 0
 
     def __len__(self) -> int:
         return len(self.metrics)
+
+    def _turn(self) -> None:
+        """Turn what came a few at a time into columns together."""
+        if self._turned < len(self.metrics):
+            self.grids.append(grid_of(self.metrics[self._turned :]))
+            self._turned = len(self.metrics)
 
     def add(self, readings: Readings, window: Window, ref: Ref, series_id: int, places: Sequence[int]) -> None:
         """Take the readings of one window."""
@@ -74,11 +81,15 @@ class _Rows:
         self.numbers += [len(self.blocks)] * len(places)
         self.blocks.append(_Block(readings, ref, series_id, window, cell))
         self.subjects += places
+        if readings.grid is not None:
+            self._turn()
+            self.grids.append(readings.grid)
+            self._turned += len(readings.metrics)
         self.metrics += readings.metrics
-        self.grids.append(readings.grid if readings.grid is not None else grid_of(readings.metrics))
 
     def close(self) -> None:
         """Turn what was added into arrays."""
+        self._turn()
         self.subjects = np.array(self.subjects, dtype=np.int64)
         self.numbers = np.array(self.numbers, dtype=np.int64)
         self.cell_of = np.array([block.cell for block in self.blocks], dtype=np.int64)[self.numbers]
@@ -181,7 +192,7 @@ async def _book_closely(
     for row in closer:
         by_window[_key(work, rows, row)].append(row)
     known = [key for key, own in by_window.items() if not fresh[rows.subjects[own[0]]]]
-    lines, confirmations = await _load_windows(work, known)
+    lines, confirmations = await _load_windows(work, rows.grids[0].metrics, known)
     confirmed: list[tuple[WindowOf, int, datetime]] = []
     for key, own in by_window.items():
         booked = book(lines.get(key, ()), confirmations.get(key, ()), [_reading(rows, row) for row in own])
@@ -201,17 +212,19 @@ def _reading(rows: _Rows, row: int) -> WindowReading:
 
 
 async def _load_windows(
-    work: Work, keys: Sequence[WindowOf]
+    work: Work, metrics: tuple[str, ...], keys: Sequence[WindowOf]
 ) -> tuple[dict[WindowOf, list[Line]], dict[WindowOf, list[tuple[int, datetime]]]]:
+    """Return the lines of windows, as far as they speak of the given metrics, and what confirms them."""
     lines: dict[WindowOf, list[Line]] = defaultdict(list)
     confirmations: dict[WindowOf, list[tuple[int, datetime]]] = defaultdict(list)
     if not keys:
         return lines, confirmations
     columns = [list(column) for column in zip(*keys, strict=True)]
     bounds = (min(columns[2]), max(columns[2]))
-    for row in await work.connection.fetch(statements.ENTRIES_OF_WINDOWS, work.workspace_id, *columns, *bounds):
-        lines[row["subject_id"], row["series_id"], row["valid_from"], row["valid_to"]].append(line_of(row))
-    for row in await work.connection.fetch(statements.CONFIRMATIONS, work.workspace_id, *columns, *bounds):
+    asked = (work.workspace_id, *columns, *bounds)
+    for row in await work.connection.fetch(statements.entries_of_windows(metrics), *asked):
+        lines[row["subject_id"], row["series_id"], row["valid_from"], row["valid_to"]].append(line_of(row, metrics))
+    for row in await work.connection.fetch(statements.CONFIRMATIONS, *asked):
         key = (row["subject_id"], row["series_id"], row["valid_from"], row["valid_to"])
         confirmations[key].append((row["mask"], row["confirmed_at"]))
     return lines, confirmations

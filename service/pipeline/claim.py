@@ -8,7 +8,7 @@ Clock and sizes come from the caller.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.db.engine import Database, driver
-from service.records import ClaimedDelivery, Outcome
+from service.records import ClaimedDelivery, Outcome, delivery_of
 
 # A row that was deleted and made anew would count its terms from the start: the clock keeps them apart.
 _LEASE = sa.text("""
@@ -49,19 +49,24 @@ _FORGET = sa.text("delete from pending_work where workspace_id = :workspace and 
 _EARLIEST = sa.text("""
 select min(ready_at) from delivery_queue where workspace_id = :workspace and source_id = :source
 """)
+_READY = sa.text("""
+select true from delivery_queue
+where workspace_id = :workspace and source_id = :source and ready_at <= :now limit 1 for update skip locked
+""")
 
 # In the order of the key, which is about that of receipt: an index gives it, and the books do not depend on it.
 _LOCK = """
-select delivery_id, received_at, attempt from delivery_queue
-where workspace_id = $1 and source_id = $2 and ready_at <= $3 and not again
+select delivery_id, received_at, attempt, again from delivery_queue
+where workspace_id = $1 and source_id = $2 and ready_at <= $3
 order by delivery_id limit $4 for update skip locked
 """
 _LOCK_ONLY = """
-select delivery_id, received_at, attempt from delivery_queue
+select delivery_id, received_at, attempt, again from delivery_queue
 where workspace_id = $1 and source_id = $2 and ready_at <= $3 and not again and delivery_id = any($5::uuid[])
 order by delivery_id limit $4 for update skip locked
 """
-# One look-up per row by its whole key, whatever the planner knows (offset 0): what is replayed lies far apart.
+# One look-up per row by its whole key, whatever the planner knows (offset 0): what is replayed lies far apart. The
+# bounds of the batch spare the planner the other days.
 _BODIES = """
 select * from (
   select d.*,
@@ -73,6 +78,7 @@ select * from (
            d.options::text, d.headers::text, d.request::text
     from deliveries d
     where d.workspace_id = $1 and d.received_at = locked.received_at and d.delivery_id = locked.delivery_id
+      and d.received_at between $5 and $6
     offset 0
   ) as d
 ) as sized
@@ -94,7 +100,8 @@ insert into delivery_outcomes (workspace_id, received_at, delivery_id, turn, sou
                                posting, items, entries, drops, attempts, error, finished_at)
 select $1, given.received_at, given.delivery_id, coalesce((
          select max(turn) from delivery_outcomes o
-         where o.workspace_id = $1 and o.received_at = given.received_at and o.delivery_id = given.delivery_id), 0) + 1,
+         where o.workspace_id = $1 and o.received_at = given.received_at and o.delivery_id = given.delivery_id
+           and o.received_at between $13 and $14), 0) + 1,
        $2, outcome, connector_version, posting, items, entries, drops::jsonb, gone.attempt + 1, error, $12
 from unnest($3::uuid[], $4::timestamptz[], $5::text[], $6::text[], $7::bigint[], $8::integer[],
             $9::integer[], $10::text[], $11::text[])
@@ -111,6 +118,10 @@ select workspace_id, source_id, min(ready_at) from delivery_queue where workspac
 group by workspace_id, source_id order by source_id
 on conflict do nothing
 """)
+
+
+class ReplaceFirst(Exception):  # noqa: N818 - reads as a state
+    """Deliveries wait to be read again: that comes before what is new."""
 
 
 class LeaseLost(Exception):  # noqa: N818 - reads as a state
@@ -160,19 +171,22 @@ async def give_back(db: Database, lease: Lease, ready_at: datetime) -> None:
         await connection.execute(_GIVE_BACK, lease.values | {"ready_at": ready_at})
 
 
-async def leave(connection: AsyncConnection, lease: Lease, soonest: datetime) -> None:
+async def leave(connection: AsyncConnection, lease: Lease, now: datetime, soonest: datetime) -> None:
     """End a lease on a source with nothing ready, in a transaction of the workspace.
 
-    Who lands a delivery locks the same row first, so the look at the queue sees it or comes before it. What is ready
-    and yet was not to be had is tried again at ``soonest``. Raises :class:`LeaseLost`.
+    Who lands a delivery locks the same row first, so the look at the queue sees it or comes before it. What came in the
+    meantime is ready at once; what is ready and yet is not to be had is tried again at ``soonest``. Raises
+    :class:`LeaseLost`.
     """
     if await connection.scalar(_HOLD_ALONE, lease.values) != lease.term:
         raise LeaseLost
     earliest = await connection.scalar(_EARLIEST, lease.values)
     if earliest is None:
         await connection.execute(_FORGET, lease.values)
-    else:
-        await connection.execute(_GIVE_BACK, lease.values | {"ready_at": max(earliest, soonest)})
+        return
+    if earliest <= now and not await connection.scalar(_READY, lease.values | {"now": now}):
+        earliest = soonest
+    await connection.execute(_GIVE_BACK, lease.values | {"ready_at": earliest})
 
 
 async def sweep(db: Database, workspace_id: UUID) -> int:
@@ -194,44 +208,37 @@ async def take(
 ) -> list[ClaimedDelivery]:
     """Lock and return deliveries of the leased source that are ready: at most ``limit``, and at most ``max_bytes`` of
     bodies unless the first alone has more. ``only`` narrows them to ids. What retention took leaves the queue.
+    Raises :class:`ReplaceFirst`.
     """
     raw = await driver(connection)
     asked = (lease.workspace_id, lease.source_id, now, limit)
     locked = await raw.fetch(_LOCK, *asked) if only is None else await raw.fetch(_LOCK_ONLY, *asked, list(only))
     if not locked:
         return []
+    if any(row["again"] for row in locked):
+        raise ReplaceFirst
     attempts = {row["delivery_id"]: row["attempt"] + 1 for row in locked}
     received = [row["received_at"] for row in locked]
-    rows = await raw.fetch(_BODIES, lease.workspace_id, received, list(attempts), max_bytes)
+    rows = await raw.fetch(
+        _BODIES, lease.workspace_id, received, list(attempts), max_bytes, min(received), max(received)
+    )
     if not rows:
         await raw.execute(_UNKEPT, lease.workspace_id, lease.source_id, list(attempts), received)
-    return [claimed(row, attempts[row["delivery_id"]]) for row in rows]
-
-
-def claimed(row: Mapping[str, Any], attempt: int) -> ClaimedDelivery:
-    """Return the delivery of a row whose JSON columns are texts."""
-    return ClaimedDelivery(
-        delivery_id=row["delivery_id"],
-        received_at=row["received_at"],
-        channel=row["channel"],
-        connector=row["connector"],
-        options=msgspec.json.decode(row["options"]),
-        headers=msgspec.json.decode(row["headers"]),
-        request=msgspec.json.decode(row["request"]),
-        body=row["body"],
-        attempt=attempt,
-    )
+    return [delivery_of(row, attempts[row["delivery_id"]]) for row in rows]
 
 
 async def finish(connection: AsyncConnection, lease: Lease, outcomes: Sequence[Outcome], now: datetime) -> None:
     """Record what became of taken deliveries and take them off the queue."""
+    if not outcomes:
+        return
     raw = await driver(connection)
+    received = [outcome.received_at for outcome in outcomes]
     await raw.execute(
         _FINISH,
         lease.workspace_id,
         lease.source_id,
         [outcome.delivery_id for outcome in outcomes],
-        [outcome.received_at for outcome in outcomes],
+        received,
         [outcome.fate.value for outcome in outcomes],
         [outcome.connector_version for outcome in outcomes],
         [outcome.posting for outcome in outcomes],
@@ -240,6 +247,8 @@ async def finish(connection: AsyncConnection, lease: Lease, outcomes: Sequence[O
         [_storable(msgspec.json.encode(outcome.drops).decode()) for outcome in outcomes],
         [outcome.error.replace("\x00", "").encode("utf-8", "replace").decode() for outcome in outcomes],
         now,
+        min(received),
+        max(received),
     )
 
 

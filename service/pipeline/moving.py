@@ -2,7 +2,7 @@
 
 A change of a rule is recorded with the first few moves (``service.ledger.moves``). Who asked for it lets the rest
 follow here, a transaction for each few, so that postings and questions have their turn between. What a crash left is
-found by the loop of any worker.
+found by the loop of any worker, in one look where nothing was left.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from service.context import Context
 from service.db.engine import Database
 from service.db.faults import DATABASE_ERRORS, is_passing, sqlstate
 from service.ledger import moves
-from service.registry import workspaces
 
 _log = structlog.get_logger(__name__)
 
@@ -52,7 +51,7 @@ class Mover:
         after: UUID | None = None
         while True:
             async with self._db.control() as connection:
-                found = await workspaces.known(connection, _PAGE, after)
+                found = await moves.waiting_anywhere(connection, _PAGE, after)
             for workspace_id in found:
                 await self.finish(workspace_id)
             if len(found) < _PAGE:

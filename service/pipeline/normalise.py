@@ -49,6 +49,7 @@ EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
 UNATTRIBUTED = SubjectRef("unattributed", SubjectType.OTHER)
 MAX_ID = 256
 _LETTERS = 3
+_COLUMNS = 16
 
 _STORED = frozenset(STORED)
 _ZONES = available_timezones()
@@ -124,8 +125,10 @@ def _fits(metrics: Mapping[str, int]) -> None:
 
 
 def _turned(normal: Normal, readings: Readings) -> Readings:
-    """Return readings as columns too, without those that do not fit in 64 bits: looked at singly only where one is."""
+    """Return readings without those that do not fit in 64 bits, as columns too where there are enough of them."""
     if readings.withdraws or not readings.metrics:
+        return readings
+    if len(readings.metrics) < _COLUMNS and all(_fit(metrics) for metrics in readings.metrics):
         return readings
     try:
         return msgspec.structs.replace(readings, grid=grid_of_form(tuple(readings.metrics[0]), readings.metrics))
@@ -141,6 +144,10 @@ def _turned(normal: Normal, readings: Readings) -> Readings:
     return msgspec.structs.replace(
         readings, subjects=[subject for subject, _ in kept], metrics=[metrics for _, metrics in kept]
     )
+
+
+def _fit(metrics: Mapping[str, int | None]) -> bool:
+    return all(-INT64_MAX <= value <= INT64_MAX for value in metrics.values() if value is not None)
 
 
 @lru_cache(maxsize=4096)

@@ -23,15 +23,14 @@ from service.context import Context
 from service.db.engine import Database, driver
 from service.ledger.readings import event_key
 from service.ledger.replace import Known, SubjectReading, Told
-from service.ledger.replace_events import ToldEvent, known_keys
-from service.ledger.replace_sales import sales_keys
+from service.ledger.replace_events import CLICK_KEYS, ToldEvent, known_keys
+from service.ledger.replace_sales import SALE_KEYS
 from service.ledger.series import Ref
 from service.pipeline import run
-from service.pipeline.claim import claimed
 from service.pipeline.normalise import Normal
 from service.pipeline.run import Read, Veil
 from service.pipeline.spool import Spool
-from service.records import ClaimedDelivery, Fate, Outcome, SourceRow
+from service.records import ClaimedDelivery, Fate, Outcome, SourceRow, delivery_of
 
 PAGE = 50
 
@@ -97,7 +96,7 @@ class Pile:
         if not asked and row["version"] != connector.version:
             self._leave(row)
             return
-        result = _storable(self.task.read(claimed(row, row["attempt"]), connector))
+        result = _storable(self.task.read(delivery_of(row, row["attempt"]), connector))
         if asked:
             self.asked += 1
             self.finished.add(row["delivery_id"].bytes, _finished(result))
@@ -151,7 +150,9 @@ class Pile:
         """Take in what another source said of subjects since everything was read."""
         self._heard.add(_low(row["delivery_id"]))
         connector = self.task.connector_of(row["connector"])
-        read = self.task.read(claimed(row, row["attempt"]), connector) if row["version"] == connector.version else None
+        read = (
+            self.task.read(delivery_of(row, row["attempt"]), connector) if row["version"] == connector.version else None
+        )
         if not isinstance(read, Read):
             self._leave(row)
             return
@@ -319,22 +320,16 @@ async def _read_all(db: Database, task: Task, pile: Pile, sources: list[UUID]) -
 
 async def _known_names(db: Database, source: SourceRow, pile: Pile) -> None:
     """Add what the books know of and nobody may speak of any more: subjects and events."""
-    own, name, key = f"source:{source.source_id.hex}", "", b""
+    own, name = f"source:{source.source_id.hex}", ""
     async with db.workspace(source.workspace_id) as connection:
         raw = await driver(connection)
         while rows := await raw.fetch(_NAMES, source.workspace_id, source.platform, own, name, 1000):
             name = rows[-1]["external_id"]
             for row in rows:
                 pile.subjects.add(row["external_id"].encode())
-        while keys := await known_keys(raw, source.workspace_id, source.source_id, key, 1000):
-            key = keys[-1]
-            for one in keys:
-                pile.events.add(one)
-        key = b""
-        while keys := await sales_keys(raw, source.workspace_id, source.source_id, key, 1000):
-            key = keys[-1]
-            for one in keys:
-                pile.sales.add(one)
+        for statement, keys in ((CLICK_KEYS, pile.events), (SALE_KEYS, pile.sales)):
+            async for key in known_keys(raw, statement, source.workspace_id, source.source_id):
+                keys.add(key)
 
 
 async def _sharing(db: Database, source: SourceRow, pile: Pile) -> list[UUID]:

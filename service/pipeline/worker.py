@@ -27,7 +27,7 @@ from service.db.faults import DATABASE_ERRORS, is_passing, sqlstate
 from service.errors import Misconfigured
 from service.ledger.posting import RetryExclusive
 from service.pipeline import claim, reread
-from service.pipeline.claim import Lease, LeaseLost
+from service.pipeline.claim import Lease, LeaseLost, ReplaceFirst
 from service.pipeline.pile import Task
 from service.pipeline.run import Read, post_deliveries, read
 from service.records import ClaimedDelivery, Fate, Outcome, SourceRow
@@ -108,6 +108,13 @@ class _Poisoned(Exception):  # noqa: N818 - private, and it is caught where it i
         super().__init__()
         self.deliveries = deliveries
         self.error = error
+
+
+class _Batch(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a batch. ``is_last``: nothing more was ready, and the lease has ended."""
+
+    outcomes: Sequence[Outcome]
+    is_last: bool
 
 
 class Worker:
@@ -202,10 +209,12 @@ class Worker:
         """Post batches of a leased source until nothing is ready, or it is another source's turn."""
         beat = asyncio.create_task(self._beat(lease))
         try:
-            await self._reread(lease)
             for _ in range(BATCHES):
-                if not await self._post_batch(lease):
-                    return
+                try:
+                    if not await self._post_batch(lease):
+                        return
+                except ReplaceFirst:
+                    await self._reread(lease)
             await claim.give_back(self._db, lease, self._context.now())
         except LeaseLost:
             telemetry.LEASES_LOST.inc()
@@ -270,18 +279,17 @@ class Worker:
             raise _Poisoned([delivery], error) from error
 
     async def _post_batch(self, lease: Lease, only: Sequence[UUID] | None = None) -> bool:
-        """Post one batch, splitting it where it fails; False when nothing was ready, and then the lease has ended."""
+        """Post one batch, splitting it where it fails; False when nothing more was ready: then the lease has ended."""
         try:
-            outcomes = await self._post_patiently(lease, only)
+            batch = await self._post_patiently(lease, only)
         except _Poisoned as poisoned:
             await self._split(lease, poisoned)
             return True
-        if outcomes is None:
-            return False
-        self._count(outcomes)
-        return True
+        if batch.outcomes:
+            self._count(batch.outcomes)
+        return not batch.is_last
 
-    async def _post_patiently(self, lease: Lease, only: Sequence[UUID] | None) -> list[Outcome] | None:
+    async def _post_patiently(self, lease: Lease, only: Sequence[UUID] | None) -> _Batch:
         exclusive = False
         for left in reversed(range(TRIES)):
             try:
@@ -295,36 +303,45 @@ class Worker:
                 await asyncio.sleep(self._context.uniform() * self._settings.retry_seconds / 2**left)
         raise Misconfigured("a posting asks to have the workspace alone again and again")
 
-    async def _post_once(self, lease: Lease, only: Sequence[UUID] | None, *, exclusive: bool) -> list[Outcome] | None:
-        """Take, post, finish, hold: one transaction. None when there was nothing to take."""
+    async def _post_once(self, lease: Lease, only: Sequence[UUID] | None, *, exclusive: bool) -> _Batch:
+        """Take, post, finish, and hold or leave: one transaction."""
         now = self._context.now()
         async with self._db.workspace(lease.workspace_id) as connection:
             limit = self._settings.worker_batch
             deliveries = await claim.take(connection, lease, limit, BATCH_BYTES, now, only)
-            if not deliveries:
-                if only is None:
-                    soonest = now + timedelta(seconds=self._settings.worker_poll_seconds)
-                    await claim.leave(connection, lease, soonest)
-                return None
-            source = await self._load(connection, lease.workspace_id, lease.source_id)
-            try:
-                outcomes = await self._post(
-                    connection,
-                    lease.workspace_id,
-                    source,
-                    deliveries,
-                    self._connector,
-                    self._context,
-                    exclusive=exclusive,
-                )
-                await claim.finish(connection, lease, outcomes, self._context.now())
-            except (RetryExclusive, Misconfigured):
+            outcomes = await self._outcomes(connection, lease, deliveries, exclusive=exclusive) if deliveries else []
+            full = len(deliveries) == limit or sum(len(one.body) for one in deliveries) > BATCH_BYTES // 2
+            is_last = only is None and not full
+            if is_last:
+                # What is ready now may wait for its turn: it came while the batch was posted.
+                now = self._context.now()
+                soonest = now + timedelta(seconds=self._settings.worker_poll_seconds)
+                await claim.leave(connection, lease, now, soonest)
+            elif deliveries:
+                await claim.hold(connection, lease)
+        return _Batch(outcomes=outcomes, is_last=is_last)
+
+    async def _outcomes(
+        self, connection: AsyncConnection, lease: Lease, deliveries: Sequence[ClaimedDelivery], *, exclusive: bool
+    ) -> list[Outcome]:
+        source = await self._load(connection, lease.workspace_id, lease.source_id)
+        try:
+            outcomes = await self._post(
+                connection,
+                lease.workspace_id,
+                source,
+                deliveries,
+                self._connector,
+                self._context,
+                exclusive=exclusive,
+            )
+            await claim.finish(connection, lease, outcomes, self._context.now())
+        except (RetryExclusive, Misconfigured):
+            raise
+        except Exception as error:
+            if is_passing(error):
                 raise
-            except Exception as error:
-                if is_passing(error):
-                    raise
-                raise _Poisoned(deliveries, error) from error
-            await claim.hold(connection, lease)
+            raise _Poisoned(deliveries, error) from error
         return outcomes
 
     def _connector(self, name: str) -> Connector:

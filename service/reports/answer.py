@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from service.kpi.compare import change
-from service.kpi.measure import Reason, Value, reason_text
+from service.kpi.measure import Coverage, Interval, Reason, Value, reason_text
 
 
 class IntervalOut(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,10 +46,24 @@ class MembersOut(msgspec.Struct, frozen=True, kw_only=True):
     total: int
 
 
+class WithoutOut(msgspec.Struct, frozen=True, kw_only=True):
+    """The same KPI once more, without the members whose engagement is suspect."""
+
+    value: int | float | str | None
+    state: str
+    reason: str | None
+    numerator: int | float | str | None
+    denominator: int | float | str | None
+    interval: IntervalOut | None
+    bounds: BoundsOut | None
+    members: MembersOut | None
+
+
 class MetricOut(msgspec.Struct, frozen=True, kw_only=True):
     """One KPI. ``value`` is null wherever ``state`` is neither ok, zero nor estimated; ``reason`` says why.
 
-    ``provenance`` links to its evidence for keys that may read it; null for groups of a breakdown.
+    ``provenance`` links to its evidence for keys that may read it; null for groups of a breakdown. ``without_suspects``
+    is there where it was asked for.
     """
 
     value: int | float | str | None
@@ -66,6 +81,7 @@ class MetricOut(msgspec.Struct, frozen=True, kw_only=True):
     members: MembersOut | None
     note: str | None
     provenance: str | None
+    without_suspects: WithoutOut | UnsetType = UNSET
 
 
 class RowOut(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,12 +144,36 @@ class CreditingOut(msgspec.Struct, frozen=True, kw_only=True):
     view_window_days: float | None
 
 
+class SignOut(msgspec.Struct, frozen=True, kw_only=True):
+    """One reason to look again: its value, what is usual, and how much it weighs."""
+
+    code: str
+    value: float
+    usual: float | None
+    weight: float
+    detail: str
+
+
+class SuspectOut(msgspec.Struct, frozen=True, kw_only=True):
+    """A profile that second numbers leave out, with the reasons: a signal, never a verdict.
+
+    ``left_out`` counts the members of the answer that are its own, ``subjects`` names the first hundred of them.
+    """
+
+    platform: str
+    profile: str | None
+    score: float
+    reasons: tuple[SignOut, ...]
+    left_out: int
+    subjects: tuple[str, ...]
+
+
 class MetaOut(msgspec.Struct, frozen=True, kw_only=True):
     """What the answer knew and how it read the question.
 
     ``as_of`` pins this knowledge: asked again with it, the answer is the same to the byte. ``query`` is the question
     as it was understood. ``simulated`` names platforms whose numbers are made up, ``attribution`` the KPIs that are
-    credited otherwise than the books are.
+    credited otherwise than the books are, ``suspects`` whom second numbers leave out, where these were asked for.
     """
 
     as_of: str
@@ -154,6 +194,7 @@ class MetaOut(msgspec.Struct, frozen=True, kw_only=True):
     scope: ScopeOut
     exchange: ExchangeOut | None
     attribution: Mapping[str, CreditingOut]
+    suspects: tuple[SuspectOut, ...] | UnsetType = UNSET
 
 
 class PageOut(msgspec.Struct, frozen=True, kw_only=True):
@@ -174,9 +215,14 @@ class AnswerOut(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def metric_out(
-    value: Value, other: Value | None = None, *, incomparable: Reason | None = None, provenance: str | None = None
+    value: Value,
+    other: Value | None = None,
+    *,
+    incomparable: Reason | None = None,
+    provenance: str | None = None,
+    without: Value | None = None,
 ) -> MetricOut:
-    """Return a value as it is answered, compared with ``other`` where one is given."""
+    """Return a value as it is answered, compared with ``other`` and beside the value ``without`` suspects."""
     coverage = value.coverage
     share = None
     if coverage is not None:
@@ -189,25 +235,51 @@ def metric_out(
         reason=reason_text(value.reason, value.detail),
         numerator=value.numerator,
         denominator=value.denominator,
-        interval=None
-        if value.interval is None
-        else IntervalOut(
-            low=value.interval.low,
-            high=value.interval.high,
-            level=value.interval.level,
-            method=str(value.interval.method),
-            n=value.interval.n,
-            ignores_clustering=value.interval.ignores_clustering,
-        ),
-        bounds=None if value.bounds is None else BoundsOut(lower=value.bounds.lower, upper=value.bounds.upper),
+        interval=_interval(value.interval),
+        bounds=_bounds(value),
         currency=value.currency,
         compare=None if other is None else _compare(value, other, incomparable),
         quality=str(value.quality),
         coverage=share,
-        members=None if coverage is None else MembersOut(known=coverage.members_known, total=coverage.members_total),
+        members=_members(coverage),
         note=value.note,
         provenance=provenance,
+        without_suspects=UNSET if without is None else _without(without),
     )
+
+
+def _without(value: Value) -> WithoutOut:
+    return WithoutOut(
+        value=value.value,
+        state=str(value.state),
+        reason=reason_text(value.reason, value.detail),
+        numerator=value.numerator,
+        denominator=value.denominator,
+        interval=_interval(value.interval),
+        bounds=_bounds(value),
+        members=_members(value.coverage),
+    )
+
+
+def _interval(found: Interval | None) -> IntervalOut | None:
+    if found is None:
+        return None
+    return IntervalOut(
+        low=found.low,
+        high=found.high,
+        level=found.level,
+        method=str(found.method),
+        n=found.n,
+        ignores_clustering=found.ignores_clustering,
+    )
+
+
+def _bounds(value: Value) -> BoundsOut | None:
+    return None if value.bounds is None else BoundsOut(lower=value.bounds.lower, upper=value.bounds.upper)
+
+
+def _members(coverage: Coverage | None) -> MembersOut | None:
+    return None if coverage is None else MembersOut(known=coverage.members_known, total=coverage.members_total)
 
 
 def _compare(value: Value, other: Value, incomparable: Reason | None) -> CompareOut:

@@ -1,4 +1,7 @@
-"""The falls of a campaign's counters: what is withheld because of them, and what people said. A list, no number."""
+"""The falls of counters, of a campaign's subjects or of all: what is withheld because of them, and what people said.
+
+A list, no number.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service import ids
 from service.db.engine import driver
 from service.errors import Invalid
-from service.ledger.history.campaigns import Member, campaign_at
-from service.ledger.history.fallen import Fallen, fallen
+from service.ledger.history.campaigns import campaign_at
+from service.ledger.history.fallen import Fallen, Named, fallen, fallen_subjects
 from service.records import Verdict
 from service.reports.answer import PageOut
 from service.reports.question import COSTS, instant
@@ -46,7 +49,7 @@ class FallOut(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FallsOut(msgspec.Struct, frozen=True, kw_only=True):
-    """Falls of a campaign's counters, newest first."""
+    """Falls of counters, newest first."""
 
     data: tuple[FallOut, ...]
     page: PageOut
@@ -69,7 +72,7 @@ async def campaign_falls(
     """
     raw = await driver(connection)
     campaign = await campaign_at(raw, workspace_id, campaign_id, None, now)
-    members = {member.subject_id: member for member in campaign.members}
+    members = {member.subject_id: Named(member.platform, member.external_id) for member in campaign.members}
     before = _place(after)
     found = [
         one
@@ -85,7 +88,17 @@ async def campaign_falls(
     )
 
 
-def _fall(member: Member, one: Fallen) -> FallOut:
+async def workspace_falls(connection: AsyncConnection, workspace_id: UUID, *, settled: bool) -> FallsOut:
+    """Return falls of all subjects of a workspace, newest first: the open ones, with ``settled`` all of them."""
+    raw = await driver(connection)
+    subjects = await fallen_subjects(raw, workspace_id)
+    found = [one for one in await fallen(raw, workspace_id, sorted(subjects)) if settled or one.is_open]
+    return FallsOut(
+        data=tuple(_fall(subjects[one.subject_id], one) for one in found), page=PageOut(next=None, has_more=False)
+    )
+
+
+def _fall(member: Named, one: Fallen) -> FallOut:
     said, fall = one.said, one.fall
     return FallOut(
         subject=ids.show("subject", one.subject_id),

@@ -21,7 +21,7 @@ from service.errors import Invalid
 from service.kpi.arms import COMPARABLE, is_inverted
 from service.kpi.catalogue import Kpi, resolve
 from service.kpi.measure import Value, significant
-from service.kpi.suspicion import SUSPECT, score
+from service.kpi.suspicion import is_suspect, score
 from service.kpi.tiers import TierPolicy
 from service.reports.answer import WarningOut, metric_out
 from service.reports.influencers_answer import (
@@ -29,7 +29,6 @@ from service.reports.influencers_answer import (
     InfluencerOut,
     InfluencersMetaOut,
     InfluencersOut,
-    SignOut,
     SuspicionOut,
     TierShareOut,
 )
@@ -44,12 +43,11 @@ from service.reports.influencers_ground import (
     quartiles_of,
     values_at,
 )
-from service.reports.influencers_signs import Crowd, signs_of
+from service.reports.influencers_signs import BEHIND, Crowd, reasons_of, signs_of
 from service.reports.meta import range_out
 from service.reports.policies import Benchmark, benchmark, tier_policy
 from service.reports.question import Asked, PlatformNotes, Question, known_at, understand
 
-_BEHIND = ("likes", "comments", "engagements", "impressions", "reach")
 _SHOWN = ("er_followers", "er_impressions", "engagements", "impressions", "cost")
 
 
@@ -75,7 +73,7 @@ async def campaign_influencers(
     """Answer who made a campaign, inside one read-only snapshot. Raises what the KPIs do."""
     raw = await driver(connection)
     shown = question.metrics or _SHOWN
-    every = tuple(dict.fromkeys((*shown, *_BEHIND, *BASES)))
+    every = tuple(dict.fromkeys((*shown, *BEHIND, *BASES)))
     asked = await understand(raw, workspace_id, campaign_id, msgspec.structs.replace(question, metrics=every), now)
     kpis = asked.kpis[: len({resolve(name).slug for name in shown})]
     number = asked.knowledge.number
@@ -130,7 +128,6 @@ def _rows(ground: Ground, kpis: Sequence[Kpi], chosen: Benchmark | None, crowd: 
     for (platform, creator), places in creators_of(ground.asked).items():
         values = values_at(ground, kpis, places)
         signs = crowd.signs.get((platform, creator), ())
-        total = score(signs)
         newest = max(places, key=lambda at: (ground.asked.members[at].published or "", at))
         found.append(
             InfluencerOut(
@@ -145,18 +142,7 @@ def _rows(ground: Ground, kpis: Sequence[Kpi], chosen: Benchmark | None, crowd: 
                 metrics={slug: metric_out(value) for slug, value in values.items()},
                 index=index_of(ground, chosen, places),
                 suspicion=SuspicionOut(
-                    score=significant(total),
-                    suspect=total >= SUSPECT,
-                    reasons=tuple(
-                        SignOut(
-                            code=sign.code,
-                            value=significant(sign.value),
-                            usual=None if sign.usual is None else significant(sign.usual),
-                            weight=sign.weight,
-                            detail=sign.detail,
-                        )
-                        for sign in signs
-                    ),
+                    score=significant(score(signs)), suspect=is_suspect(signs), reasons=reasons_of(signs)
                 ),
             )
         )

@@ -6,17 +6,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from service.reports.answer import MetricOut, RangeOut, WarningOut
-
-
-class SignOut(msgspec.Struct, frozen=True, kw_only=True):
-    """One reason to look again: its value, what is usual, and how much it weighs."""
-
-    code: str
-    value: float
-    usual: float | None
-    weight: float
-    detail: str
+from service.reports.answer import MetricOut, RangeOut, SignOut, WarningOut
 
 
 class SuspicionOut(msgspec.Struct, frozen=True, kw_only=True):

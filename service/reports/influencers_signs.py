@@ -12,15 +12,18 @@ import asyncpg
 import msgspec
 import numpy as np
 
+from service.kpi.measure import significant
 from service.kpi.members import MemberSums, count, exact_sum, read, take
 from service.kpi.periods import day_start, local_day
 from service.kpi.suspicion import Profile, Sign, signs
 from service.ledger.history.people import levels, levels_at
 from service.ledger.history.profiles import profiles
 from service.ledger.history.spans import Span
-from service.reports.answer import WarningOut
+from service.reports.answer import SignOut, WarningOut
 from service.reports.question import Asked
 
+BEHIND = ("likes", "comments", "engagements", "impressions", "reach")
+"""What must be summed for reasons to be told."""
 _MOST_DAYS = 92
 Creator = tuple[str, str | None]
 
@@ -59,6 +62,20 @@ async def signs_of(raw: asyncpg.Connection[Any], asked: Asked, part: MemberSums,
     peers = list(known.values())
     too_long = () if days else (_TOO_LONG,)
     return Crowd(signs={creator: signs(one, peers) for creator, one in known.items()}, warnings=too_long)
+
+
+def reasons_of(found: Sequence[Sign]) -> tuple[SignOut, ...]:
+    """Return reasons as they are answered."""
+    return tuple(
+        SignOut(
+            code=sign.code,
+            value=significant(sign.value),
+            usual=None if sign.usual is None else significant(sign.usual),
+            weight=sign.weight,
+            detail=sign.detail,
+        )
+        for sign in found
+    )
 
 
 _TOO_LONG = WarningOut(

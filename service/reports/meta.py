@@ -9,11 +9,12 @@ from uuid import UUID
 
 import msgspec
 import numpy as np
+from msgspec import UNSET, UnsetType
 
 from service import ids
 from service.kpi.buckets import Grain
 from service.kpi.periods import Period
-from service.reports.answer import CreditingOut, ExchangeOut, MetaOut, RangeOut, ScopeOut, WarningOut
+from service.reports.answer import CreditingOut, ExchangeOut, MetaOut, RangeOut, ScopeOut, SuspectOut, WarningOut
 from service.reports.question import Asked, PlatformNotes, instant, known_at
 from service.reports.stretches import TOTAL
 from service.reports.sums import Sums
@@ -31,6 +32,7 @@ class More(msgspec.Struct, frozen=True, kw_only=True):
     written: Mapping[str, Any] = msgspec.field(default_factory=dict)
     warnings: tuple[tuple[str, str, str], ...] = ()
     attribution: Mapping[str, CreditingOut] = msgspec.field(default_factory=dict)
+    suspects: tuple[SuspectOut, ...] | UnsetType = UNSET
 
 
 def meta_of(asked: Asked, sums: Sums, notes: PlatformNotes, rows: int, more: More = More()) -> MetaOut:  # noqa: B008
@@ -66,6 +68,7 @@ def meta_of(asked: Asked, sums: Sums, notes: PlatformNotes, rows: int, more: Mor
         ),
         exchange=_exchange(asked),
         attribution=more.attribution,
+        suspects=more.suspects,
     )
 
 

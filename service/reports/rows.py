@@ -33,14 +33,16 @@ def shown(
     others: Mapping[str, Value] | None,
     incomparable: Reason | None,
     evidence: Evidence | None,
+    without: Mapping[str, Value] | None = None,
 ) -> dict[str, MetricOut]:
-    """Return values as they are answered, each beside the other period's and with its provenance."""
+    """Return values as they are answered: beside the other period's, beside those without suspects, with evidence."""
     return {
         slug: metric_out(
             value,
             others[slug] if others else None,
             incomparable=incomparable,
             provenance=f"{evidence[0]}/{slug}/provenance?{evidence[1]}" if evidence else None,
+            without=without[slug] if without else None,
         )
         for slug, value in values.items()
     }

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol
 
 import msgspec
 
@@ -15,6 +17,7 @@ from connectors.contract import (
     Conversion,
     Delivery,
     Drop,
+    Http,
     Item,
     Observation,
     Page,
@@ -25,13 +28,33 @@ from connectors.contract import (
     WebhookRequest,
 )
 
+RECORDINGS = Path(__file__).parents[1] / "recordings"
+
+
+class Fake(Protocol):
+    """A fake platform, which has a clock."""
+
+    @property
+    def now(self) -> datetime: ...
+
 
 class Reader(msgspec.Struct, frozen=True, kw_only=True):
-    """One connector with plain options, at the instant at which its tests take place."""
+    """One connector with plain options, at the instant at which its tests take place. ``client`` reaches a fake."""
 
     connector: Connector
     source: Callable[[], Source]
     now: datetime
+    client: Callable[[Any], Http] | None = None
+
+    async def fetch(self, fake: Fake, wanted: Task) -> list[Page]:
+        """Return the pages of a task."""
+        assert self.client is not None
+        return [page async for page in self.connector.fetch(self.client(fake), wanted, fake.now)]
+
+    def recorded(self, name: str, **request: str) -> list[Item]:
+        """Return the items of a recording: of the account's page that ``request`` describes, or of a push."""
+        body = (RECORDINGS / self.connector.name / f"{name}.json").read_bytes()
+        return self.parsed(body, {"account": self.source().account, **request} if request else None)
 
     def task(self, kind: str, *subjects: SubjectRef, **more: object) -> Task:
         return msgspec.structs.replace(Task(kind=kind, source=self.source(), subjects=subjects), **more)

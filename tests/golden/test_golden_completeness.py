@@ -9,7 +9,8 @@ import pytest
 
 from tests.golden.cases import CASES
 
-OF_THE_LEDGER = Path(__file__).parents[1] / "integration" / "ledger" / "test_golden_books.py"
+POSED = Path(__file__).parents[1] / "integration"
+OF_THE_LEDGER = POSED / "ledger" / "test_golden_books.py"
 """Movements of counters and answers at instants of knowledge: posed to the books."""
 
 
@@ -18,6 +19,16 @@ def test_every_case_has_a_test_of_its_own() -> None:
     names = re.findall(r"^(?:async )?def test_(g\d\d_(?:and_g\d\d_)?)", text, re.MULTILINE)
     tested = {f"G{number}" for name in names for number in re.findall(r"g(\d\d)", name)}
     assert set(CASES) <= tested
+
+
+ONLY_PURE = {"G16": "errors by other methods than the one that is answered, over the data of G47"}
+"""Cases that cannot be asked of the service, and why."""
+
+
+def test_every_case_is_posed_to_the_service_or_says_why_not() -> None:
+    text = "".join(path.read_text() for path in sorted(POSED.rglob("*.py")))
+    posed = {f"G{number}" for number in re.findall(r'"G(\d\d)"', text)}
+    assert set(CASES) - posed == set(ONLY_PURE)
 
 
 @pytest.mark.parametrize("got", [{"ctr": 0.0234}, {"ctr": None}, {"ctr": "0.0233333333333"}, {"cpc": 1}])

@@ -165,6 +165,7 @@ async def test_books_are_append_only_for_the_service(database: Database) -> None
         "entries",
         "subject_facts",
         "memberships",
+        "window_steps",
         "touchpoints",
         "conversions",
         "credits",

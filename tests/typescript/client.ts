@@ -60,6 +60,12 @@ export function card(slug: string, answer: Answer): string {
   return `${slug}: ${value}${currency ?? ""} from ${low ?? "?"}, before ${before ?? "?"} as of ${answer.meta.as_of}`;
 }
 
+export function leftOut(answer: Answer, slug: string): string {
+  const rest = answer.totals[slug]?.without_suspects;
+  const value: number | string | null = rest === undefined ? null : rest.value;
+  return `${value ?? "?"} without ${(answer.meta.suspects ?? []).map((one) => `${one.profile ?? "?"} (${one.left_out} posts)`).join(", ")}`;
+}
+
 export const asked: Asked = { metrics: "ctr,cpa", range: "last_7d", compare: "previous_period", format: "json" };
 
 export function series(answer: Answer, slug: string): (number | string | null)[] {
@@ -78,4 +84,5 @@ export const question: components["schemas"]["QueryInput"] = {
   filters: ["and", [["is", "platform", ["tiktok"]], ["not", [["is", "tier", ["nano"]]]]]],
   having: ["gte", "impressions", 100],
   order: ["ctr", "desc", { by: "lower_limit" }],
+  options: { exclude_suspect: true },
 };

@@ -14,11 +14,12 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from service.kpi.attribution import CLICK_WINDOW_DAYS, VIEW_WINDOW_DAYS, Weights, Windows
+from service.kpi.attribution import Weights, Windows
 from service.ledger.conversions import event_of
 from service.ledger.history.knowledge import seen
 from service.ledger.journeys import LONGEST, NOBODY, Choice, Credit, Event, Touch, choose, credits_of
 from service.ledger.statements import FACTS
+from service.ledger.touch_windows import windows_of
 from service.ledger.touchpoints import touch_of
 
 MOST = 20_000
@@ -68,7 +69,7 @@ async def divided(
     sales = await _sales(connection, workspace_id, events, number)
     every = {**sales, **events}
     touches = await _touches(connection, workspace_id, every.values(), number)
-    windows = await _windows(connection, workspace_id, {one.subject_id for one in touches}, number)
+    windows = await windows_of(connection, workspace_id, {one.subject_id for one in touches}, number)
     if readers.windows is not None:
         windows = dict.fromkeys((one.subject_id for one in touches), readers.windows)
     by_person: dict[bytes, list[Touch]] = defaultdict(list)
@@ -199,33 +200,3 @@ async def _knowing_then(
         msgspec.structs.replace(one, own=msgspec.structs.replace(one.own, **(empty | facts.get(one.subject_id, {}))))
         for one in touches
     ]
-
-
-async def _windows(
-    connection: asyncpg.Connection[Any], workspace_id: UUID, subject_ids: Iterable[UUID], number: int | None
-) -> dict[UUID, Windows]:
-    """Return the windows of subjects: the longest of the campaigns that they counted in."""
-    named = sorted(subject_ids)
-    if not named:
-        return {}
-    rows = await connection.fetch(
-        f"""
-        select m.subject_id, max(coalesce(v.click_days, {CLICK_WINDOW_DAYS}))::float as click_days,
-          max(coalesce(v.view_days, {VIEW_WINDOW_DAYS}))::float as view_days
-        from (
-          select n.subject_id, n.campaign_id from memberships n
-          where n.workspace_id = $1 and n.subject_id = any($2::uuid[]) and {seen(number, 3, "n")}
-          group by n.subject_id, n.campaign_id having sum(n.sign) > 0
-        ) m
-        cross join lateral (
-          select v.click_days, v.view_days from campaign_versions v
-          where v.workspace_id = $1 and v.campaign_id = m.campaign_id and {seen(number, 3, "v")}
-          order by v.version desc limit 1
-        ) v
-        group by m.subject_id
-        """,
-        workspace_id,
-        named,
-        number,
-    )
-    return {row["subject_id"]: Windows(click_days=row["click_days"], view_days=row["view_days"]) for row in rows}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import asyncpg
@@ -28,6 +28,11 @@ from (
 ) x
 join series s on s.workspace_id = $1 and s.series_id = x.series_id and s.counted
 """
+_SUBJECTS = f"""
+select s.subject_id, s.platform, s.external_id from subjects s where s.workspace_id = $1 and s.subject_id in (
+  select e.subject_id from entries e where e.workspace_id = $1 and e.flags & {Flag.SUSPECT} <> 0
+  union select r.subject_id from resets r where r.workspace_id = $1 and r.verdict <> 'suspected')
+"""
 _SAID = """
 select distinct on (r.subject_id, r.series_id, r.metric, r.at)
   r.subject_id, r.series_id, r.metric, r.at, r.verdict, r.actor, p.posting, p.recorded_at
@@ -35,6 +40,13 @@ from resets r join postings p on p.workspace_id = $1 and p.batch = r.batch
 where r.workspace_id = $1 and r.subject_id = any($2::uuid[]) and r.verdict <> 'suspected'
 order by r.subject_id, r.series_id, r.metric, r.at, p.posting desc
 """
+
+
+class Named(NamedTuple):
+    """A subject by the name that its platform has for it."""
+
+    platform: str
+    external_id: str
 
 
 class Said(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,6 +70,12 @@ class Fallen(msgspec.Struct, frozen=True, kw_only=True):
     def is_open(self) -> bool:
         """Tell whether sums are withheld for it."""
         return self.said is None and not self.fall.recovered
+
+
+async def fallen_subjects(connection: asyncpg.Connection[Any], workspace_id: UUID) -> dict[UUID, Named]:
+    """Return the subjects of a workspace of whom a counter fell, or was said to have fallen."""
+    rows = await connection.fetch(_SUBJECTS, workspace_id)
+    return {row["subject_id"]: Named(row["platform"], row["external_id"]) for row in rows}
 
 
 async def fallen(connection: asyncpg.Connection[Any], workspace_id: UUID, subject_ids: Sequence[UUID]) -> list[Fallen]:

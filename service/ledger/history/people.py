@@ -11,7 +11,7 @@ import asyncpg
 import msgspec
 
 from service.ledger.history.knowledge import of_paid, seen
-from service.ledger.history.spans import Span
+from service.ledger.history.spans import Span, edges_of
 from service.ledger.series import Flag
 
 FIRSTS = Flag.OPENING | Flag.FIRST
@@ -137,11 +137,7 @@ async def uniques(
         """,
         workspace_id,
         subject_ids,
-        [span.number for span in spans],
-        [span.start for span in spans],
-        [span.end for span in spans],
-        [span.first_day for span in spans],
-        [span.last_day for span in spans],
+        *edges_of(spans),
         number,
     )
     return {(row["number"], row["subject_id"]): row["reach"] for row in rows}

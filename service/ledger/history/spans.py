@@ -38,6 +38,12 @@ class Span(msgspec.Struct, frozen=True, kw_only=True):
         return self.first_day <= first and last <= self.last_day
 
 
+def edges_of(spans: Sequence[Span]) -> tuple[list[Any], ...]:
+    """Return spans as the columns number, low, high, first_day and last_day of a statement."""
+    rows = ((span.number, span.start, span.end, span.first_day, span.last_day) for span in spans)
+    return tuple(list(column) for column in zip(*rows, strict=True))
+
+
 def bounds(spans: Sequence[Span]) -> tuple[datetime, datetime]:
     """Return between which instants the entries of spans begin.
 
@@ -115,11 +121,7 @@ async def cut_sums(
         _cut_sums(tuple(metrics), seen_all=number is None, paid=paid),
         workspace_id,
         subject_ids,
-        [span.number for span in spans],
-        [span.start for span in spans],
-        [span.end for span in spans],
-        [span.first_day for span in spans],
-        [span.last_day for span in spans],
+        *edges_of(spans),
         number,
         [span.openings for span in spans],
         high,

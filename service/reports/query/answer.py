@@ -28,6 +28,7 @@ from service.reports.query.kpis import kpis_in
 from service.reports.query.scope import Scoped, scoped
 from service.reports.query.shaping import shaped
 from service.reports.query.sides import Side, dimensions_of, narrowed, sides_of
+from service.reports.query.suspects import suspects_of, without
 from service.reports.question import Asked, PlatformNotes, resolved
 from service.reports.stretches import MAX_CELLS, Stretch, stretch
 from service.reports.sums import Sums
@@ -55,6 +56,7 @@ async def query_kpis(
     asked = await _asked(raw, workspace_id, query, found, clock if query.question.as_of is None else None)
     query, asked = _grained(query, msgspec.structs.replace(asked, doubtful=notes.doubtful))
     compared = await against(raw, query, found, asked, now)
+    suspects = await suspects_of(raw, asked) if query.exclude_suspect else None
     asked = await narrowed(raw, query, found, asked)
     side, other = await _sides(raw, query, found, asked, compared)
     if query.auto and asked.question.granularity is Grain.HOUR and side.sums.marks.windowed:
@@ -65,7 +67,9 @@ async def query_kpis(
         side, other = await _sides(raw, query, found, asked, compared)
     _check(query, side)
     side, other = await _attributed(raw, query, _expecting(query, side), _expecting(query, other) if other else None)
-    return shaped(query, found, side, other, compared, slice_of(query, side, other, digest), notes)
+    if suspects is not None:
+        side = without(side, suspects)
+    return shaped(query, found, side, other, compared, slice_of(query, side, other, digest), notes, suspects)
 
 
 async def _asked(

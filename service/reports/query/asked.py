@@ -95,6 +95,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     currency: str | None = None
     exchange: Exchange | None = None
     strict: bool = False
+    exclude_suspect: bool = False
     sunday_weeks: bool = False
     tiers: TierPolicy = BRIEF_FOUR_TIER
     tier_policy: str | None = None

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from service.reports.answer import AnswerOut, ComparisonOut, MetaOut, MetricOut, PageOut
 
 
 class SeriesOut(msgspec.Struct, frozen=True, kw_only=True):
-    """One KPI over all rows: values, limits, and the value to compare with; ``unit`` and ``currency`` are of all."""
+    """One KPI over all rows: values, limits, and the value to compare with; ``unit`` and ``currency`` are of all.
+
+    ``without_suspects`` are the values without suspect engagement, where they were asked for.
+    """
 
     unit: str
     currency: str | None
@@ -20,6 +24,7 @@ class SeriesOut(msgspec.Struct, frozen=True, kw_only=True):
     low: tuple[int | float | str | None, ...]
     high: tuple[int | float | str | None, ...]
     other: tuple[int | float | str | None, ...]
+    without_suspects: tuple[int | float | str | None, ...] | UnsetType = UNSET
 
 
 class ColumnsOut(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,7 +76,13 @@ def _series(metrics: list[MetricOut]) -> SeriesOut:
         low=tuple(_limits(metric)[0] for metric in metrics),
         high=tuple(_limits(metric)[1] for metric in metrics),
         other=tuple(None if metric.compare is None else metric.compare.value for metric in metrics),
+        without_suspects=_rest(metrics),
     )
+
+
+def _rest(metrics: list[MetricOut]) -> tuple[int | float | str | None, ...] | UnsetType:
+    found = tuple(one.value for metric in metrics if (one := metric.without_suspects) is not UNSET)
+    return found if len(found) == len(metrics) else UNSET
 
 
 def _limits(metric: MetricOut) -> tuple[int | float | str | None, int | float | str | None]:

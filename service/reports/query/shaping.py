@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import msgspec
+from msgspec import UNSET
 
 from connectors.contract import MONEY
 from service.errors import TooLarge
@@ -22,6 +23,7 @@ from service.reports.query.items import Item, Slice, values_at
 from service.reports.query.kpis import slugs_shown
 from service.reports.query.scope import Scoped
 from service.reports.query.sides import Side, dimensions_of
+from service.reports.query.suspects import Suspects, named
 from service.reports.question import PlatformNotes
 from service.reports.rows import Evidence, evidence_of, shown
 from service.reports.stretches import MAX_CELLS, TOTAL
@@ -38,25 +40,31 @@ def shaped(
     compared: Against | None,
     page: Slice,
     notes: PlatformNotes,
+    suspects: Suspects | None = None,
 ) -> AnswerOut:
     """Return the answer of a page. Raises :class:`TooLarge` for more values than one answer may have."""
     slugs = slugs_shown(query, side.asked)
-    if len(page.rows) * len(slugs) > (MAX_CELLS if query.limit is not None else _MOST_EXPORTED):
+    if len(page.rows) * len(slugs) * (1 if side.rest is None else 2) > (
+        MAX_CELLS if query.limit is not None else _MOST_EXPORTED
+    ):
         raise TooLarge(f"{len(page.rows)} rows of {len(slugs)} metrics: ask for fewer, or for smaller pages")
     is_linked = _is_linked(query, found, compared)
     totals = _whole(query, side, slugs)
     before = None if other is None else _whole(query, other, slugs)
+    rest = None if side.rest is None else _whole(query, side.rest, slugs)
     evidence = evidence_of(side.asked, side.stretch.period, side.stretch.total) if is_linked else None
     trimmed = _Trim(query)
     rows = tuple(_row(query, side, other, item, at, slugs, trimmed, is_linked=is_linked) for item, at in page.rows)
     has_totals = "totals" in query.include
     return AnswerOut(
         data=rows,
-        totals=trimmed(shown(totals, before, other.incomparable if other else None, evidence)) if has_totals else {},
+        totals=trimmed(shown(totals, before, other.incomparable if other else None, evidence, rest))
+        if has_totals
+        else {},
         comparison=None
         if compared is None or other is None or before is None
         else _comparison(query, compared, other, before, trimmed, is_linked=is_linked),
-        meta=meta_of(side.asked, side.sums, notes, page.total, _more(query, found, side, compared, slugs)),
+        meta=meta_of(side.asked, side.sums, notes, page.total, _more(query, found, side, compared, slugs, suspects)),
         page=PageOut(next=page.next, has_more=page.next is not None),
     )
 
@@ -86,9 +94,9 @@ def _row(
     is_linked: bool,
 ) -> RowOut:
     span = side.stretch.total if at is None else at[0]
-    values = values_at(query, side, slugs, item.key, span.number)
-    if at is not None and at[1].not_yet:
-        values = {slug: _ahead(value) for slug, value in values.items()}
+    is_ahead = at is not None and at[1].not_yet
+    values = _values(query, side, slugs, item, span, is_ahead=is_ahead)
+    rest = None if side.rest is None else _values(query, side.rest, slugs, item, span, is_ahead=is_ahead)
     others = None
     if other is not None and span.number in other.sums.by_bucket:
         others = values_at(query, other, slugs, item.key, span.number)
@@ -98,9 +106,16 @@ def _row(
     grain = side.asked.question.granularity.value
     return RowOut(
         dimensions=named if at is None else {grain: at[1].label, **named},
-        metrics=trimmed(shown(values, others, other.incomparable if other else None, evidence)),
+        metrics=trimmed(shown(values, others, other.incomparable if other else None, evidence, rest)),
         partial=side.asked.period.partial if at is None else at[1].partial,
     )
+
+
+def _values(
+    query: Query, side: Side, slugs: Sequence[str], item: Item, span: Span, *, is_ahead: bool
+) -> dict[str, Value]:
+    found = values_at(query, side, slugs, item.key, span.number)
+    return {slug: _ahead(value) for slug, value in found.items()} if is_ahead else found
 
 
 def _ahead(value: Value) -> Value:
@@ -124,14 +139,28 @@ class _Trim:
             self.nothing["interval"] = None
         if "coverage" not in query.include:
             self.nothing |= {"coverage": None, "members": None}
+        self.nothing_of_rest = {name: None for name in self.nothing if name != "coverage"}
 
     def __call__(self, metrics: Mapping[str, MetricOut]) -> Mapping[str, MetricOut]:
         if not self.nothing:
             return metrics
-        return {slug: msgspec.structs.replace(metric, **self.nothing) for slug, metric in metrics.items()}
+        return {slug: self._trimmed(metric) for slug, metric in metrics.items()}
+
+    def _trimmed(self, metric: MetricOut) -> MetricOut:
+        rest = metric.without_suspects
+        if rest is not UNSET:
+            rest = msgspec.structs.replace(rest, **self.nothing_of_rest)
+        return msgspec.structs.replace(metric, **self.nothing, without_suspects=rest)
 
 
-def _more(query: Query, found: Scoped, side: Side, compared: Against | None, slugs: Sequence[str]) -> More:
+def _more(
+    query: Query,
+    found: Scoped,
+    side: Side,
+    compared: Against | None,
+    slugs: Sequence[str],
+    suspects: Suspects | None,
+) -> More:
     names = dimensions_of(query)
     looked_at = {*names, *(condition.name for condition in conditions(query.filters))}
     warnings: list[tuple[str, str, str]] = []
@@ -146,6 +175,7 @@ def _more(query: Query, found: Scoped, side: Side, compared: Against | None, slu
         warnings.append(("filters_match_nothing", "no subject of the campaigns meets the filters", "?filters"))
     if compared is not None and compared.shorter:
         warnings.append(("unequal_length", "the other flight has fewer days than this range", "?compare"))
+    warnings += [] if suspects is None else [(one.code, one.detail, one.pointer) for one in suspects.warnings]
     if side.sums.currency is None and not MONEY.isdisjoint(side.asked.columns):
         text = f"amounts are in {', '.join(sorted(side.sums.currencies))}: give a currency and rates"
         warnings.append(("mixed_currency", text, "?currency"))
@@ -156,6 +186,7 @@ def _more(query: Query, found: Scoped, side: Side, compared: Against | None, slu
         written=query.written,
         attribution={slug: _way(way) for slug, way in query.attribution.items() if slug in slugs},
         warnings=tuple(warnings),
+        suspects=UNSET if suspects is None else named(side, suspects),
     )
 
 

@@ -34,7 +34,7 @@ class Side(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     ``whole`` are the sums that totals are made of: those of distinct subjects, where ``sums`` tells paid from organic.
     ``otherwise`` are the sums of KPIs, by slug, whose conversions are credited in another way. ``overlapping`` are
     dimensions in which a subject counts in several groups. ``incomparable`` says why it cannot be
-    set against the other side.
+    set against the other side. ``rest`` is the side without suspect engagement, where that was asked for.
     """
 
     asked: Asked
@@ -45,6 +45,7 @@ class Side(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     otherwise: Mapping[str, Sums] = msgspec.field(default_factory=dict)
     overlapping: tuple[str, ...] = ()
     incomparable: Reason | None = None
+    rest: Side | None = None
 
 
 async def narrowed(raw: asyncpg.Connection[Any], query: Query, scoped: Scoped, asked: Asked) -> Asked:
@@ -137,7 +138,7 @@ async def _split(
     said = np.logical_or.reduce([_said(sums) for sums in joined]) if members else np.zeros(0, dtype=np.bool_)
     places = np.flatnonzero(said & np.array(_met(query, told, len(members)), dtype=np.bool_))
     narrow = msgspec.structs.replace(asked, members=tuple(members[place] for place in places.tolist()))
-    kept = [_taken(sums, places) for sums in joined]
+    kept = [taken(sums, places) for sums in joined]
     picked, names = _picked(told, places), dimensions_of(query)
     groups, overlapping = _groups(picked, names), _overlapping(picked, names)
     wholes = kept
@@ -189,7 +190,8 @@ def _said(sums: Sums) -> BoolArray:
     return said
 
 
-def _taken(sums: Sums, places: IntArray) -> Sums:
+def taken(sums: Sums, places: IntArray) -> Sums:
+    """Return the sums of the members at ``places``."""
     by_bucket = {number: take(part, places) for number, part in sums.by_bucket.items()}
     return msgspec.structs.replace(sums, by_bucket=by_bucket)
 

@@ -6,14 +6,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from connectors.contract import (
-    Item,
-    Page,
     Response,
     Secret,
     Source,
     SubjectRef,
     SubjectType,
-    Task,
 )
 from connectors.http import PlatformHttp
 from connectors.instagram import CONNECTOR
@@ -38,22 +35,12 @@ def source(options: InstagramOptions = OPTIONS, secrets: tuple[Secret, ...] | No
     )
 
 
-_READER = Reader(connector=CONNECTOR, source=source, now=NOW)
-parsed, read, task = _READER.parsed, _READER.read, _READER.task
-
-
 def client(fake: FakeInstagram, heard: list[Response] | None = None, token: str = TOKEN) -> PlatformHttp:
     return graph.client(fake, heard, token)
 
 
-async def fetch(fake: FakeInstagram, wanted: Task) -> list[Page]:
-    return [page async for page in CONNECTOR.fetch(client(fake), wanted, fake.now)]
-
-
-def recorded(name: str, **request: str) -> list[Item]:
-    """Return the items of a recording, as the page that ``request`` describes or as a push where it says nothing."""
-    body = (RECORDINGS / f"{name}.json").read_bytes()
-    return parsed(body, {"account": ACCOUNT, **request} if request else None)
+_READER = Reader(connector=CONNECTOR, source=source, now=NOW, client=client)
+parsed, read, task, fetch, recorded = _READER.parsed, _READER.read, _READER.task, _READER.fetch, _READER.recorded
 
 
 def post(media: str) -> SubjectRef:

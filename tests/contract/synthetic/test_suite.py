@@ -34,10 +34,11 @@ from connectors.http import PlatformHttp, new_client
 from connectors.items import Defaults
 from connectors.signatures import TOLERANCE
 from connectors.synthetic import CONNECTOR
-from connectors.synthetic_platform import Platform, load_pages, webhooks
+from connectors.synthetic_platform import Platform, webhooks
 from connectors.synthetic_reading import MEASURED, READERS, measured, read_page
 from connectors.synthetic_world import World
 from connectors.testing import Check, Pull, Recording, Signed, contract_suite
+from tests.contract.synthetic.load import load_pages
 
 START = datetime(2026, 5, 1, tzinfo=UTC)
 NOW = START + timedelta(days=41, hours=7)

@@ -32,8 +32,9 @@ from connectors.contract import (
 from connectors.http import PlatformHttp, new_client
 from connectors.items import Defaults
 from connectors.synthetic import CONNECTOR
-from connectors.synthetic_platform import Platform, decimal, load_pages, messages, webhooks
+from connectors.synthetic_platform import Platform, decimal, messages, webhooks
 from connectors.synthetic_world import TIERS, World
+from tests.contract.synthetic.load import load_pages
 
 START = datetime(2026, 5, 1, tzinfo=UTC)
 NOW = START + timedelta(days=41, hours=7)

@@ -6,13 +6,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from connectors.contract import (
-    Item,
-    Page,
     Secret,
     Source,
     SubjectRef,
     SubjectType,
-    Task,
 )
 from connectors.http import PlatformHttp
 from connectors.threads import CONNECTOR
@@ -37,22 +34,12 @@ def source(options: ThreadsOptions = OPTIONS, secrets: tuple[Secret, ...] | None
     )
 
 
-_READER = Reader(connector=CONNECTOR, source=source, now=NOW)
-parsed, read, task = _READER.parsed, _READER.read, _READER.task
-
-
 def client(fake: FakeThreads) -> PlatformHttp:
     return graph.client(fake, token=TOKEN, host=HOST)
 
 
-async def fetch(fake: FakeThreads, wanted: Task) -> list[Page]:
-    return [page async for page in CONNECTOR.fetch(client(fake), wanted, fake.now)]
-
-
-def recorded(name: str, **request: str) -> list[Item]:
-    """Return the items of a recording, as the page that ``request`` describes or as a push where it says nothing."""
-    body = (RECORDINGS / f"{name}.json").read_bytes()
-    return parsed(body, {"account": ACCOUNT, **request} if request else None)
+_READER = Reader(connector=CONNECTOR, source=source, now=NOW, client=client)
+parsed, read, task, fetch, recorded = _READER.parsed, _READER.read, _READER.task, _READER.fetch, _READER.recorded
 
 
 def post(number: int | str) -> SubjectRef:

@@ -9,13 +9,11 @@ from pathlib import Path
 from connectors.contract import (
     Delivery,
     Item,
-    Page,
     Response,
     Secret,
     Source,
     SubjectRef,
     SubjectType,
-    Task,
 )
 from connectors.http import PlatformHttp
 from connectors.tiktok import CONNECTOR
@@ -40,16 +38,12 @@ def source(secrets: tuple[Secret, ...] | None = None, account: str = ACCOUNT) ->
     )
 
 
-_READER = Reader(connector=CONNECTOR, source=source, now=NOW)
-read, task = _READER.read, _READER.task
-
-
 def client(fake: FakeTiktok, heard: list[Response] | None = None, token: str = TOKEN) -> PlatformHttp:
     return wire.client(fake, HOST, token, heard, header=CONNECTOR.auth.header, scheme=CONNECTOR.auth.scheme)
 
 
-async def fetch(fake: FakeTiktok, wanted: Task) -> list[Page]:
-    return [page async for page in CONNECTOR.fetch(client(fake), wanted, fake.now)]
+_READER = Reader(connector=CONNECTOR, source=source, now=NOW, client=client)
+read, task, fetch = _READER.read, _READER.task, _READER.fetch
 
 
 def parsed(body: bytes, request: Mapping[str, str] | None = None) -> list[Item]:

@@ -7,13 +7,11 @@ from pathlib import Path
 
 from connectors.contract import (
     Item,
-    Page,
     Response,
     Secret,
     Source,
     SubjectRef,
     SubjectType,
-    Task,
 )
 from connectors.http import PlatformHttp
 from connectors.youtube import CONNECTOR
@@ -40,16 +38,12 @@ def source(
     )
 
 
-_READER = Reader(connector=CONNECTOR, source=source, now=NOW)
-parsed, read, task = _READER.parsed, _READER.read, _READER.task
-
-
 def client(fake: FakeYoutube, heard: list[Response] | None = None, token: str = TOKEN) -> PlatformHttp:
     return wire.client(fake, HOST, token, heard, hosts=HOSTS, open_hosts=CONNECTOR.open_hosts)
 
 
-async def fetch(fake: FakeYoutube, wanted: Task) -> list[Page]:
-    return [page async for page in CONNECTOR.fetch(client(fake), wanted, fake.now)]
+_READER = Reader(connector=CONNECTOR, source=source, now=NOW, client=client)
+parsed, read, task, fetch = _READER.parsed, _READER.read, _READER.task, _READER.fetch
 
 
 def recorded(name: str, **request: str) -> list[Item]:

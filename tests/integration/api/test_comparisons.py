@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any
 
+import httpx
 import pytest
 import pytest_asyncio
 
@@ -13,7 +14,7 @@ from service.kpi.arms import COMPARABLE
 from service.kpi.catalogue import CATALOGUE
 from tests.golden.cases import CASES
 from tests.integration.api.arena import Arena, Row, clock, day, posts
-from tests.integration.api.office import open_office
+from tests.integration.api.office import Desk, open_office
 
 
 @pytest_asyncio.fixture
@@ -45,7 +46,7 @@ def codes(found: dict[str, Any]) -> list[str]:
 ONE_LOOK = {"peeking": "false"}
 
 
-G14, G15, G18, G19 = (CASES[name] for name in ("G14", "G15", "G18", "G19"))
+G14, G15, G18, G19, G21 = (CASES[name] for name in ("G14", "G15", "G18", "G19", "G21"))
 
 
 async def test_the_golden_comparisons(arena: Arena) -> None:
@@ -60,6 +61,8 @@ async def test_the_golden_comparisons(arena: Arena) -> None:
             "same": {"grams": posts([205], [10_000])},
             "cheap": {"grams": [Row(conversions=14, spend="400.00")]},
             "dear": {"grams": [Row(conversions=6, spend="520.00")]},
+            "two_percent": {"grams": posts([20], [1000])},
+            "and_a_half": {"grams": posts([25], [1000])},
             "nothing": {"grams": [Row(conversions=0, spend="100.00")]},
             "two": {"grams": posts([81], [87]), "toks": posts([192], [263])},
             "twice": {"grams": posts([234], [270]), "toks": posts([55], [80])},
@@ -91,6 +94,10 @@ async def _one_look(arena: Arena) -> None:
     assert (worse["verdict"], worse["p_value"]) == ("worse", found["p_value"])
     small = await versus(arena, "small", "broad", **ONE_LOOK)
     G15.agrees({"diff_ci": limits(small["pooled"]["difference"]), "decision": small["verdict"]}, G15.expected)
+
+    unseen = await versus(arena, "and_a_half", "two_percent", **ONE_LOOK)
+    assert unseen["verdict"] == "undecided"
+    G21.agrees({"n_per_arm": unseen["still_needed"]["amount"] + 1000}, G21.expected)
 
 
 async def _watched(arena: Arena) -> None:
@@ -183,6 +190,37 @@ async def _several(arena: Arena) -> None:
     assert micro["verdict"] == ("better" if micro["p_adjusted"] <= 0.01 else "undecided")
     hidden = [one for one in tests if "not_after_correction" in codes(one)]
     assert all(one["verdict"] == "undecided" for one in hidden)
+    await _asked_again(arena, asked)
+
+
+async def _asked_again(arena: Arena, body: dict[str, Any]) -> None:
+    """A page that is opened again sends the tag: 304 while nothing was posted and the question is the same."""
+
+    async def ask(tag: str, desk: Desk = arena.desk, **more: Any) -> httpx.Response:
+        return await desk.ask("POST", "/v1/comparisons", json=body | more, headers={"if-none-match": tag})
+
+    first = await ask("none")
+    tag = first.headers["etag"]
+    assert (first.status_code, first.headers["cache-control"]) == (200, "private, max-age=15")
+    again = await ask(tag)
+    assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", tag)
+    others: list[dict[str, Any]] = [
+        {"metrics": ["cpa"]},
+        {"base": body["campaigns"][0], "campaigns": [body["base"]]},
+        {"options": {}},
+    ]
+    for more in others:
+        assert (await ask(tag, **more)).status_code == 200
+    poor = await arena.office.caller(arena.desk, [Scope.KPIS_READ])
+    assert (await ask(tag, poor)).status_code == 200
+    stranger = await arena.office.workspace("Stranger")
+    assert (await ask(tag, stranger)).status_code == 422
+    wrong = await arena.desk.problem(422, "POST", "/v1/comparisons", body | {"metrics": ["ctrr"]})
+    assert wrong["errors"][0]["pointer"] == "/metrics/0"
+    await arena.enter({"late": one_post({"clicks": 1, "impressions": 10})})
+    fresh = await ask(tag)
+    assert (fresh.status_code, fresh.json()["data"]) == (200, first.json()["data"])
+    assert fresh.headers["etag"] != tag
 
 
 async def test_what_may_not_be_compared(arena: Arena) -> None:

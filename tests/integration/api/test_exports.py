@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from service.api.exports import FIELDS, accepted, cell, rendered
+from service.api.exports import FIELDS, WITHOUT, accepted, cell, rendered
 from service.reports.answer import (
     AnswerOut,
     BoundsOut,
@@ -26,6 +26,7 @@ from service.reports.answer import (
     RowOut,
     ScopeOut,
     WarningOut,
+    WithoutOut,
 )
 from tests.integration.api.furniture import furnish
 from tests.integration.api.office import Desk, Office
@@ -203,8 +204,9 @@ def test_every_field_of_a_value_has_a_column_but_the_link() -> None:
     for field in msgspec.structs.fields(MetricOut):
         inner = parts.get(field.name)
         wanted |= {(field.name, one.name) for one in msgspec.structs.fields(inner)} if inner else {(field.name,)}
-    assert wanted - {path for _, path in FIELDS} == {("provenance",)}
+    assert wanted - {path for _, path in FIELDS} == {("provenance",), ("without_suspects",)}
     assert {path for _, path in FIELDS} <= wanted
+    assert {path[1] for _, path in WITHOUT} == set(WithoutOut.__struct_fields__)
 
 
 @given(TEXT)

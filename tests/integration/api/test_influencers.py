@@ -137,6 +137,67 @@ async def test_policies_are_data_with_versions(arena: Arena) -> None:
     assert [one for one in (await stranger.get("/v1/tier-policies"))["data"] if not one["ready_made"]] == []
 
 
+async def test_suspects_are_left_out_of_a_second_number_and_named(arena: Arena) -> None:
+    """Both numbers: in rows, totals, buckets, columns and cells, under filters, paid apart, credited otherwise."""
+    posts = [("real", 50, 5, 1000, 20), ("real", 70, 7, 1000, 30), ("bot", 900, 5, 500, 10), ("bot", 1, 0, 100, 1)]
+    await crowd(arena, {"bought": posts, "clean": [("real", 50, 5, 1000, 20)]}, real=12_000, bot=20_000)
+    scope = {"scope": {"campaigns": [arena.ids["bought"]]}, "range": "lifetime"}
+
+    async def ask(*, suspects: bool = True, **body: Any) -> Any:
+        given = {"metrics": ["impressions", "ctr", "reach"], "options": {"exclude_suspect": suspects}}
+        return await arena.desk.post("/v1/kpis/query", scope | given | body, 200)
+
+    def both(metrics: Any, slug: str = "impressions") -> tuple[Any, Any]:
+        return metrics[slug]["value"], metrics[slug]["without_suspects"]["value"]
+
+    plain, answer = await ask(suspects=False), await ask()
+    assert "suspects" not in plain["meta"]
+    assert "without_suspects" not in plain["totals"]["ctr"]
+    assert {
+        slug: {k: v for k, v in one.items() if k != "without_suspects"} for slug, one in answer["totals"].items()
+    } == (plain["totals"])
+    assert both(answer["totals"]) == (2600, 2000)
+    assert both(answer["totals"], "ctr") == (pytest.approx(61 / 2600), 0.025)
+    assert both(answer["totals"], "reach") == (None, None)
+    rest = answer["totals"]["ctr"]["without_suspects"]
+    assert (rest["members"], rest["numerator"], rest["state"]) == ({"known": 2, "total": 2}, 50, "ok")
+    assert rest["interval"]["low"] < 0.025 < rest["interval"]["high"]
+    (bot,) = answer["meta"]["suspects"]
+    assert (bot["platform"], bot["profile"], bot["left_out"], len(bot["subjects"])) == ("grams", "bot", 2, 2)
+    assert [reason["code"] for reason in bot["reasons"]] == ["engagements_exceed_views"]
+    assert bot["score"] == 0.6
+    (same,) = [row for row in (await influencers(arena, "bought"))["data"] if row["creator"] == "bot"]
+    assert (same["suspicion"]["score"], same["suspicion"]["reasons"]) == (bot["score"], bot["reasons"])
+    assert "followers_not_watched" in [warning["code"] for warning in answer["meta"]["warnings"]]
+
+    by_profile = await ask(dimensions=["profile"], include=["totals"])
+    assert {row["dimensions"]["profile"]: both(row["metrics"]) for row in by_profile["data"]} == {
+        "grams:bot": (600, None),
+        "grams:real": (2000, 2000),
+    }
+    assert by_profile["data"][1]["metrics"]["ctr"]["without_suspects"]["interval"] is None
+    by_paid = await ask(dimensions=["paid"])
+    assert [both(by_paid["totals"]), both(by_paid["data"][0]["metrics"])] == [(2600, 2000)] * 2
+    only_bots = await ask(filters=["is", "profile", ["grams:bot"]])
+    assert both(only_bots["totals"]) == (600, None)
+    assert only_bots["meta"]["suspects"] == answer["meta"]["suspects"]
+    no_bots = await ask(filters=["is", "profile", ["grams:real"]])
+    assert (both(no_bots["totals"]), no_bots["meta"]["suspects"]) == ((2000, 2000), [])
+    otherwise = await ask(metrics=["impressions", {"key": "cpa", "attribution": {"model": "linear"}}])
+    assert both(otherwise["totals"]) == (2600, 2000)
+    columns = await ask(dimensions=["profile"], format="columns")
+    assert columns["data"]["metrics"]["impressions"]["without_suspects"] == [None, 2000]
+    path = f"/v1/campaigns/{arena.ids['bought']}/kpis?range=lifetime&metrics=impressions&exclude_suspect=true"
+    assert both((await arena.desk.get(path))["totals"]) == (2600, 2000)
+    head, line = (await arena.desk.ask("GET", path + "&format=csv")).text.splitlines()
+    cells = dict(zip(head.split(","), line.split(","), strict=True))
+    assert (cells["impressions"], cells["impressions_without_suspects"]) == ("2600", "2000")
+    clean = await arena.desk.get(path.replace(arena.ids["bought"], arena.ids["clean"]))
+    assert (both(clean["totals"]), clean["meta"]["suspects"]) == ((1000, 1000), [])
+    days = f"{path.replace('range=lifetime', 'range=flight')}&granularity=day"
+    assert all("without_suspects" in row["metrics"]["impressions"] for row in (await arena.desk.get(days))["data"])
+
+
 async def test_who_made_a_campaign(arena: Arena) -> None:
     """G38 as posts; G43 as a lucky creator; a crowd that says nothing."""
     many = [("a", 10 * n, 0, 1000, n) for n in range(1, 32)]

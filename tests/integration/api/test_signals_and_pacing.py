@@ -36,11 +36,14 @@ async def signals(arena: Arena, name: str, **asked: Any) -> dict[str, Any]:
 
 
 async def test_spikes_shifts_and_swarms(arena: Arena) -> None:
-    loud, usual, drift = CASES["G34"].inputs[0], CASES["G34"].inputs[1], [100, 104, 96, 102, 98] * 4
+    loud, usual, level, still = CASES["G34"].inputs
+    drift = [100, 104, 96, 102, 98] * 4
     await arena.enter(
         {
             "loud": {"grams": days([*loud["history"], loud["observed"]], -1)},
             "usual": {"grams": days([*usual["history"], usual["observed"]], -1)},
+            "level": {"grams": days([*level["history"], level["observed"]], -1)},
+            "still": {"grams": days([*still["history"], still["observed"]], -1)},
             "flat": {"grams": days([5] * 12 + [40], -1)},
             "drift": {"grams": days([*drift, 106, 107, 106, 108, 107, 106], -1)},
             "weekly": {"grams": days([(50 if at % 7 > 4 else 10) + at % 3 for at in range(63)] + [50], -1)},
@@ -58,6 +61,12 @@ async def test_spikes_shifts_and_swarms(arena: Arena) -> None:
     assert 0 < watch["looked_at"] < 7  # the first days have too little history
 
     assert (await signals(arena, "usual", metrics="impressions", range="yesterday"))["data"] == []
+    answer = await signals(arena, "level", metrics="impressions", range="yesterday")
+    (steady,) = [one for one in answer["data"] if one["kind"] == "spike"]
+    got = {"median": steady["usual"], "mad": steady["detail"]["mad"], "robust_z": steady["score"]}
+    CASES["G34"].agrees(got | {"fallback": steady["method"]}, CASES["G34"].expected[2])
+    # A probability of 0.38 is nothing to be told of.
+    assert (await signals(arena, "still", metrics="impressions", range="yesterday"))["data"] == []
     (flat,) = (await signals(arena, "flat", metrics="impressions", range="yesterday"))["data"]
     assert (flat["method"], flat["score"]) == ("poisson_tail", None)
     assert flat["p"] < 1e-9

@@ -371,7 +371,7 @@ async def test_a_delivery_that_lands_while_the_worker_leaves_keeps_its_hint(data
 
     async def leave() -> None:
         async with database.workspace(source.workspace_id) as connection:
-            await claim.leave(connection, lease, now)
+            await claim.leave(connection, lease, now, now + timedelta(seconds=1))
 
     async with database.workspace(source.workspace_id) as connection:
         await land_pages(connection, source, [page], ("all", "now"), CONTEXT)
@@ -379,7 +379,24 @@ async def test_a_delivery_that_lands_while_the_worker_leaves_keeps_its_hint(data
         await asyncio.sleep(0.3)
     await leaving
     assert await count(database, source.workspace_id, "pending_work") == 1
+    (hinted,) = await rows(database, source.workspace_id, "select * from pending_work")
+    assert hinted.ready_at < now + timedelta(seconds=1)
     assert (await worker(database, FakePost()).drain()).posted == 1
+
+
+async def test_what_lands_while_a_batch_is_posted_waits_for_no_pause(database: Database, lander: Lander) -> None:
+    source = await make_source(database, CONTEXT)
+    await land(lander, source, b"1")
+    late = [b"2", b"3"]
+
+    async def more(_deliveries: object) -> None:
+        if late:
+            await land(lander, source, late.pop(0))
+
+    post = FakePost(more)
+    assert (await worker(database, post, changed(worker_poll_seconds=60)).drain()).batches == 3
+    assert post.bodies == [b"1", b"2", b"3"]
+    assert await count(database, source.workspace_id, "pending_work") == 0
 
 
 async def test_what_a_dead_worker_holds_is_looked_at_again_a_little_later(database: Database, lander: Lander) -> None:

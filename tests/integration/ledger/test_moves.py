@@ -11,10 +11,11 @@ from uuid import UUID
 import msgspec
 import pytest
 import pytest_asyncio
+import sqlalchemy as sa
 
 from connectors.contract import Conversion, Kind, Observation, SubjectRef, Touchpoint, day_window
-from service.db.engine import Database
-from service.ledger import moves, recount
+from service.db.engine import Database, driver
+from service.ledger import moves, recount, touch_windows
 from service.ledger.verify import verify
 from service.pipeline.moving import Mover
 from service.records import CampaignKind, CampaignVersion, Rule
@@ -31,6 +32,7 @@ WEEK: dict[str, Any] = {"range_from": date(2026, 6, 1), "range_to": date(2026, 6
 async def books(database: Database, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Books]:
     monkeypatch.setattr(moves, "MOST", 3)
     monkeypatch.setattr(moves, "_CHUNK", 4)
+    monkeypatch.setattr(touch_windows, "MOST", 3)
     made = Books(database)
     await made.open()
     yield made
@@ -62,6 +64,12 @@ async def members(books: Books, campaign: UUID) -> list[str]:
 async def in_turn(books: Books) -> list[str]:
     """Return the posts in the order in which they are decided about."""
     return [row["external_id"] for row in await books.rows("select external_id from subjects order by subject_id")]
+
+
+async def waiting(books: Books) -> bool:
+    """Tell whether a sweep would look into the workspace."""
+    async with books.database.control() as connection:
+        return books.workspace_id in await moves.waiting_anywhere(connection, 10)
 
 
 async def prove(books: Books) -> None:
@@ -113,8 +121,10 @@ async def test_a_crash_between_or_inside_a_batch_is_gone_on_from(books: Books, m
             source, [seen(post, hashtags=("spring", "sale"), observed_at=at(1)), counter(post, at(1), likes=1)]
         )
     turn = await in_turn(books)
+    assert not await waiting(books)
     await record(books, campaign, Rule(hashtag="none"))
     assert await members(books, campaign) == sorted(turn[3:])
+    assert await waiting(books)
 
     async def crash(*_: Any) -> None:
         raise InterruptedError
@@ -131,7 +141,9 @@ async def test_a_crash_between_or_inside_a_batch_is_gone_on_from(books: Books, m
     await Mover(books.database, books.context).sweep()
     assert await members(books, campaign) == sorted((turn[1], turn[8]))
     assert await books.rows("select * from moves") == []
+    assert not await waiting(books)
     await prove(books)
+    await _idle(books, monkeypatch)
     await record(books, campaign, Rule(hashtag="sale"))
     await record(books, campaign, Rule(platform="instagram"))
     await Mover(books.database, books.context).finish(books.workspace_id)
@@ -139,7 +151,52 @@ async def test_a_crash_between_or_inside_a_batch_is_gone_on_from(books: Books, m
     await prove(books)
 
 
-async def test_credits_follow_windows_and_moves(books: Books) -> None:
+async def _windows_at(books: Books, number: int) -> list[float]:
+    async with books.database.snapshot(books.workspace_id) as connection:
+        raw = await driver(connection)
+        rows = await raw.fetch("select subject_id from subjects where external_id like 'p_' order by subject_id")
+        ids = [row["subject_id"] for row in rows]
+        found = await touch_windows.windows_of(raw, books.workspace_id, ids, number)
+    return [found[one].click_days for one in ids]
+
+
+async def _crashed(books: Books, monkeypatch: pytest.MonkeyPatch, campaign: UUID) -> None:
+    """Let a step of windows crash before its end: nothing of it stays, and the next one goes on."""
+
+    async def crash(*_: Any) -> None:
+        raise InterruptedError
+
+    await record(books, campaign, Rule(hashtag="spring"))
+    steps = await books.rows("select count(*) as n from window_steps")
+    with monkeypatch.context() as patched:
+        patched.setattr(recount, "recount_all", crash)
+        with pytest.raises(InterruptedError):
+            await books.go_on()
+    assert await books.rows("select count(*) as n from window_steps") == steps
+    assert await waiting(books)
+    await prove(books)
+    await Mover(books.database, books.context).sweep()
+    await prove(books)
+
+
+async def _idle(books: Books, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sweep where nothing waits: it is found in one look, without a transaction of any workspace."""
+
+    def refuse(*_: Any) -> None:
+        raise AssertionError("nothing waits there")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(books.database, "workspace", refuse)
+        await Mover(books.database, books.context).sweep()
+    # What a row stands for may be done already: then it goes.
+    async with books.database.control() as connection:
+        await connection.execute(sa.text("insert into pending_moves values (:w)"), {"w": books.workspace_id})
+    postings = await books.rows("select count(*) from postings")
+    await Mover(books.database, books.context).sweep()
+    assert (await waiting(books), await books.rows("select count(*) from postings")) == (False, postings)
+
+
+async def test_credits_follow_windows_and_moves(books: Books, monkeypatch: pytest.MonkeyPatch) -> None:
     source = await books.source()
     campaign = await books.campaign([Rule(hashtag="spring")])
     for number, post in enumerate(POSTS):
@@ -157,10 +214,44 @@ async def test_credits_follow_windows_and_moves(books: Books) -> None:
         found: int | None = (await answer(books, campaign, "orders", **WEEK))["value"]
         return found
 
+    async def credited(days: int | None, *, finish: bool = True) -> list[int | None]:
+        """Return the orders of the campaign after each step of other windows."""
+        await record(books, campaign, Rule(hashtag="spring"), click_days=days)
+        found = [await orders()]
+        await prove(books)
+        while finish and await books.go_on():
+            found.append(await orders())
+            await prove(books)
+        return found
+
     assert await orders() == 10
-    await record(books, campaign, Rule(hashtag="spring"), click_days=1)
-    assert await orders() is None
+    before = (await books.rows("select max(posting) as n from books"))[0]["n"]
+    assert await credited(1) == [7, 4, 1, None]
+    # Each step is a posting of its own, and what held at any of them can be asked for.
+    after = (await books.rows("select max(posting) as n from books"))[0]["n"]
+    assert after == before + 4
+    assert [await _windows_at(books, number) for number in range(before, after + 1)] == [
+        [7.0] * 10, [1.0] * 3 + [7.0] * 7, [1.0] * 6 + [7.0] * 4, [1.0] * 9 + [7.0], [1.0] * 10,
+    ]  # fmt: skip
+    assert await credited(None) == [3, 6, 9, 10]
+    # Changed again half-way, by other rules as well: from the first member, and nobody is passed over.
+    assert await credited(1, finish=False) == [7]
+    assert await credited(5) == [10, 10, 10, 10]
+    assert await credited(1, finish=False) == [7]
+    await books.go_on()
+    await record(books, campaign, Rule(hashtag="spring"), Rule(hashtag="none"), click_days=1)
+    assert await orders() == 4
     await prove(books)
+    while await books.go_on():
+        await prove(books)
+    assert await orders() is None
+    await _crashed(books, monkeypatch, campaign)
+    assert await credited(1) == [7, 4, 1, None]
+    # A subject with more touches than a posting takes goes alone.
+    with monkeypatch.context() as patched:
+        patched.setattr(touch_windows, "MOST_TOUCHES", 1)
+        assert (await credited(None))[:3] == [1, 2, 3]
+        assert await credited(1) == [9, 8, 7, 6, 5, 4, 3, 2, 1, None]
     await record(books, campaign, Rule(hashtag="none"), click_days=1)
     counts = []
     while True:

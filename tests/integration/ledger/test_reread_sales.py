@@ -16,8 +16,8 @@ from service.db.engine import Database, driver
 from service.ledger.posting import close_posting, open_posting
 from service.ledger.readings import event_key
 from service.ledger.replace import REPLAY, Known
-from service.ledger.replace_events import ToldEvent, known_keys, plan_events, write_events
-from service.ledger.replace_sales import NEVER, plan_sales, sales_keys, write_sales
+from service.ledger.replace_events import CLICK_KEYS, ToldEvent, known_keys, plan_events, write_events
+from service.ledger.replace_sales import NEVER, SALE_KEYS, plan_sales, write_sales
 from service.pipeline.normalise import normalise
 from service.pipeline.run import veiled
 from service.records import SourceRow
@@ -52,9 +52,9 @@ async def replay(shop: Shop, name: str, told: Sequence[Told]) -> bool:
     clicks, sales = _told(source, [items for one, items in told if one == name])
     async with books.database.workspace(books.workspace_id) as connection:
         raw = await driver(connection)
-        for key in await known_keys(raw, books.workspace_id, source.source_id, b"", 1000):
+        async for key in known_keys(raw, CLICK_KEYS, books.workspace_id, source.source_id):
             clicks.setdefault(key, [])
-        for key in await sales_keys(raw, books.workspace_id, source.source_id, b"", 1000):
+        async for key in known_keys(raw, SALE_KEYS, books.workspace_id, source.source_id):
             sales.setdefault(key, [])
         posting = await open_posting(
             connection, books.workspace_id, books.context, cause=REPLAY, source_id=source.source_id, exclusive=True

@@ -272,9 +272,14 @@ async def test_g10_followers_are_a_level(case: Case) -> None:
 async def test_g23_g26_g27_counters_become_days(case: Case) -> None:
     falls, gap, shorter = CASES["G23"], CASES["G26"], CASES["G27"]
     taken = [counter("p", at(day), likes=value) for day, value in enumerate(falls.inputs["snapshots"])]
-    assert (
-        await _days(case, await case.post("g23", taken), "2026-06-01", "2026-06-03") == falls.expected["deltas_signed"]
-    )
+    campaign = await case.post("g23", taken)
+    for read_as in ("signed", "high_water"):
+        options = {"falls": read_as}
+        found = await _days(case, campaign, "2026-06-01", "2026-06-03", options=options)
+        assert found == falls.expected[f"deltas_{read_as}"]
+        three = {"from": "2026-06-01", "to": "2026-06-03"}
+        total = await case.total(campaign, "likes", range=three, options=options)
+        assert total["value"] == falls.expected[f"total_{read_as}"]
     for name, golden, zone in (("g26", gap, "UTC"), ("g27", shorter, "Europe/Berlin")):
         given = golden.inputs["snapshots"]
         read = [counter("p", datetime.fromisoformat(one["at"]).astimezone(UTC), likes=one["value"]) for one in given]
@@ -285,8 +290,8 @@ async def test_g23_g26_g27_counters_become_days(case: Case) -> None:
         golden.agrees({"total": total["value"]}, golden.expected)
 
 
-async def _days(case: Case, campaign: str, first: str, last: str) -> list[Any]:
-    answer = await case.ask(campaign, "likes", range={"from": first, "to": last}, granularity="day")
+async def _days(case: Case, campaign: str, first: str, last: str, **more: Any) -> list[Any]:
+    answer = await case.ask(campaign, "likes", range={"from": first, "to": last}, granularity="day", **more)
     return [row["metrics"]["likes"]["value"] for row in answer["data"]]
 
 

@@ -163,13 +163,16 @@ async def test_customers_and_maturity(books: Books) -> None:
 
 
 async def test_maturity_is_learned_from_the_books(database: Database) -> None:
+    """G42 as clicks and orders, its curve as a hundred conversions of before."""
     books = Books(database, fixed(at(0)))
     await books.open()
     source = await books.source()
     campaign = await books.campaign([Rule(utm_campaign="mine")], click_days=6)
     subject = msgspec.structs.replace(seen("L"), subject=link("L"), utm_campaign="mine")
-    # What was booked long ago: of forty conversions 30 % were known on the day of the click, the rest later.
-    lags = [0] * 12 + [1] * 10 + [2] * 8 + [5] * 10
+    # What was booked long ago: a hundred conversions, known as many days after their clicks as the curve says.
+    case, lags = CASES["G42"], list[int]()
+    for age, share in case.inputs["share_arrived_by_age"].items():
+        lags += [int(age)] * round(share * 100 - len(lags))
     for lag in sorted(set(lags)):
         items: list[Any] = [subject]
         for n in range(lags.count(lag)):
@@ -179,22 +182,26 @@ async def test_maturity_is_learned_from_the_books(database: Database) -> None:
     now = at(27) + timedelta(hours=2)
     books.context = fixed(now, seed=99)
     items = []
-    for day, clicks, sold in ((21, 40, 2), (25, 50, 1), (27, 30, 1)):
-        for n in range(clicks):
-            items.append(click(f"n{day}-{n}", day, "L", f"b{day}-{n}"))
-        items += [order(f"q{day}-{n}", day + 0.02, CENT, f"b{day}-{n}") for n in range(sold)]
+    for cohort in case.inputs["cohorts"]:
+        day = 27 - cohort["age_days"]
+        items += [click(f"n{day}-{n}", day, "L", f"b{day}-{n}") for n in range(cohort["clicks"])]
+        items += [order(f"q{day}-{n}", day + 0.02, CENT, f"b{day}-{n}") for n in range(cohort["conversions"])]
     await books.post(source, items)
     answer = await ask(books, campaign_maturity, campaign, Question(range_from=at(21).date(), range_to=at(27).date()))
-    assert answer["curve"]["learned_from"] == 40
+    assert answer["curve"]["learned_from"] == 100
     by_age = answer["curve"]["by_age"]
-    assert [by_age[str(age)] for age in (0, 1, 2, 5, 7)] == [0.3, 0.55, 0.75, 1.0, 1.0]
-    assert (answer["clicks"], answer["conversions"]) == (120, 4)
-    effective = 40 * 1.0 + 50 * 0.75 + 30 * 0.3
-    assert answer["effective_clicks"] == effective
-    assert abs(answer["weighted_rate"] - 4 / effective) < 1e-9
-    assert answer["raw_rate"] < answer["weighted_rate"] < answer["interval"]["high"]
-    assert abs(answer["projected_conversions"] - 4 * 120 / effective) < 1e-9
-    assert answer["mature_rate"] == 0.05
+    assert {age: by_age[age] for age in case.inputs["share_arrived_by_age"]} == case.inputs["share_arrived_by_age"]
+    got = {
+        "raw_rate": answer["raw_rate"],
+        "mature_only_rate": answer["mature_rate"],
+        "effective_clicks": answer["effective_clicks"],
+        "maturity_weighted_rate": answer["weighted_rate"],
+        "rate_ci_poisson": [answer["interval"]["low"], answer["interval"]["high"]],
+        "projected_final_conversions": answer["projected_conversions"],
+        "maturity": answer["maturity"],
+    }
+    case.agrees(got, case.expected)
+    assert set(got) == set(case.expected)
     # As known before anything was: the curve has nothing to learn from.
     early = await ask(
         books, campaign_maturity, campaign, Question(range_from=at(2).date(), range_to=at(3).date(), as_of=at(3))
