@@ -20,7 +20,6 @@ import numpy as np
 
 from connectors.contract import ADDITIVE
 from service.kpi.members import IntArray
-from service.ledger import statements
 from service.ledger.history.places import NOBODY, Numbers, ids, packed, unpacked
 from service.ledger.history.running import CARRIED, OPENING_DAY, Part, parts_of
 
@@ -74,6 +73,10 @@ select min(first_day) as first_day, bool_or(openings) as openings, string_agg(mo
 from running_touches where workspace_id = $1 and campaign_id = $2
 """
 _NEWEST = "select posting from books where workspace_id = $1"
+MEMBERS = """
+select subject_id from memberships where workspace_id = $1 and campaign_id = $2
+group by subject_id having sum(sign) > 0
+"""
 _FIRST_DAYS = """
 select subject_id, min(day) as day from subject_days
 where workspace_id = $1 and subject_id = any($2::uuid[]) and days = 1 and day > '-infinity' and (basis = 1 or zone = $3)
@@ -208,7 +211,7 @@ class _Build:
     async def run(self) -> Built:
         posting = await self._connection.fetchval(_NEWEST, self._key[0])
         touched = await self._connection.fetchrow(_TOUCHED, *self._key)
-        members = {row["subject_id"] for row in await self._connection.fetch(statements.MEMBERS, *self._key)}
+        members = {row["subject_id"] for row in await self._connection.fetch(MEMBERS, *self._key)}
         await self._place(members, touched)
         if self._openings:
             await self._write_openings()

@@ -202,11 +202,6 @@ select subject_id, platform, external_id, type, facts, observed_at, longest from
 where workspace_id = $1 and subject_id > $2 order by subject_id limit $3
 """
 
-MEMBERS = """
-select subject_id from memberships where workspace_id = $1 and campaign_id = $2
-group by subject_id having sum(sign) > 0
-"""
-
 INSERT_VERSION = """
 insert into campaign_versions (workspace_id, campaign_id, version, batch, name, kind, starts, ends, budget, margin,
   click_days, view_days, goals, tactics, rules, archived)

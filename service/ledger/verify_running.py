@@ -17,7 +17,6 @@ import numpy as np
 
 from connectors.contract import ADDITIVE
 from service.kpi.members import IntArray
-from service.ledger import statements
 from service.ledger.history.places import NOBODY, Numbers, ids
 from service.ledger.history.running import (
     CARRIED,
@@ -31,7 +30,7 @@ from service.ledger.history.running import (
     strings,
 )
 from service.ledger.report import Report
-from service.ledger.running import Day, days_of, of_day
+from service.ledger.running import MEMBERS, Day, days_of, of_day
 
 _KEYS = """
 select day, metric, part from running_days
@@ -66,7 +65,7 @@ class _Check:
         self._sums: dict[Key, Numbers] = defaultdict(lambda: Numbers.none(self._size))
 
     async def run(self, edge: datetime | None) -> None:
-        members = {row["subject_id"] for row in await self._raw.fetch(statements.MEMBERS, *self._key)}
+        members = {row["subject_id"] for row in await self._raw.fetch(MEMBERS, *self._key)}
         for subject in set(self._subjects.values()) - members:
             self._report.differs("running_sums", (self._key[1], subject), "a member", "a place that is read")
         first = OPENING_DAY
