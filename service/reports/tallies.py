@@ -124,7 +124,8 @@ async def day_sums(
 def _carried(*, paid: int | None) -> str:
     return f"""
     select d.day, bit_or(d.carried) as bits from subject_days d
-    where d.workspace_id = $1 and d.subject_id = any((select $2::uuid[])::uuid[]) and d.zone = $3 and d.day = any($4::date[])
+    where d.workspace_id = $1 and d.subject_id = any((select $2::uuid[])::uuid[]) and d.zone = $3
+      and d.day = any($4::date[])
       and d.carried <> 0 and {of_paid(paid, "d")}
     group by d.day
     """
