@@ -1,4 +1,4 @@
-"""``python -m benchmarks [ingest|ack|freshness|kpi|cached|memory|refresh|all]``: measure, print, write results.json.
+"""``python -m benchmarks [ingest|ack|freshness|kpi|overview|cached|memory|refresh|all]``: measure, print, keep results.
 
 ``QUICK=1`` in the environment measures less: about three minutes on two free cores. The file holds the last run alone.
 """
@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 from rich.console import Console
 
-from benchmarks import ack, cached, figures, freshness, ground, ingest, kpi, memory, peers, refresh
+from benchmarks import ack, cached, figures, freshness, ground, ingest, kpi, memory, overview, peers, refresh
 from benchmarks.figures import Figure
 from benchmarks.ground import Ground
 from benchmarks.plan import FULL, QUICK, Sizes
@@ -26,6 +26,7 @@ PARTS: Mapping[str, Part] = {
     "ack": ack.measure,
     "freshness": freshness.measure,
     "kpi": kpi.measure,
+    "overview": overview.measure,
     "cached": cached.measure,
     "memory": memory.measure,
     "refresh": refresh.measure,

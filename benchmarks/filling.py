@@ -51,6 +51,10 @@ _MEMBERSHIPS = f"""
 insert into memberships (workspace_id, campaign_id, subject_id, batch, sign, version)
 select $1, ($4::uuid[])[1 + n / {MEMBERS}], {_ID}, $5, 1, 1 from generate_series($2::integer, $3::integer - 1) as n
 """  # noqa: S608 - as above
+_CROWD = f"""
+insert into memberships (workspace_id, campaign_id, subject_id, batch, sign, version)
+select $1, $2, {_ID}, $3, 1, 1 from generate_series(0, $4::integer - 1) as n
+"""  # noqa: S608 - as above
 _ENTRIES = f"""
 insert into entries (workspace_id, subject_id, valid_from, valid_to, series_id, batch, line, sign, cause, flags,
   observed_at, delivery_id, received_at, day, days, {", ".join(NARROW)})
@@ -117,6 +121,19 @@ async def fill(connection: Any, books: Books, entries: int) -> int:
     books.subjects = last
     await connection.execute("vacuum analyze")
     return last * DAYS
+
+
+async def crowd(connection: Any, books: Books, campaign_id: UUID, members: int) -> int:
+    """Let the first subjects of filled books count in one campaign more; return how many there are."""
+    found, workspace_id = min(members, books.subjects), books.office.workspace_id
+    async with connection.transaction():
+        batch = _BATCH + books.postings
+        await connection.execute(_CROWD, workspace_id, campaign_id, batch, found)
+        await connection.execute(_POSTING, workspace_id, AT, batch, 0)
+        await _tally(connection, workspace_id, [campaign_id])
+    books.postings += 1
+    await connection.execute("vacuum analyze memberships, campaign_days")
+    return found
 
 
 async def _tally(connection: Any, workspace_id: UUID, campaigns: Sequence[UUID]) -> None:

@@ -47,6 +47,7 @@ from service.ledger.policies import record_policy
 from service.ledger.resets import settle
 from service.pipeline.moving import Mover
 from service.pipeline.run import posting_with
+from service.pipeline.summing import Summer
 from service.pipeline.worker import Worker
 from service.registry import workspaces as tenants
 from service.settings import Settings
@@ -304,16 +305,18 @@ def _loops(services: Services, roles: frozenset[str]) -> dict[str, Loop]:
     """Return what runs beside the requests of this process, by role."""
     loops: dict[str, Loop] = {}
     if "worker" in roles:
+        summer = Summer(services.db, services.context)
         loops["worker"] = Worker(
             services.db,
             services.context,
             services.settings,
             services.connectors,
             wake=services.lander.landed,
-            post=posting_with(services.vault),
+            post=summer.hearing(posting_with(services.vault)),
             vault=services.vault,
         )
         loops["mover"] = Mover(services.db, services.context)
+        loops["summer"] = summer
     if "scheduler" in roles:
         rounds = rounds_of(services)
         loops["scheduler"] = Scheduler(services.db, services.context, services.settings, rounds, services.subscriber)

@@ -119,6 +119,12 @@ BATCHES_REPEATED = Counter(
     "Postings run again after a conflict or a lost connection",
     registry=REGISTRY,
 )
+SUMS_SECONDS = Histogram(
+    "tallybook_running_sums_seconds",
+    "Time in which the running sums of a campaign were brought up to date",
+    buckets=(0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30),
+    registry=REGISTRY,
+)
 LEASES_LOST = Counter(
     "tallybook_leases_lost_total", "Postings thrown away because another worker had taken over", registry=REGISTRY
 )

@@ -82,7 +82,7 @@ def _require_open(connection: Any, _record: Any, _proxy: Any) -> None:
 
 
 class Database:
-    """The service role's view of the database. Three kinds of transaction, one per kind of use."""
+    """The service role's view of the database. A kind of transaction for each kind of use."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         """Wrap an engine; the caller disposes of it."""
@@ -105,6 +105,18 @@ class Database:
                 await connection.execute(_SET_WORKSPACE, {"workspace": str(workspace_id)})
                 with remembering(await driver(connection), self.recall):
                     yield connection
+
+    @asynccontextmanager
+    async def steady(self, workspace_id: UUID) -> AsyncIterator[AsyncConnection]:
+        """Open a repeatable-read transaction of one workspace that writes what it makes of one instant's books.
+
+        It fails where somebody else has changed a row that it changes; whoever opens it tries again later.
+        """
+        async with self.engine.connect() as connection:
+            await connection.execution_options(isolation_level="REPEATABLE READ")
+            async with connection.begin():
+                await connection.execute(_SET_WORKSPACE, {"workspace": str(workspace_id)})
+                yield connection
 
     @asynccontextmanager
     async def control(self) -> AsyncIterator[AsyncConnection]:

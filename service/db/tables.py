@@ -456,10 +456,18 @@ postings = sa.Table(
     sa.Column("source_id", sa.Uuid),
     sa.Column("deliveries", sa.Integer, nullable=False),
     sa.Column("entries", sa.Integer, nullable=False),
+    sa.Column(
+        "touches",
+        sa.Boolean,
+        nullable=False,
+        server_default=sa.false(),
+        comment="what it changed of running sums is noted",
+    ),
     _key("posting"),
     sa.UniqueConstraint("workspace_id", "posting_id"),
     sa.UniqueConstraint("workspace_id", "batch"),
     sa.Index(None, "workspace_id", "recorded_at"),
+    sa.Index("ix_postings_untouched", "workspace_id", "posting", postgresql_where=sa.text("not touches")),
 )
 
 series = sa.Table(
@@ -736,6 +744,47 @@ campaign_days = sa.Table(
     postgresql_partition_by="RANGE (day)",
 )
 
+running_sums = sa.Table(
+    "running_sums",
+    metadata,
+    _workspace(),
+    sa.Column("campaign_id", sa.Uuid, nullable=False),
+    _text("zone"),
+    sa.Column("posting", sa.BigInteger, comment="null: not built yet"),
+    sa.Column("roster", BYTEA, nullable=False, comment="ids of subjects, 16 bytes a place; zeros: not to be read"),
+    sa.Column("parts", JSONB, nullable=False, comment="zone of whole days or null, currency, paid, by number"),
+    _at("built_at"),
+    sa.Column("seconds", sa.Double, nullable=False, comment="what the last build took"),
+    _key("campaign_id"),
+    comment="which campaigns have running sums of their members, and up to which posting",
+)
+
+running_days = sa.Table(
+    "running_days",
+    metadata,
+    _workspace(),
+    sa.Column("campaign_id", sa.Uuid, nullable=False),
+    sa.Column("metric", sa.Text, nullable=False, comment="carried: bits of that day alone"),
+    sa.Column("part", sa.SmallInteger, nullable=False, comment="place in running_sums.parts"),
+    sa.Column("day", sa.Date, nullable=False, comment="-infinity: openings, in no other day"),
+    sa.Column("sums", BYTEA, nullable=False, comment="service.ledger.history.places"),
+    _key("campaign_id", "metric", "part", "day"),
+    comment="sums of the members of a campaign up to and including a day, place by place",
+)
+
+running_touches = sa.Table(
+    "running_touches",
+    metadata,
+    _workspace(),
+    sa.Column("campaign_id", sa.Uuid, nullable=False),
+    sa.Column("posting", sa.BigInteger, nullable=False),
+    sa.Column("first_day", sa.Date, nullable=False, comment="first day that changed; infinity: none"),
+    sa.Column("openings", sa.Boolean, nullable=False, comment="openings changed"),
+    sa.Column("moved", BYTEA, nullable=False, comment="ids of subjects that joined or left, 16 bytes each"),
+    _key("campaign_id", "posting"),
+    comment="what postings changed of campaigns that have running sums, until those are brought up to date",
+)
+
 # ------------------------------------------------------------------------------------------------ frontends
 
 campaign_postings = sa.Table(
@@ -859,6 +908,7 @@ TENANT = frozenset(
         books, postings, series, entries, balances, retentions, resets, policies, confirmations, events,
         subject_days, campaign_days, touchpoints, conversions, credits_,
         books, postings, series, entries, balances, confirmations, events, subject_days, campaign_days,
+        running_sums, running_days, running_touches,
         campaign_postings, idempotency_keys, spent_tickets,
     }
 )  # fmt: skip

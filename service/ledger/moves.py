@@ -162,7 +162,7 @@ async def _credit(raw: asyncpg.Connection[Any], posting: Posting, part: _Part, t
     """Credit what touches on subjects that moved and on ``touched`` lead to now, and make their tallies again."""
     moved = {line.subject_id for line in part.lines}
     credited = await reattribute(raw, posting, moved | touched) if moved or touched else set()
-    await recount.recount_all(raw, posting.workspace_id, moved | credited, part.before, credited)
+    await recount.recount_all(raw, posting, moved | credited, part.before, credited)
 
 
 async def _note(raw: asyncpg.Connection[Any], workspace_id: UUID) -> None:

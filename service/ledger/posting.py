@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.context import Context
+from service.ledger.touches import Touches
 
 # Postings share the workspace; whoever changes which subjects count where has it alone.
 _SHARE = sa.text("select kept_from from workspaces where workspace_id = :workspace for key share")
@@ -28,8 +29,15 @@ where workspace_id = :workspace returning posting, recorded_at
 # Under the lock of the number, so that the rows of campaigns are written in the order of numbers too.
 _WRITE = sa.text("""
 with written as (
-  insert into postings (workspace_id, posting, posting_id, batch, recorded_at, cause, source_id, deliveries, entries)
-  values (:workspace, :number, :posting_id, :batch, :recorded_at, :cause, :source, :deliveries, :entries)
+  insert into postings (workspace_id, posting, posting_id, batch, recorded_at, cause, source_id, deliveries, entries,
+    touches)
+  values (:workspace, :number, :posting_id, :batch, :recorded_at, :cause, :source, :deliveries, :entries, true)
+), touched as (
+  insert into running_touches (workspace_id, campaign_id, posting, first_day, openings, moved)
+  select :workspace, t.campaign_id, :number, t.first_day, t.openings, t.moved
+  from unnest(cast(:touched as uuid[]), cast(:days as date[]), cast(:openings as boolean[]), cast(:moved as bytea[]))
+    as t (campaign_id, first_day, openings, moved)
+  join running_sums r on r.workspace_id = :workspace and r.campaign_id = t.campaign_id
 )
 insert into campaign_postings (workspace_id, campaign_id, posting, recorded_at)
 select :workspace, campaign_id, :number, :recorded_at from unnest(cast(:shaped as uuid[])) as campaign_id
@@ -46,7 +54,8 @@ class RetryExclusive(Exception):  # noqa: N818 - an instruction to the caller, n
 class Posting(msgspec.Struct, frozen=True, kw_only=True):
     """An open posting: the key that its lines carry until it has a number.
 
-    Nothing is written before ``kept_from``: retention takes it, or has taken it.
+    Nothing is written before ``kept_from``: retention takes it, or has taken it. ``touches`` is what it changes of
+    running sums, noted by whoever writes tallies.
     """
 
     workspace_id: UUID
@@ -55,6 +64,7 @@ class Posting(msgspec.Struct, frozen=True, kw_only=True):
     cause: str
     source_id: UUID | None = None
     kept_from: datetime | None = None
+    touches: Touches = msgspec.field(default_factory=Touches)
 
 
 class Posted(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,6 +110,7 @@ async def close_posting(
 
     ``shaped`` are the campaigns whose answers it may change: who does not know says nothing, which is all of them.
     """
+    touched, first_days, openings, moved = posting.touches.columns()
     row = (await connection.execute(_NUMBER, {"workspace": posting.workspace_id, "now": context.now()})).one()
     values = {
         "workspace": posting.workspace_id,
@@ -112,6 +123,10 @@ async def close_posting(
         "deliveries": deliveries,
         "entries": entries,
         "shaped": sorted(shaped),
+        "touched": touched,
+        "days": first_days,
+        "openings": openings,
+        "moved": moved,
     }
     await connection.execute(_WRITE, values)
     return Posted(number=row.posting, recorded_at=row.recorded_at)

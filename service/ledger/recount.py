@@ -23,11 +23,13 @@ import msgspec
 from connectors.contract import ADDITIVE
 from service.ledger import days, statements
 from service.ledger.edges import FIRST_MONTH, month_start
+from service.ledger.posting import Posting
 from service.ledger.rows import line_of
 from service.ledger.series import Flag, Line
 from service.ledger.sheet import Roster
 from service.ledger.tallies import OPENING_DAY, Cell, Sums
 from service.ledger.tally_rows import TallyRows
+from service.ledger.touches import Touches
 
 _EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)
 _LATEST = datetime(9000, 1, 1, tzinfo=UTC)
@@ -102,7 +104,7 @@ async def campaigns_of(
 
 async def recount_all(
     connection: asyncpg.Connection[Any],
-    workspace_id: UUID,
+    posting: Posting,
     subject_ids: Iterable[UUID],
     before: Campaigns,
     written: Container[UUID],
@@ -114,6 +116,7 @@ async def recount_all(
     named = sorted(subject_ids)
     if not named:
         return
+    workspace_id = posting.workspace_id
     after = await campaigns_of(connection, workspace_id, named)
     by_platform: dict[str, list[UUID]] = defaultdict(list)
     for row in await connection.fetch(_PLATFORMS, workspace_id, named):
@@ -126,13 +129,14 @@ async def recount_all(
             after={one: after.get(one, {}) for one in own},
             unwritten=frozenset(one for one in own if one not in written),
         )
-        await recount(connection, workspace_id, moved)
+        await recount(connection, posting, moved)
 
 
-async def recount(connection: asyncpg.Connection[Any], workspace_id: UUID, moved: Moved) -> None:
-    """Bring the days of subjects and of their campaigns to what the ledger says now."""
+async def recount(connection: asyncpg.Connection[Any], posting: Posting, moved: Moved) -> None:
+    """Bring the days of subjects and of their campaigns to what the ledger says now, in an open posting."""
     if not moved.stretches:
         return
+    workspace_id = posting.workspace_id
     stretches = {subject: _reach(moved, subject) for subject in moved.stretches}
     old = await _stored(connection, workspace_id, stretches)
     kept = {subject for subject in moved.unwritten if _zones(moved.before, subject) == _zones(moved.after, subject)}
@@ -143,6 +147,19 @@ async def recount(connection: asyncpg.Connection[Any], workspace_id: UUID, moved
     changed = {key for key in old.keys() | new.keys() if old.get(key) != new.get(key)}
     await _replace(connection, workspace_id, changed, new)
     await _move_campaigns(connection, workspace_id, moved, old, new)
+    _note(posting.touches, moved, changed)
+
+
+def _note(touches: Touches, moved: Moved, changed: Iterable[tuple[UUID, Cell]]) -> None:
+    """Note who joined or left campaigns, and which cells changed in those that a subject stayed in."""
+    for subject in moved.stretches:
+        before, after = moved.before.get(subject, {}).keys(), moved.after.get(subject, {}).keys()
+        for campaign in before ^ after:
+            touches.move(campaign, subject)
+    for subject, cell in changed:
+        stayed = _counting(moved.before.get(subject, {}), cell) & _counting(moved.after.get(subject, {}), cell)
+        for campaign in stayed:
+            touches.cell(campaign, cell)
 
 
 def _reach(moved: Moved, subject_id: UUID) -> Stretch:

@@ -243,7 +243,7 @@ async def write_events(
         stretches[row.subject_id] = stretches.get(row.subject_id, NO_STRETCH).joined(row.line)
     campaigns = await campaigns_of(connection, workspace_id, list(stretches))
     moved = Moved(platform=plan.platform, stretches=stretches, before=campaigns, after=campaigns)
-    await recount(connection, workspace_id, moved)
+    await recount(connection, posting, moved)
     return lines_per_delivery(plan.placed)
 
 

@@ -135,7 +135,7 @@ async def write_sales(
     changed = await touchpoints.replace(connection, posting, plan.touches)
     settled = await conversions.settle(connection, posting, plan.events, changed, read_otherwise=True)
     credited = await conversions.write_lines(connection, posting, settled)
-    await recount.recount_all(connection, posting.workspace_id, credited, {}, credited)
+    await recount.recount_all(connection, posting, credited, {}, credited)
     counted: dict[UUID, int] = defaultdict(int)
     for _, _, line in settled.lines:
         counted[line.ref.delivery_id] += 1

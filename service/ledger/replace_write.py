@@ -46,11 +46,11 @@ async def write(
     await _write_spoken(connection, workspace_id, plan.spoken)
     after = await recount.campaigns_of(connection, workspace_id, list(stretches))
     moved = Moved(platform=plan.platform, stretches=stretches, before=before, after=after)
-    await recount.recount(connection, workspace_id, moved)
+    await recount.recount(connection, posting, moved)
     known = [subject for subject in plan.subjects.values() if not subject.fresh]
     learnt = {subject.subject_id for subject in known if subject.changed & DECIDING}
     credited = await reattribute(connection, posting, learnt | joined.moved.keys())
-    await recount.recount_all(connection, workspace_id, credited, {}, credited)
+    await recount.recount_all(connection, posting, credited, {}, credited)
     return lines_per_delivery(plan.placed)
 
 

@@ -134,5 +134,5 @@ async def _rewrite(
         stretch = stretch.joined(row.line)
     campaigns = await recount.campaigns_of(raw, posting.workspace_id, [key[0]])
     moved = Moved(platform=platform, stretches={key[0]: stretch}, before=campaigns, after=campaigns)
-    await recount.recount(raw, posting.workspace_id, moved)
+    await recount.recount(raw, posting, moved)
     return len(placed)

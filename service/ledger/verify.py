@@ -40,6 +40,7 @@ from service.ledger.series import (
 )
 from service.ledger.tallies import Cell
 from service.ledger.verdicts import resets_in, verdicts
+from service.ledger.verify_running import check_running
 from service.ledger.verify_sales import check_conversions, check_told, sold
 from service.ledger.write import Said
 from service.records import ClaimedDelivery, delivery_of
@@ -72,6 +73,7 @@ async def verify(
         report.count("subjects", len(ids))
         tell("subjects", len(ids))
     await _check_campaigns(raw, workspace_id, report)
+    await check_running(raw, workspace_id, edge, report)
     await check_conversions(raw, workspace_id, report)
     await _check_postings(raw, workspace_id, report)
     async for part in _delivery_chunks(raw, workspace_id):

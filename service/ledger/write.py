@@ -30,6 +30,7 @@ from service.ledger.series import Line
 from service.ledger.sheet import Roster, Shape
 from service.ledger.tallies import Cell, spread
 from service.ledger.tally_rows import Table, TallyRows
+from service.ledger.touches import Touches
 from service.ledger.windows import book_windows
 from service.ledger.work import Home, Said, Work
 from service.records import SourceRow
@@ -80,7 +81,7 @@ async def post(
     await _write_tallies(work, {**joined.campaigns, **work.campaigns}, {**joined.zones, **work.zones})
     if work.rebuild:
         written = frozenset(work.sheet.roster.ids)
-        await recount_all(work.connection, posting.workspace_id, work.rebuild, joined.moved, written)
+        await recount_all(work.connection, posting, work.rebuild, joined.moved, written)
     changed = (
         work.noted
         or bool(len(work.sheet))
@@ -149,7 +150,9 @@ async def _write_tallies(work: Work, campaigns: Mapping[UUID, Sequence[UUID]], z
     crowds = _Crowds(work, campaigns, zones)
     table = await days.add_subjects(work.connection, work.workspace_id, _subject_rows(work, crowds))
     for platform in crowds.platforms:
-        await days.add_campaigns(work.connection, work.workspace_id, platform, crowds.rows(table, platform))
+        await days.add_campaigns(
+            work.connection, work.workspace_id, platform, crowds.rows(table, platform, work.posting.touches)
+        )
 
 
 class _Crowds:
@@ -175,14 +178,15 @@ class _Crowds:
         crowd = self._of[place]
         return () if crowd is None else self._asked[crowd]
 
-    def rows(self, table: Table, platform: str) -> TallyRows:
-        """Return the days of campaigns from those of subjects of a platform."""
+    def rows(self, table: Table, platform: str, touches: Touches) -> TallyRows:
+        """Return the days of campaigns from those of subjects of a platform, and note them in ``touches``."""
         found = TallyRows(Roster())
         for number, cell, sums in table.summed(self._of):
             of, crowd = self._crowds[number]
             for campaign in crowd if of == platform else ():
                 if cell.basis == 1 or cell.zone == self._zones[campaign]:
                     found.add(found.owners.place(campaign), found.cell(cell), sums)
+                    touches.cell(campaign, cell)
         return found
 
 

@@ -5,7 +5,7 @@ No rates are kept, so none is ever guessed: what has no rate stays in its curren
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import date
 from fractions import Fraction
 
@@ -14,8 +14,8 @@ import numpy as np
 
 from connectors.contract import INT64_MAX, MONEY
 from service.errors import Invalid
-from service.kpi.members import IntArray
-from service.reports.tallies import UNKNOWN, Cells
+from service.kpi.members import BoolArray, IntArray
+from service.reports.blocks import Block
 
 
 class Exchange(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,24 +33,19 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True):
         turned = {key: _turned(amount, rate) if key in MONEY else amount for key, amount in amounts.items()}
         return self.to, turned
 
-    def of_cells(self, cells: Cells) -> Cells:
+    def of_block(self, block: Block) -> Block:
         """Return sums of days with money converted where there is a rate."""
-        foreign = [place for place, currency in enumerate(cells.currencies) if currency in self.rates]
-        if not foreign:
-            return cells
-        currencies = [self.to if currency in self.rates else currency for currency in cells.currencies]
-        amounts = {
-            key: self._column(column, foreign, cells.currencies) if key in MONEY else column
-            for key, column in cells.amounts.items()
-        }
-        return msgspec.structs.replace(cells, currencies=currencies, amounts=amounts)
+        rate = self.rates.get(block.currency or "")
+        if rate is None:
+            return block
+        values = {key: _column(c, block.known[key], rate) if key in MONEY else c for key, c in block.values.items()}
+        return msgspec.structs.replace(block, currency=self.to, values=values)
 
-    def _column(self, column: IntArray, places: list[int], currencies: Sequence[str | None]) -> IntArray:
-        found = np.array(column, dtype=np.int64)
-        for place in places:
-            if found[place] != UNKNOWN:
-                found[place] = _turned(int(found[place]), self.rates[currencies[place] or ""])
-        return found
+
+def _column(amounts: IntArray, known: BoolArray, rate: Fraction) -> IntArray:
+    found = np.zeros_like(amounts)
+    found[known] = [_turned(amount, rate) for amount in amounts[known].tolist()]
+    return found
 
 
 def _turned(amount: int, rate: Fraction) -> int:

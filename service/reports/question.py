@@ -97,7 +97,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 
     ``home``: what is asked is kept in tallies, now and in the campaign's zone. ``freshness`` is by platform. ``paid``
     narrows sums to paid (1), organic (0) or unsaid (-1) delivery; ``by_tier``: followers at publication are needed;
-    ``doubtful`` are (platform, metric) of which is told what their platform says against them.
+    ``doubtful`` are (platform, metric) of which is told what their platform says against them. ``campaigns`` are those
+    that the members count in.
     """
 
     workspace_id: UUID
@@ -118,6 +119,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     tiers: TierPolicy = BRIEF_FOUR_TIER
     by_tier: bool = False
     doubtful: frozenset[tuple[str, str]] = frozenset()
+    campaigns: tuple[UUID, ...] = ()
 
     @property
     def needed(self) -> frozenset[str]:
@@ -181,6 +183,7 @@ async def resolved(
         version=campaign.version,
         kept=await kept.load(raw, workspace_id),
         by_tier=by_tier,
+        campaigns=(campaign.campaign_id,),
     )
     kept.refuse(found.kept, found.period.start, knowledge, people=found.asks_people)
     kept.refuse_freshness(found.kept, knowledge, found.freshness, set(found.members.platforms))

@@ -6,6 +6,7 @@ Both give the same numbers: a test holds them to it. One look serves all ranges 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Any
 
 import asyncpg
@@ -13,18 +14,20 @@ import msgspec
 
 from service.kpi.buckets import Grain
 from service.kpi.measure import Quality, Reason
-from service.kpi.members import MemberSums, column
+from service.kpi.members import IntArray, MemberSums, column
 from service.ledger.history.falls import open_falls
 from service.ledger.history.high_water import shifts
 from service.ledger.history.marks import Marks, cut_at, marks
 from service.ledger.history.spans import Span, cut_sums
 from service.reports.answer import WarningOut
+from service.reports.blocks import Blocks
 from service.reports.doubts import Doubts, doubts_of, warnings
 from service.reports.people import people_of
 from service.reports.question import COSTS, HIGH_WATER, Asked
-from service.reports.stretches import Stretch, segments, total_span
+from service.reports.running import add_running
+from service.reports.stretches import Segments, Stretch, segments, total_span
 from service.reports.tables import Tables
-from service.reports.tallies import day_sums, windows
+from service.reports.tallies import Runs, carried, day_sums, windows
 
 
 class Sums(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -108,13 +111,17 @@ async def _read_days(raw: asyncpg.Connection[Any], asked: Asked, some: Sequence[
     if not runs.starts:
         return
     ids = [member.subject_id for member in asked.members]
-    own, columns, longest, paid = asked.workspace_id, asked.columns, asked.longest, asked.paid
-    cells = await day_sums(raw, own, ids, runs.starts, columns, asked.zone, longest, paid)
+    blocks = Blocks(asked.columns, len(runs.starts), len(ids))
+    left = await add_running(raw, asked, runs, [one.stretch for one in some], blocks)
+    await _add_days(raw, asked, runs, left.strangers, date.min, blocks)
+    if left.cut is None:
+        await _add_days(raw, asked, runs, left.known, left.since, blocks)
+    else:
+        await _add_carried(raw, asked, runs, left.known, left.cut, blocks)
     days = (runs.starts[0], runs.starts[-1])
-    long = await windows(raw, own, ids, days, columns, longest, paid)
+    long = await windows(raw, asked.workspace_id, ids, days, asked.columns, asked.longest, asked.paid)
     for one in some:
-        if cells is not None:
-            one.add_cells(runs, cells)
+        one.add_blocks(runs, blocks)
         for window in long:
             one.add_window(window)
         rest = one.stretch.rest
@@ -123,6 +130,26 @@ async def _read_days(raw: asyncpg.Connection[Any], asked: Asked, some: Sequence[
             one.mark(
                 Marks(interpolated=await cut_at(raw, asked.workspace_id, ids, rest.end, asked.columns, asked.paid))
             )
+
+
+async def _add_days(
+    raw: asyncpg.Connection[Any], asked: Asked, runs: Segments, members: IntArray, since: date, blocks: Blocks
+) -> None:
+    """Add the days of some members, by their places, from ``since`` on."""
+    ids = [asked.members[at].subject_id for at in members.tolist()]
+    days = Runs(starts=runs.starts, since=since)
+    cells = await day_sums(raw, asked.workspace_id, ids, days, asked.columns, asked.zone, asked.longest, asked.paid)
+    if cells is not None:
+        blocks.add_cells(cells, members)
+
+
+async def _add_carried(
+    raw: asyncpg.Connection[Any], asked: Asked, runs: Segments, members: IntArray, days: Sequence[date], blocks: Blocks
+) -> None:
+    """Add what lines carry into days, to some members by their places."""
+    ids = [asked.members[at].subject_id for at in members.tolist()] if days else []
+    for day, bits in (await carried(raw, asked.workspace_id, ids, days, asked.zone, asked.paid)).items():
+        blocks.carried[runs.starts.index(day)] |= bits
 
 
 async def _read_entries(raw: asyncpg.Connection[Any], asked: Asked, tables: Tables) -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import date
-from itertools import compress
 
 import msgspec
 import numpy as np
@@ -12,9 +11,10 @@ import numpy as np
 from connectors.contract import MONEY
 from service.kpi.members import BoolArray, Column, IntArray
 from service.ledger.history.marks import Marks, carried_metrics
+from service.reports.blocks import Block, Blocks
 from service.reports.exchange import Exchange
 from service.reports.stretches import Segments, Stretch, edges
-from service.reports.tallies import UNKNOWN, Cells, Window
+from service.reports.tallies import Window
 
 
 class Table:
@@ -79,50 +79,38 @@ class Tables(msgspec.Struct, kw_only=True):
         coarse = told if grid.isdisjoint(holding) else frozenset()
         self.mark(Marks(windowed=told, coarse=coarse, source_zones=frozenset({window.zone})))
 
-    def add_cells(self, runs: Segments, cells: Cells) -> None:
+    def add_blocks(self, runs: Segments, blocks: Blocks) -> None:
         """Add the sums of runs of days to the spans that they make up."""
-        if self.exchange is not None:
-            cells = self.exchange.of_cells(cells)
         held = np.zeros(len(runs.starts), dtype=np.bool_)
         for span in self.stretch.spans:
             held[runs.of(span)] = True
-        mine = held[cells.segments]
-        known = {key: (amounts != UNKNOWN) & mine for key, amounts in cells.amounts.items()}
-        for key, amounts in cells.amounts.items():
-            self._add_column(key, runs, cells, np.where(known[key], amounts, 0), known[key])
-        self.currencies |= _where(cells.currencies, (known[key] for key in known if key in MONEY))
-        by_window = np.array([zone is not None for zone in cells.zones])
-        told = {key: by_window & known[key] for key in known}
-        self.mark(
-            Marks(
-                interpolated=self._interpolated(runs, cells),
-                windowed=frozenset(key for key in told if told[key].any()),
-                source_zones=_where(cells.zones, told.values()),
-            )
-        )
+        for block in blocks:
+            self._add_block(runs, block if self.exchange is None else self.exchange.of_block(block), held)
+        self.mark(Marks(interpolated=self._interpolated(runs, blocks)))
 
-    def _add_column(self, key: str, runs: Segments, cells: Cells, amounts: IntArray, known: BoolArray) -> None:
-        values = np.zeros((len(runs.starts), self.members), dtype=np.int64)
-        reported = np.zeros_like(values, dtype=np.bool_)
-        np.add.at(values, (cells.segments, cells.places), amounts)
-        np.logical_or.at(reported, (cells.segments, cells.places), known)
+    def _add_block(self, runs: Segments, block: Block, held: BoolArray) -> None:
         for span in self.stretch.spans:
             table, part = self.by_span[span.number], runs.of(span)
-            table.values[key] += values[part].sum(axis=0)
-            table.known[key] |= reported[part].any(axis=0)
+            for key, values in block.values.items():
+                known = block.known[key]
+                if part.stop - part.start == 1:  # a day of a grid: there are many of them
+                    table.values[key] += values[part.start]
+                    table.known[key] |= known[part.start]
+                else:
+                    table.values[key] += values[part].sum(axis=0)
+                    table.known[key] |= known[part].any(axis=0)
+        told = frozenset(key for key, known in block.known.items() if known[held].any())
+        if block.currency is not None and not MONEY.isdisjoint(told):
+            self.currencies.add(block.currency)
+        if block.zone is not None and told:
+            self.mark(Marks(windowed=told, source_zones=frozenset({block.zone})))
 
-    def _interpolated(self, runs: Segments, cells: Cells) -> frozenset[str]:
+    def _interpolated(self, runs: Segments, blocks: Blocks) -> frozenset[str]:
         """Return the metrics that an edge of a span cuts: those carried into the run of days that it begins."""
         begins = edges(self.stretch)
         cut = np.array([start in begins for start in runs.starts])
-        bits = int(np.bitwise_or.reduce(cells.carried[cut[cells.segments]], initial=0))
-        return carried_metrics(bits) & cells.amounts.keys()
-
-
-def _where(words: Sequence[str | None], masks: Iterable[BoolArray]) -> frozenset[str]:
-    """Return the words at the places that any mask has."""
-    picked = np.logical_or.reduce([np.zeros(len(words), dtype=np.bool_), *masks])
-    return frozenset(word for word in compress(words, picked.tolist()) if word is not None)
+        bits = int(np.bitwise_or.reduce(blocks.carried[cut], initial=0))
+        return carried_metrics(bits) & self.by_span[self.stretch.total.number].values.keys()
 
 
 def _days(stretch: Stretch) -> tuple[date | None, date | None]:

@@ -40,6 +40,18 @@ class Cells(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     amounts: Mapping[str, IntArray]
 
 
+class Runs(msgspec.Struct, frozen=True, kw_only=True):
+    """Runs of days by their first days (the last is one day); days before ``since`` are left out."""
+
+    starts: Sequence[date]
+    since: date = date.min
+
+    @property
+    def first(self) -> date:
+        """Return the first day that is looked at."""
+        return max(self.since, self.starts[0])
+
+
 class Window(msgspec.Struct, frozen=True, kw_only=True):
     """A window of several whole days that a source reported as one."""
 
@@ -53,7 +65,7 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
 
 @lru_cache(maxsize=512)
 def _day_sums(metrics: tuple[str, ...], *, windows: bool, paid: int | None) -> str:
-    """Return SQL for one row of columns: $1 workspace, $2 subjects, $3 zone, $4 starts of runs, $5 and $6 their ends.
+    """Return SQL for one row of columns: $1 workspace, $2 subjects, $3 zone, $4 starts of runs, $5 and $6 the ends.
 
     A condition on the number of days makes the index skip about for what is nearly always 1: it stands only where
     there are ``windows`` of several days. A currency is told apart only where there is money.
@@ -69,7 +81,7 @@ def _day_sums(metrics: tuple[str, ...], *, windows: bool, paid: int | None) -> s
         case when d.basis = 1 then d.zone end as source_zone, {"d.currency" if money else "null::text as currency"},
         coalesce(bit_or(d.carried) filter (where d.carried <> 0 and d.day = any($4::date[])), 0) as carried, {sums}
       from subject_days d
-      where d.workspace_id = $1 and d.subject_id = any($2::uuid[]) and (d.basis = 1 or d.zone = $3)
+      where d.workspace_id = $1 and d.subject_id = any((select $2::uuid[])::uuid[]) and (d.basis = 1 or d.zone = $3)
         and d.day >= $5 and d.day <= $6 {"and d.days = 1" if windows else ""}
         {"" if paid is None else f"and {of_paid(paid, 'd')}"}
       group by d.subject_id, segment, source_zone {", d.currency" if money else ""}
@@ -82,20 +94,20 @@ async def day_sums(
     connection: asyncpg.Connection[Any],
     workspace_id: UUID,
     subject_ids: Sequence[UUID],
-    starts: Sequence[date],
+    runs: Runs,
     metrics: Sequence[str],
     zone: str,
     longest: int,
     paid: int | None = None,
 ) -> Cells | None:
-    """Return the sums of single days in the runs that begin on ``starts`` (the last is one day), None without any.
+    """Return the sums of single days in runs, None without any.
 
     ``longest`` is how many days a window of the subjects may have; ``paid`` as in ``history.spans.cut_sums``.
     """
-    if not subject_ids or not starts or not metrics:
+    if not subject_ids or not runs.starts or not metrics or runs.first > runs.starts[-1]:
         return None
     query = _day_sums(tuple(metrics), windows=longest > 1, paid=paid)
-    row = await connection.fetchrow(query, workspace_id, subject_ids, zone, starts, starts[0], starts[-1])
+    row = await connection.fetchrow(query, workspace_id, subject_ids, zone, runs.starts, runs.first, runs.starts[-1])
     if row["place"] is None:
         return None
     return Cells(
@@ -106,6 +118,32 @@ async def day_sums(
         carried=np.array(row["carried"], dtype=np.int64),
         amounts={metric: np.array(row[metric], dtype=np.int64) for metric in metrics},
     )
+
+
+@lru_cache(maxsize=4)
+def _carried(*, paid: int | None) -> str:
+    return f"""
+    select d.day, bit_or(d.carried) as bits from subject_days d
+    where d.workspace_id = $1 and d.subject_id = any((select $2::uuid[])::uuid[]) and d.zone = $3
+      and d.day = any($4::date[])
+      and d.carried <> 0 and {of_paid(paid, "d")}
+    group by d.day
+    """
+
+
+async def carried(
+    connection: asyncpg.Connection[Any],
+    workspace_id: UUID,
+    subject_ids: Sequence[UUID],
+    days: Sequence[date],
+    zone: str,
+    paid: int | None = None,
+) -> dict[date, int]:
+    """Return the bits of the metrics of which a line is carried into days."""
+    if not subject_ids or not days:
+        return {}
+    rows = await connection.fetch(_carried(paid=paid), workspace_id, subject_ids, zone, days)
+    return {row["day"]: row["bits"] for row in rows}
 
 
 @lru_cache(maxsize=512)

@@ -88,7 +88,7 @@ async def _asked(
     if query.tier_policy is not None:
         number = asked.knowledge.number
         tiers = (await tier_policy(raw, workspace_id, query.tier_policy, number, "?options/tier_policy")).policy
-    return msgspec.structs.replace(asked, tiers=tiers, exchange=query.exchange, currency=currency)
+    return msgspec.structs.replace(asked, tiers=tiers, exchange=query.exchange, currency=currency, campaigns=found.ids)
 
 
 def _grained(query: Query, asked: Asked) -> tuple[Query, Asked]:

@@ -148,4 +148,4 @@ async def asked_of_other(raw: asyncpg.Connection[Any], asked: Asked, found: Agai
         by_tier=asked.by_tier,
         period=found.period,
     )
-    return msgspec.structs.replace(put, exchange=asked.exchange, tiers=asked.tiers)
+    return msgspec.structs.replace(put, exchange=asked.exchange, tiers=asked.tiers, campaigns=other.ids)

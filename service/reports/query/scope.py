@@ -34,6 +34,11 @@ class Scoped(msgspec.Struct, frozen=True, kw_only=True):
         return frozenset(campaign.zone for campaign in self.campaigns)
 
     @property
+    def ids(self) -> tuple[UUID, ...]:
+        """Return the ids of the campaigns."""
+        return tuple(campaign.campaign_id for campaign in self.campaigns)
+
+    @property
     def is_one(self) -> bool:
         """Tell whether it is one campaign."""
         return len(self.campaigns) == 1

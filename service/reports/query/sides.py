@@ -106,7 +106,7 @@ def _met(query: Query, told: Described, size: int) -> list[bool]:
     if node is None:
         return [True] * size
     names = [*told.words, *told.numbers]
-    columns = [told.words.get(name) or told.numbers[name] for name in names]
+    columns = [told.words[name] if name in told.words else told.numbers[name] for name in names]
     decided: dict[Any, bool] = {}
     for line in set(zip(*columns, strict=True)):
         values = dict(zip(names, line, strict=True))
