@@ -23,7 +23,7 @@ from benchmarks.pages import AT
 from benchmarks.plan import Sizes
 from benchmarks.worker_process import Statements
 from service import context as contexts
-from service import ids
+from service import ids, memory
 from service.api.campaigns import CampaignInput, create_campaign
 from service.api.kpi_answers import platform_notes
 from service.api.state import Services
@@ -149,6 +149,7 @@ async def _filled(ground: Ground, entries: int) -> AsyncIterator[tuple[Asker, in
                 members = await filling.crowd(connection, books, campaign, _CROWD)
                 seconds = ground.context.monotonic() - begun
                 print(f"  overview: {held} entries, {members} in the campaign, made in {seconds:.0f} s", flush=True)
+                memory.settle()
                 yield Asker(parts, made.workspace_id, campaign), members, connection
 
 

@@ -120,8 +120,7 @@ def _crowds(asked: Asked, found: Sequence[Running]) -> Iterator[_Crowd]:
     """Yield who is read from which campaign: a subject of several is read from the first that has a place for it."""
     left = np.arange(len(asked.members))
     for running in found:
-        ids = [asked.members[at].subject_id for at in left.tolist()]
-        which, places = places_in(running.roster, running.moved, ids)
+        which, places = places_in(running.roster, running.moved, asked.members.halves[left])
         if len(which):
             yield _Crowd(running=running, members=left[which], places=places)
             left = np.delete(left, which)

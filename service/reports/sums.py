@@ -43,7 +43,7 @@ class Sums(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
 async def sums_of(raw: asyncpg.Connection[Any], asked: Asked, stretches: Sequence[Stretch]) -> list[Sums]:
     """Return the sums of ranges by member, with reach, levels and the followers at publication."""
-    ids = [member.subject_id for member in asked.members]
+    ids = asked.members.subject_ids
     tables = [Tables.of(one, asked.columns, len(ids), asked.exchange) for one in stretches]
     await _read_days(raw, asked, [one for one in tables if _is_kept(asked, one.stretch)])
     for one in tables:
@@ -83,7 +83,7 @@ async def _finished(
         withheld |= dict.fromkeys(COSTS, Reason.NOT_PERMITTED)
     quality = dict.fromkeys(tables.marks.interpolated, Quality.INTERPOLATED)
     people = await people_of(raw, asked, tables.stretch.spans)
-    names = [member.subject_id.hex for member in asked.members]
+    names = asked.members.hexes
     spans = {span.number: span for span in tables.stretch.spans}
     currencies = tables.currencies
     return Sums(
@@ -110,7 +110,7 @@ async def _read_days(raw: asyncpg.Connection[Any], asked: Asked, some: Sequence[
     runs = segments([one.stretch for one in some])
     if not runs.starts:
         return
-    ids = [member.subject_id for member in asked.members]
+    ids = asked.members.subject_ids
     blocks = Blocks(asked.columns, len(runs.starts), len(ids))
     left = await add_running(raw, asked, runs, [one.stretch for one in some], blocks)
     await _add_days(raw, asked, runs, left.strangers, date.min, blocks)
@@ -153,7 +153,7 @@ async def _add_carried(
 
 
 async def _read_entries(raw: asyncpg.Connection[Any], asked: Asked, tables: Tables) -> None:
-    ids = [member.subject_id for member in asked.members]
+    ids = asked.members.subject_ids
     spans, number = tables.stretch.spans, asked.knowledge.number
     await _cut(raw, asked, spans, tables)
     tables.mark(await marks(raw, asked.workspace_id, ids, spans, asked.columns, number, asked.longest, asked.paid))
@@ -161,7 +161,7 @@ async def _read_entries(raw: asyncpg.Connection[Any], asked: Asked, tables: Tabl
 
 async def _fill_holes(raw: asyncpg.Connection[Any], asked: Asked, tables: Tables) -> None:
     """Turn signed sums into sums by the highest value so far."""
-    place = {member.subject_id: at for at, member in enumerate(asked.members)}
+    place = {subject_id: at for at, subject_id in enumerate(asked.members.subject_ids)}
     number, spans = asked.knowledge.number, tables.stretch.spans
     for shift in await shifts(raw, asked.workspace_id, list(place), spans, asked.columns, number):
         tables.add(shift.span, place[shift.subject_id], shift.currency, {shift.metric: shift.amount})
@@ -169,7 +169,7 @@ async def _fill_holes(raw: asyncpg.Connection[Any], asked: Asked, tables: Tables
 
 async def _cut(raw: asyncpg.Connection[Any], asked: Asked, spans: Sequence[Span], tables: Tables) -> None:
     """Add what spans cut out of the entries."""
-    place = {member.subject_id: at for at, member in enumerate(asked.members)}
+    place = {subject_id: at for at, subject_id in enumerate(asked.members.subject_ids)}
     for row in await cut_sums(
         raw, asked.workspace_id, list(place), spans, asked.columns, asked.knowledge.number, asked.paid
     ):

@@ -14,10 +14,13 @@ from uuid import UUID
 
 import asyncpg
 import msgspec
+import numpy as np
+import numpy.typing as npt
 
 from service import ids
 from service.db.recall import recall_of
 from service.ledger.history.knowledge import seen
+from service.ledger.history.places import halves, roster_of
 from service.ledger.statements import FACTS
 
 _FACTS = ("type", "published_at", "creator", "followers_at_publish")
@@ -71,6 +74,16 @@ class Members(tuple[Member, ...]):  # noqa: SLOT001 - what is told once has to s
     def subject_ids(self) -> tuple[UUID, ...]:
         """Return their ids."""
         return tuple(member.subject_id for member in self)
+
+    @cached_property
+    def hexes(self) -> tuple[str, ...]:
+        """Return each id as its digits, as sums name their members."""
+        return tuple(subject_id.hex for subject_id in self.subject_ids)
+
+    @cached_property
+    def halves(self) -> npt.NDArray[np.uint64]:
+        """Return each id as two numbers, as places are looked for."""
+        return halves(roster_of(self.subject_ids))
 
     @cached_property
     def named(self) -> tuple[tuple[str], ...]:

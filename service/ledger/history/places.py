@@ -8,7 +8,7 @@ days, nothing was reported between them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -98,22 +98,23 @@ def roster_of(subjects: Iterable[UUID]) -> bytes:
     return b"".join(subject.bytes for subject in subjects)
 
 
-def places_in(roster: bytes, moved: bytes, subjects: Sequence[UUID]) -> tuple[IntArray, IntArray]:
-    """Return which of the subjects have a place to be read, and these places.
+def places_in(roster: bytes, moved: bytes, wanted: npt.NDArray[np.uint64]) -> tuple[IntArray, IntArray]:
+    """Return which of the wanted subjects (their :func:`halves`) have a place to be read, and these places.
 
     ``moved`` are subjects whose places are not trusted. Ids are looked for by their halves that are drawn at random;
     should two be alike, one of them is not found.
     """
-    known, wanted = _halves(roster), _halves(roster_of(subjects))
+    known = halves(roster)
     if not len(known):
         return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
     order = np.argsort(known[:, 1])
     near = np.searchsorted(known[order, 1], wanted[:, 1])
     places = order[np.minimum(near, len(order) - 1)]
-    found = (known[places] == wanted).all(axis=1) & ~np.isin(wanted[:, 1], _halves(moved)[:, 1])
+    found = (known[places] == wanted).all(axis=1) & ~np.isin(wanted[:, 1], halves(moved)[:, 1])
     which = np.flatnonzero(found)
     return which, places[which]
 
 
-def _halves(roster: bytes) -> npt.NDArray[np.uint64]:
+def halves(roster: bytes) -> npt.NDArray[np.uint64]:
+    """Return each id of a roster as two numbers."""
     return np.frombuffer(roster, dtype=">u8").astype(np.uint64).reshape(-1, 2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 import numpy as np
@@ -9,11 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.ledger.history.places import NOBODY, Numbers, packed, places_in, roster_of, take, unpacked
+from service.ledger.history.places import NOBODY, Numbers, halves, packed, places_in, roster_of, take, unpacked
 
 NUMBER = st.integers(-(2**62), 2**62) | st.integers(-300, 300)
 CELLS = st.lists(st.tuples(NUMBER, st.integers(0, 70_000)), max_size=12)
 SUBJECTS = [UUID(int=(number << 64) + 7 * number) for number in range(1, 9)]
+
+
+def _wanted(*subjects: UUID) -> Any:
+    return halves(roster_of(subjects))
 
 
 def numbers(cells: list[tuple[int, int]]) -> Numbers:
@@ -44,10 +49,10 @@ def test_the_least_width_is_taken(amount: int, days: int, size: int) -> None:
 
 def test_a_place_that_is_not_trusted_is_no_place() -> None:
     roster = roster_of(SUBJECTS[:3]) + NOBODY + roster_of(SUBJECTS[4:6])
-    which, places = places_in(roster, roster_of(SUBJECTS[1:2]), [SUBJECTS[5], SUBJECTS[3], SUBJECTS[1], SUBJECTS[0]])
+    which, places = places_in(roster, roster_of(SUBJECTS[1:2]), _wanted(*(SUBJECTS[at] for at in (5, 3, 1, 0))))
     assert (which.tolist(), places.tolist()) == ([0, 3], [5, 0])
-    which, places = places_in(b"", b"", SUBJECTS)
+    which, places = places_in(b"", b"", _wanted(*SUBJECTS))
     assert (which.tolist(), places.tolist()) == ([], [])
     # Another id with the same half is not taken for it.
-    which, _ = places_in(roster, b"", [UUID(int=(99 << 64) + 7)])
+    which, _ = places_in(roster, b"", _wanted(UUID(int=(99 << 64) + 7)))
     assert which.tolist() == []
