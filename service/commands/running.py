@@ -155,14 +155,10 @@ async def workspace_of(parts: Services, text: str | None) -> Workspace:
 async def all_workspaces(parts: Services) -> list[Workspace]:
     """Return every workspace in the order of its id."""
     found: list[Workspace] = []
-    while True:
-        async with parts.db.control() as connection:
-            page = await workspaces.known(connection, _PAGE, found[-1].workspace_id if found else None)
-        for workspace_id in page:
-            async with parts.db.workspace(workspace_id) as connection:
-                found.append(await workspaces.get(connection, workspace_id))
-        if len(page) < _PAGE:
-            return found
+    async for workspace_id in workspaces.everywhere(parts.db):
+        async with parts.db.workspace(workspace_id) as connection:
+            found.append(await workspaces.get(connection, workspace_id))
+    return found
 
 
 async def chosen_workspaces(parts: Services, text: str | None) -> list[Workspace]:

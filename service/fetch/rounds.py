@@ -189,13 +189,7 @@ class Rounds:
 
     async def known(self) -> list[UUID]:
         """Return the ids of all workspaces."""
-        found: list[UUID] = []
-        while True:
-            async with self._db.control() as connection:
-                page = await workspaces.known(connection, _PAGE, found[-1] if found else None)
-            found += page
-            if len(page) < _PAGE:
-                return found
+        return [workspace_id async for workspace_id in workspaces.everywhere(self._db)]
 
 
 async def _outcome(pulling: Coroutine[Any, Any, Pulled]) -> Pulled | BaseException:

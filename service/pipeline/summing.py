@@ -21,6 +21,7 @@ from service.context import Context
 from service.db.engine import Database, driver
 from service.db.faults import DATABASE_ERRORS, is_passing, sqlstate
 from service.ledger import running
+from service.pipeline.pause import pause
 from service.pipeline.worker import Post
 from service.records import ClaimedDelivery, Outcome, SourceRow
 from service.registry import workspaces
@@ -32,7 +33,6 @@ LINGER_SECONDS = 1.0
 EVERY_SECONDS = 30.0
 """How often all workspaces are looked at."""
 _SHORTEST = 0.05
-_PAGE = 1000
 
 
 class Summer:
@@ -88,30 +88,15 @@ class Summer:
                     await self.catch_up(workspace_id)
             except DATABASE_ERRORS as error:
                 _log.warning("sums.failed", error=type(error).__name__, state=sqlstate(error))
-            await self._rest(stop, min([round_at, *self._heard.values()]))
-
-    async def _rest(self, stop: asyncio.Event, until: datetime) -> None:
-        seconds = max((until - self._context.now()).total_seconds(), _SHORTEST)
-        waits = [asyncio.create_task(self._wake.wait()), asyncio.create_task(stop.wait())]
-        try:
-            await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
+            until = min([round_at, *self._heard.values()])
+            await pause(max((until - self._context.now()).total_seconds(), _SHORTEST), self._wake, stop)
 
     async def sweep(self) -> None:
         """Build all that is behind, anywhere, and begin with campaigns that have grown large."""
-        after: UUID | None = None
-        while True:
-            async with self._db.control() as connection:
-                found = await workspaces.known(connection, _PAGE, after)
-            for workspace_id in found:
-                async with self._db.workspace(workspace_id) as connection:
-                    await running.announce(await driver(connection), workspace_id, self._context.now())
-                await self.catch_up(workspace_id)
-            if len(found) < _PAGE:
-                return
-            after = found[-1]
+        async for workspace_id in workspaces.everywhere(self._db):
+            async with self._db.workspace(workspace_id) as connection:
+                await running.announce(await driver(connection), workspace_id, self._context.now())
+            await self.catch_up(workspace_id)
 
     # -------------------------------------------------------------------------------------------- one workspace
 

@@ -28,6 +28,7 @@ from service.errors import Misconfigured
 from service.ledger.posting import RetryExclusive
 from service.pipeline import claim, reread
 from service.pipeline.claim import Lease, LeaseLost, ReplaceFirst
+from service.pipeline.pause import pause
 from service.pipeline.pile import Task
 from service.pipeline.run import Read, post_deliveries, read
 from service.records import ClaimedDelivery, Fate, Outcome, SourceRow
@@ -47,7 +48,6 @@ _PAUSES = 50
 """The first pause of an idle worker is this part of the longest."""
 _LONGEST_BACKOFF = 3600.0
 _OUT_OF_ORDER_SECONDS = 60.0
-_PAGE = 1000
 
 
 class Post(Protocol):
@@ -148,14 +148,14 @@ class Worker:
     async def run(self, stop: asyncio.Event) -> None:
         """Post until ``stop`` is set; the batch at hand is finished first."""
         shortest = self._settings.worker_poll_seconds / _PAUSES
-        pause = shortest
+        rest = shortest
         while not stop.is_set():
             self._wake.clear()
             if await self._step():
-                pause = shortest
+                rest = shortest
                 continue
-            await self._rest(stop, pause)
-            pause = min(pause * 2, self._settings.worker_poll_seconds)
+            await pause(rest, self._wake, stop)
+            rest = min(rest * 2, self._settings.worker_poll_seconds)
 
     async def drain(self) -> DrainSummary:
         """Post everything that is ready now and return. Raises the database's errors when it stays away."""
@@ -179,25 +179,10 @@ class Worker:
             return False
         return True
 
-    async def _rest(self, stop: asyncio.Event, seconds: float) -> None:
-        waits = [asyncio.create_task(self._wake.wait()), asyncio.create_task(stop.wait())]
-        try:
-            await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
-
     async def _sweep(self) -> None:
         """Make up for lost hints of work in every workspace. Every worker does so: none may be the only one."""
-        after: UUID | None = None
-        while True:
-            async with self._db.control() as connection:
-                known = await workspaces.known(connection, _PAGE, after)
-            for workspace_id in known:
-                telemetry.LOST_HINTS.inc(await claim.sweep(self._db, workspace_id))
-            if len(known) < _PAGE:
-                break
-            after = known[-1]
+        async for workspace_id in workspaces.everywhere(self._db):
+            telemetry.LOST_HINTS.inc(await claim.sweep(self._db, workspace_id))
         self._swept = self._context.monotonic()
 
     # -------------------------------------------------------------------------------------------- one source

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
 
@@ -10,10 +11,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.access.secrets import Vault, WorkspaceVault
 from service.context import Context
+from service.db.engine import Database
 from service.db.tables import books, tenants, workspaces
 from service.errors import NotFound
 from service.records import Workspace
 from service.registry import checks
+
+_PAGE = 1000
 
 
 async def create(connection: AsyncConnection, workspace: Workspace, vault: Vault) -> Workspace:
@@ -93,6 +97,19 @@ async def known(connection: AsyncConnection, limit: int, after: UUID | None = No
     if after is not None:
         query = query.where(tenants.c.workspace_id > after)
     return list(await connection.scalars(query))
+
+
+async def everywhere(db: Database) -> AsyncIterator[UUID]:
+    """Yield the ids of all workspaces in their order, each page of them read in a transaction of its own."""
+    after: UUID | None = None
+    while True:
+        async with db.control() as connection:
+            page = await known(connection, _PAGE, after)
+        for workspace_id in page:
+            yield workspace_id
+        if len(page) < _PAGE:
+            return
+        after = page[-1]
 
 
 async def _one(connection: AsyncConnection, workspace_id: UUID) -> sa.Row[Any]:
