@@ -1,7 +1,7 @@
 """How far other windows of touches have come among the members of a campaign, and in which workspaces somebody waits.
 
 Revision ID: 0015
-Revises: 0013
+Revises: 0012
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from alembic import context, op
 
 revision = "0015"
-down_revision = "0013"
+down_revision = "0014"
 branch_labels = None
 depends_on = None
 

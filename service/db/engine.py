@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from service.db.recall import Recall, remembering
 from service.errors import Misconfigured
 
 _SET_WORKSPACE = sa.text("select set_config('app.workspace_id', :workspace, true)")
@@ -86,6 +87,7 @@ class Database:
     def __init__(self, engine: AsyncEngine) -> None:
         """Wrap an engine; the caller disposes of it."""
         self.engine = engine
+        self.recall = Recall()
 
     @asynccontextmanager
     async def workspace(self, workspace_id: UUID) -> AsyncIterator[AsyncConnection]:
@@ -101,7 +103,8 @@ class Database:
             await connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
             async with connection.begin():
                 await connection.execute(_SET_WORKSPACE, {"workspace": str(workspace_id)})
-                yield connection
+                with remembering(await driver(connection), self.recall):
+                    yield connection
 
     @asynccontextmanager
     async def steady(self, workspace_id: UUID) -> AsyncIterator[AsyncConnection]:

@@ -516,6 +516,13 @@ entries = sa.Table(
         postgresql_where=sa.text("(flags & 64) <> 0"),
     ),
     sa.Index(
+        "ix_entries_said",
+        "workspace_id",
+        "subject_id",
+        "valid_from",
+        postgresql_where=sa.text("(flags & 1920) <> 0"),
+    ),
+    sa.Index(
         "ix_entries_people",
         "workspace_id",
         "subject_id",

@@ -1,23 +1,18 @@
 """Comparing: now against before, and one campaign against another, in words that claim no more than the numbers do.
 
-The estimators are in ``proportions``, ``lift``, ``strata`` and ``counts``; this module decides.
+Here are the words and what stands against using them. The estimators are in ``proportions``, ``lift``, ``strata`` and
+``counts``, verdicts in ``versus``.
 """
 
 from __future__ import annotations
 
 import enum
-import math
-from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
 
 import msgspec
 
-from service.kpi.lift import lift
 from service.kpi.measure import Number, Reason, significant
-from service.kpi.members import FloatArray
-from service.kpi.proportions import TUNING_N, anytime_multiplier, sample_size
-from service.kpi.rates import FEWEST_MEMBERS, LEVEL, Spread, active, delta_spread
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,15 +33,22 @@ def change(current: Number | None, previous: Number | None) -> Change:
     if previous is None:
         return Change(absolute=None, fraction=None, reason=Reason.MISSING_PREVIOUS)
     absolute = _difference(current, previous)
-    base = _exact(previous)
-    if base <= 0:
-        reason = Reason.NEGATIVE_BASE if base else Reason.ZERO_BASE
+    fraction = relative(current, previous)
+    if fraction is None:
+        reason = Reason.NEGATIVE_BASE if _ratio(previous)[0] else Reason.ZERO_BASE
         return Change(absolute=absolute, fraction=None, reason=reason)
-    return Change(absolute=absolute, fraction=significant(float((_exact(current) - base) / base)))
+    return Change(absolute=absolute, fraction=fraction)
 
 
-def _exact(number: Number) -> Fraction:
-    return Fraction(Decimal(number)) if isinstance(number, str) else Fraction(number)
+def relative(current: Number | Fraction, previous: Number | Fraction) -> float | None:
+    """Return the difference of two numbers of one unit as a fraction of the second, where that is above zero."""
+    (top, over), (base, under) = _ratio(current), _ratio(previous)
+    return significant((top * under - base * over) / (base * over)) if base > 0 else None
+
+
+def _ratio(number: Number | Fraction) -> tuple[int, int]:
+    """Return a number exactly: two whole numbers whose quotient it is, the second above zero."""
+    return Decimal(number).as_integer_ratio() if isinstance(number, str) else number.as_integer_ratio()
 
 
 def _difference(current: Number, previous: Number) -> Number:
@@ -54,7 +56,8 @@ def _difference(current: Number, previous: Number) -> Number:
         return f"{Decimal(current) - Decimal(previous):f}"
     if isinstance(current, int) and isinstance(previous, int):
         return current - previous
-    return significant(float(_exact(current) - _exact(previous)))
+    (top, over), (base, under) = _ratio(current), _ratio(previous)
+    return significant((top * under - base * over) / (over * under))
 
 
 class Decision(enum.StrEnum):
@@ -120,96 +123,3 @@ def decide(limits: tuple[float, float], margin: float | None = None) -> Decision
     if margin is not None and -margin < low and high < margin:
         return Decision.EQUIVALENT
     return Decision.UNDECIDED
-
-
-class Arm(msgspec.Struct, frozen=True, kw_only=True, eq=False):
-    """One campaign: numerator and denominator of each member that knows both."""
-
-    numerators: FloatArray
-    denominators: FloatArray
-
-
-class Comparison(msgspec.Struct, frozen=True, kw_only=True):
-    """Campaign a against campaign b: the difference of their ratios with limits that hold however often one looks.
-
-    ``still_needed`` is how many trials the smaller arm lacks before a difference of this size can be seen, with four
-    chances out of five. ``clustered`` is False where an arm has too few members for an error by post.
-    """
-
-    decision: Decision
-    obstacles: tuple[Obstacle, ...] = ()
-    difference: float | None = None
-    limits: tuple[float, float] | None = None
-    lift: float | None = None
-    lift_limits: tuple[float, float] | None = None
-    design_effect: float | None = None
-    clustered: bool = False
-    still_needed: int | None = None
-    level: float = LEVEL
-
-
-def compare_rates(
-    a: Arm, b: Arm, *, margin: float | None = None, tuning_n: float = TUNING_N, level: float = LEVEL
-) -> Comparison:
-    """Return the comparison of two proportions over members; a higher ratio is better.
-
-    For costs compare the inverse: conversions per money. The error is by post where both arms have at least five
-    members that carry information, otherwise binomial.
-    """
-    binomial = _binomial(a), _binomial(b)
-    if binomial[0] is None or binomial[1] is None:
-        return Comparison(decision=Decision.NOT_COMPARABLE, obstacles=(Obstacle.NO_DATA,), level=level)
-    plain = (binomial[0], binomial[1])
-    by_post = _by_post(a), _by_post(b)
-    clustered = by_post[0] is not None and by_post[1] is not None
-    first, second = by_post[0] or plain[0], by_post[1] or plain[1]
-    if not clustered:
-        first, second = plain
-    trials = float(a.denominators.sum()), float(b.denominators.sum())
-    limits = _anytime(first, second, sum(trials), tuning_n, level)
-    decision = decide(limits, margin)
-    effect = _design_effect((first, second), plain)
-    lifted = lift(first, second, level)
-    return Comparison(
-        decision=decision,
-        difference=first.ratio - second.ratio,
-        limits=limits,
-        lift=None if lifted is None else lifted.lift,
-        lift_limits=None if lifted is None else lifted.limits,
-        design_effect=effect,
-        clustered=clustered,
-        still_needed=_still_needed(plain, min(trials), effect, level) if decision is Decision.UNDECIDED else None,
-        level=level,
-    )
-
-
-def _binomial(arm: Arm) -> Spread | None:
-    above, below = float(arm.numerators.sum()), float(arm.denominators.sum())
-    if below <= 0 or not 0 <= above <= below:
-        return None
-    rate = above / below
-    return Spread(ratio=rate, se=math.sqrt(rate * (1 - rate) / below), n=int(below))
-
-
-def _by_post(arm: Arm) -> Spread | None:
-    if len(active(arm.numerators, arm.denominators)[0]) < FEWEST_MEMBERS:
-        return None
-    return delta_spread(arm.numerators, arm.denominators)
-
-
-def _anytime(a: Spread, b: Spread, trials: float, tuning_n: float, level: float) -> tuple[float, float]:
-    half = math.hypot(a.se, b.se) * anytime_multiplier(trials, tuning_n, 1 - level)
-    difference = a.ratio - b.ratio
-    return difference - half, difference + half
-
-
-def _design_effect(used: Sequence[Spread], plain: Sequence[Spread]) -> float | None:
-    variance = sum(spread.se**2 for spread in plain)
-    return sum(spread.se**2 for spread in used) / variance if variance else None
-
-
-def _still_needed(plain: Sequence[Spread], trials: float, effect: float | None, level: float) -> int | None:
-    per_arm = sample_size(plain[0].ratio, plain[1].ratio, 1 - level)
-    if per_arm is None:
-        return None
-    return max(0, math.ceil(per_arm * max(1.0, effect or 1.0) - trials))

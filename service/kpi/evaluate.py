@@ -6,7 +6,7 @@ over members.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 import msgspec
@@ -38,22 +38,33 @@ def evaluate(
     strict, a ratio is null unless every member knows both sides. Cost ratios are money, with decimal strings.
     """
     ask = Ask(kpi=kpi, sums=sums, currency=currency, level=level, strict=coverage == "strict")
-    held = [sums.withheld[key] for key in _keys(kpi, sums.withheld)]
+    refused = refusal(ask)
+    if refused is not None:
+        return refused
+    said = [int(sums.said[key].max(initial=0)) for key in keys_of(kpi, sums.said)]
+    return judged(ask, _KINDS[kpi.kind](ask), said)
+
+
+def refusal(ask: Ask) -> Value | None:
+    """Return the null value of a KPI that may not be shown, or lacks what only the campaign can say."""
+    held = [ask.sums.withheld[key] for key in keys_of(ask.kpi, ask.sums.withheld)]
     if held:
         return null(ask, held[0])
-    if kpi.takes_margin:
-        return null(ask, Reason.MARGIN_UNKNOWN)
-    value = _KINDS[kpi.kind](ask)
-    qualities = [sums.quality[key] for key in _keys(kpi, sums.quality)]
+    return null(ask, Reason.MARGIN_UNKNOWN) if ask.kpi.takes_margin else None
+
+
+def judged(ask: Ask, value: Value, said: Sequence[int]) -> Value:
+    """Return a value with its quality; ``said`` are the worst words of platforms, as places in their order."""
+    qualities = [ask.sums.quality[key] for key in keys_of(ask.kpi, ask.sums.quality)]
     estimated = Quality.ESTIMATED in qualities and value.value is not None
-    qualities += [_QUALITIES[int(sums.said[key].max(initial=0))] for key in _keys(kpi, sums.said)]
+    qualities += [_QUALITIES[place] for place in said]
     if not qualities:
         return value
     # What a platform says against its number makes no estimate of ours of it.
     return msgspec.structs.replace(value, quality=worst(qualities), state=State.ESTIMATED if estimated else value.state)
 
 
-def _keys(kpi: Kpi, known: Mapping[str, object]) -> list[str]:
+def keys_of(kpi: Kpi, known: Mapping[str, object]) -> list[str]:
     """Return the keys that a KPI looks at and something is known of, in their order there."""
     if not known:
         return []

@@ -1,4 +1,8 @@
-"""Amounts of several currencies in one, at dated rates. A missing rate is an answer of its own, never a guess."""
+"""Amounts of several currencies in one, at dated rates. A missing rate is an answer of its own, never a guess.
+
+Answers convert the sums of members as columns, in ``service.reports.exchange``; this is the rule for a list of amounts,
+as a published case has it.
+"""
 
 from __future__ import annotations
 
@@ -37,12 +41,3 @@ def convert(amounts: Sequence[tuple[str, int]], rates: Rates) -> Converted:
             return Converted(amount=None, reason=Reason.MISSING_FX_RATE, detail=currency)
         total += amount * Fraction(rate)
     return Converted(amount=round(total))
-
-
-def rate_on(history: Sequence[tuple[date, Decimal]], day: date, oldest: int = 7) -> Decimal | None:
-    """Return the newest rate of at most ``oldest`` days before ``day``: banks publish none on holidays.
-
-    ``history`` may be in any order; of two rates for one day the later listed counts.
-    """
-    usable = [(when, i) for i, (when, _) in enumerate(history) if 0 <= (day - when).days <= oldest]
-    return history[max(usable)[1]][1] if usable else None

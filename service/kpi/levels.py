@@ -40,6 +40,8 @@ def unexplained(change: int, gained: int, lost: int) -> int:
 def time_weighted_mean(levels: Sequence[tuple[float, int]], end: float) -> float | None:
     """Return the mean of a step function over [first time, ``end``): each value holds until the next.
 
+    No KPI is a mean over time; a published case has one beside what an answer says of a level.
+
     ``levels`` are (time, value) pairs in order of time, in any unit of time. None where no time passes.
     """
     if not levels or end <= levels[0][0]:

@@ -7,7 +7,7 @@ Conversion between currencies is in ``exchange``.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation, localcontext
+from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 
 from connectors.contract import MICRO
@@ -67,29 +67,11 @@ def limit_text(limit: float, currency: str) -> str:
     return _trimmed(exact, minor_places(currency))
 
 
-def rounded_text(price: Fraction, places: int) -> str:
-    """Return whole units rounded half to even to a fixed number of places: for comparing and printing."""
-    with localcontext() as context:
-        context.prec = _DIGITS
-        scaled = Decimal(round(price * 10**places)).scaleb(-places)
-        return str(scaled.quantize(Decimal(1).scaleb(-places), rounding=ROUND_HALF_EVEN))
-
-
 def _trimmed(number: Decimal, places: int) -> str:
     text = f"{number:f}"
     whole, _, decimals = text.partition(".")
     decimals = decimals.rstrip("0").ljust(places, "0")
     return f"{whole}.{decimals}" if decimals else whole
-
-
-def unit_cost(amount: int, count: int, per: int = 1) -> Fraction | None:
-    """Return ``per`` times an amount in millionths divided by a plain count, in whole units; None for no count."""
-    return Fraction(amount * per, count * MICRO) if count > 0 else None
-
-
-def return_on(value: int, cost: int, margin: Fraction = Fraction(1)) -> Fraction | None:
-    """Return (value * margin - cost) / cost; margin 1 gives the gross return. None where nothing was spent."""
-    return (value * margin - cost) / cost if cost > 0 else None
 
 
 def largest_remainder(total: int, weights: Sequence[int | float | Fraction]) -> list[int]:

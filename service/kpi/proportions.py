@@ -46,14 +46,6 @@ class Score(msgspec.Struct, frozen=True, kw_only=True):
     p_value: float
 
 
-class Equivalence(msgspec.Struct, frozen=True, kw_only=True):
-    """Two one-sided tests against a margin. ``limits`` are those at level 1 - 2 alpha."""
-
-    p_value: float
-    equivalent: bool
-    limits: tuple[float, float]
-
-
 def newcombe(a: Proportion, b: Proportion, level: float = LEVEL) -> tuple[float, float]:
     """Return the limits of a - b from the two Wilson intervals (Newcombe 1998, method 10)."""
     low_a, high_a = _wilson_limits(a, level)
@@ -143,7 +135,10 @@ def unpooled_se(a: Proportion, b: Proportion) -> float:
 
 
 def wald(a: Proportion, b: Proportion, level: float = LEVEL) -> tuple[float, float]:
-    """Return the plain normal limits of a - b: for one planned look only."""
+    """Return the plain normal limits of a - b: for one planned look only.
+
+    No verdict has them: a published case sets them against :func:`anytime`.
+    """
     difference, half = a.rate - b.rate, normal_quantile(level) * unpooled_se(a, b)
     return difference - half, difference + half
 
@@ -164,22 +159,6 @@ def anytime(a: Proportion, b: Proportion, tuning_n: float = TUNING_N, alpha: flo
     difference = a.rate - b.rate
     half = unpooled_se(a, b) * anytime_multiplier(a.trials + b.trials, tuning_n, alpha)
     return difference - half, difference + half
-
-
-def tost(a: Proportion, b: Proportion, margin: float, alpha: float = ALPHA) -> Equivalence | None:
-    """Return whether a - b is shown to lie within +/- ``margin`` by two one-sided normal tests (unpooled variance).
-
-    "Not significant" is never "equal": only this shows that a difference does not matter. None where the variance is 0.
-    """
-    se = unpooled_se(a, b)
-    if se <= 0:
-        return None
-    difference = a.rate - b.rate
-    above = float(special.ndtr(-(difference + margin) / se))
-    below = float(special.ndtr((difference - margin) / se))
-    half = normal_quantile(1 - 2 * alpha) * se
-    p_value = max(above, below)
-    return Equivalence(p_value=p_value, equivalent=p_value < alpha, limits=(difference - half, difference + half))
 
 
 def sample_size(p1: float, p2: float, alpha: float = ALPHA, power: float = 0.8) -> int | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import msgspec
 
 from connectors.contract import METRICS, MICRO
@@ -31,6 +33,7 @@ def null(ask: Ask, reason: Reason, **more: object) -> Value:
     return msgspec.structs.replace(value, **more)
 
 
+@functools.cache
 def factor(key: str) -> int:
     """Return how many stored units make one unit of the answer."""
     if key == EXPECTED_ENGAGEMENTS:
@@ -41,6 +44,7 @@ def factor(key: str) -> int:
     return MICRO if unit in (MetricUnit.MONEY, MetricUnit.MILLIONTHS) else 1
 
 
+@functools.cache
 def is_money(key: str) -> bool:
     """Return whether a key is an amount of money."""
     return key in METRICS and METRICS[key].unit is MetricUnit.MONEY
@@ -56,6 +60,12 @@ def shown(key: str, amount: int, currency: str | None) -> Number:
 
 def coverage_of(ask: Ask, aligned: Aligned, shared: int = 0) -> Coverage:
     """Return the members that know both sides and their share of the known numerator, ``shared`` counted in."""
-    everything = aligned.numerator_all + shared
-    share = significant((aligned.numerator + shared) / everything) if everything > 0 else None
-    return Coverage(members_known=count(aligned.mask), members_total=len(ask.sums.members), numerator_share=share)
+    held = aligned.numerator + shared, aligned.numerator_all + shared
+    return covered(count(aligned.mask), len(ask.sums.members), held)
+
+
+def covered(known: int, total: int, held: tuple[int, int]) -> Coverage:
+    """Return a coverage; ``held`` is what the known members hold of a numerator, and all that is known of it."""
+    part, everything = held
+    share = significant(part / everything) if everything > 0 else None
+    return Coverage(members_known=known, members_total=total, numerator_share=share)

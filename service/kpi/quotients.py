@@ -6,6 +6,7 @@ A quotient is one of sums over the same members. What platforms measure must be 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 
 import msgspec
@@ -16,42 +17,54 @@ from service.kpi.measure import Coverage, Interval, Method, Number, Reason, Stat
 from service.kpi.members import BOOKED, BoolArray, Column, FloatArray, MemberSums, count, read, shared_amount
 from service.kpi.money import limit_text, price_text
 from service.kpi.question import Ask, coverage_of, factor, is_money, null, shown
-from service.kpi.rates import Aligned, align, by_post, per_count, wilson
+from service.kpi.rates import FEWEST_MEMBERS, Aligned, align, by_post, per_count, wilson
 
 _APART = "cost and denominator are reported for different members: campaign totals are divided"
 
 
-class _Sides(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+class Sides(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """Numerator and denominator of a ratio in stored units, and the members behind them.
 
-    ``apart`` marks totals of a whole campaign, whose members cannot be paired.
+    ``pairs`` gives both sides by member; ``without`` is how many members lack the denominator. ``apart`` marks totals
+    of a whole campaign, whose members cannot be paired.
     """
 
-    aligned: Aligned
     numerator: int
     denominator: int
     fixed: tuple[int, int]
     coverage: Coverage
+    without: int
     apart: bool
+    pairs: Callable[[], tuple[FloatArray, FloatArray]]
 
 
 def quotient(ask: Ask) -> Value:
     """Return a ratio of sums with its interval and coverage, or null with the reason."""
     above, below = ask.kpi.numerator or "", ask.kpi.denominator or ""
     numerator, denominator = _column(ask.sums, above), _column(ask.sums, below)
-    if denominator is None:
-        return _absent(ask, below, Reason.MISSING_DENOMINATOR)
-    if numerator is None:
-        return _absent(ask, above, Reason.MISSING_NUMERATOR)
-    if ask.currency is None and (is_money(above) or is_money(below)):
+    if numerator is None or denominator is None:
+        return absent(ask, len(ask.sums.members), below=denominator is None)
+    if has_no_currency(ask):
         return null(ask, Reason.MIXED_CURRENCY)
-    sides = _sides(ask, numerator, denominator)
-    return _gap(ask, denominator, sides) or _divided(ask, sides)
+    return divided(ask, _sides(ask, numerator, denominator))
 
 
-def _absent(ask: Ask, key: str, reason: Reason) -> Value:
-    coverage = Coverage(members_known=0, members_total=len(ask.sums.members))
+def absent(ask: Ask, members: int, *, below: bool) -> Value:
+    """Return the null value of a ratio of which nobody knows a side: ``below``, or the one above."""
+    key = (ask.kpi.denominator if below else ask.kpi.numerator) or ""
+    reason = Reason.MISSING_DENOMINATOR if below else Reason.MISSING_NUMERATOR
+    coverage = Coverage(members_known=0, members_total=members)
     return null(ask, Reason.NO_COST if key == "cost" else reason, coverage=coverage)
+
+
+def has_no_currency(ask: Ask) -> bool:
+    """Tell whether a ratio is one of money, and the money is in several currencies."""
+    return ask.currency is None and any(is_money(key or "") for key in (ask.kpi.numerator, ask.kpi.denominator))
+
+
+def divided(ask: Ask, sides: Sides) -> Value:
+    """Return the ratio of two sides that somebody knows, in one currency."""
+    return _gap(ask, sides) or _divided(ask, sides)
 
 
 def _column(sums: MemberSums, key: str) -> Column | None:
@@ -68,7 +81,7 @@ def _column(sums: MemberSums, key: str) -> Column | None:
     return Column(values=np.where(column.known, column.values, 0), known=np.ones_like(column.known))
 
 
-def _sides(ask: Ask, numerator: Column, denominator: Column) -> _Sides:
+def _sides(ask: Ask, numerator: Column, denominator: Column) -> Sides:
     above, below = ask.kpi.numerator or "", ask.kpi.denominator or ""
     aligned = align(numerator, denominator)
     fixed = (shared_amount(ask.sums, above) or 0, shared_amount(ask.sums, below) or 0)
@@ -77,13 +90,14 @@ def _sides(ask: Ask, numerator: Column, denominator: Column) -> _Sides:
     coverage = coverage_of(ask, aligned, fixed[0])
     if apart:
         coverage = msgspec.structs.replace(coverage, numerator_share=1.0)
-    return _Sides(
-        aligned=aligned,
+    return Sides(
         numerator=top + fixed[0],
         denominator=aligned.denominator + fixed[1],
         fixed=fixed,
         coverage=coverage,
+        without=len(ask.sums.members) - count(denominator.known),
         apart=apart,
+        pairs=lambda: (aligned.numerators, aligned.denominators),
     )
 
 
@@ -126,26 +140,22 @@ def paired(kpi: Kpi, sums: MemberSums) -> Paired | None:
     if sides.apart:
         whole = (sides.numerator - sides.fixed[0]) / factor(above), (sides.denominator - sides.fixed[1]) / factor(below)
         return Paired(numerators=np.array([whole[0]]), denominators=np.array([whole[1]]), fixed=fixed)
-    return Paired(
-        numerators=_scaled(sides.aligned.numerators, above),
-        denominators=_scaled(sides.aligned.denominators, below),
-        fixed=fixed,
-    )
+    numerators, denominators = sides.pairs()
+    return Paired(numerators=_scaled(numerators, above), denominators=_scaled(denominators, below), fixed=fixed)
 
 
-def _gap(ask: Ask, denominator: Column, sides: _Sides) -> Value | None:
+def _gap(ask: Ask, sides: Sides) -> Value | None:
     """Return the null value of a ratio without common members, or with too few for strict coverage."""
-    total, known = len(ask.sums.members), sides.coverage.members_known
-    without = total - count(denominator.known)
+    total, known = sides.coverage.members_total, sides.coverage.members_known
     if ask.strict and known < total:
-        reason = Reason.MISSING_DENOMINATOR if without else Reason.MISSING_NUMERATOR
+        reason = Reason.MISSING_DENOMINATOR if sides.without else Reason.MISSING_NUMERATOR
         return null(ask, reason, detail=f"{total - known}_of_{total}_posts", coverage=sides.coverage)
     if not known and not any(sides.fixed):
         return null(ask, Reason.MISSING_DENOMINATOR, coverage=sides.coverage)
     return None
 
 
-def _divided(ask: Ask, sides: _Sides) -> Value:
+def _divided(ask: Ask, sides: Sides) -> Value:
     kpi = ask.kpi
     above, below = kpi.numerator or "", kpi.denominator or ""
     numerator, denominator = shown(above, sides.numerator, ask.currency), shown(below, sides.denominator, ask.currency)
@@ -174,7 +184,7 @@ def _divided(ask: Ask, sides: _Sides) -> Value:
         unit=kpi.unit,
         state=State.OK if top else State.ZERO,
         reason=Reason.NUMERATOR_EXCEEDS_DENOMINATOR if exceeds else None,
-        interval=None if exceeds else _shown_interval(ask, _interval(ask, sides)),
+        interval=None if exceeds else _limited(ask, interval(ask, sides)),
         numerator=numerator,
         denominator=denominator,
         currency=currency,
@@ -188,26 +198,21 @@ def _scaled(values: FloatArray, key: str, scale: float = 1) -> FloatArray:
     return values if units == scale else values * (scale / units)
 
 
-def _interval(ask: Ask, sides: _Sides) -> Interval | None:
+def interval(ask: Ask, sides: Sides) -> Interval | None:
     """Return the interval before the offset: by post where possible, else the KPI's small-sample one."""
     if sides.numerator < 0:
         return None
     above, below = ask.kpi.numerator or "", ask.kpi.denominator or ""
-    if sides.numerator > 0 and not sides.apart:
-        scale = ask.kpi.scale / ask.kpi.per
+    if sides.numerator > 0 and not sides.apart and sides.coverage.members_known >= FEWEST_MEMBERS:
+        scale, (numerators, denominators) = ask.kpi.scale / ask.kpi.per, sides.pairs()
         fixed = sides.fixed[0] * scale / factor(above), sides.fixed[1] / factor(below)
-        found = by_post(
-            _scaled(sides.aligned.numerators, above, scale),
-            _scaled(sides.aligned.denominators, below),
-            ask.level,
-            fixed,
-        )
+        found = by_post(_scaled(numerators, above, scale), _scaled(denominators, below), ask.level, fixed)
         if found is not None:
             return found
     return _small_sample(ask, sides)
 
 
-def _small_sample(ask: Ask, sides: _Sides) -> Interval | None:
+def _small_sample(ask: Ask, sides: Sides) -> Interval | None:
     above, below = ask.kpi.numerator or "", ask.kpi.denominator or ""
     count = _whole(below, sides.denominator)
     if count is None:
@@ -226,15 +231,15 @@ def _whole(key: str, amount: int) -> int | None:
     return None if rest else count
 
 
-def _lower_limit(ask: Ask, sides: _Sides) -> Interval | None:
+def _lower_limit(ask: Ask, sides: Sides) -> Interval | None:
     """Return the open interval of a cost per event that has not happened yet."""
-    return _shown_interval(ask, _small_sample(ask, sides)) if ask.kpi.small_sample is Method.GARWOOD else None
+    return _limited(ask, _small_sample(ask, sides)) if ask.kpi.small_sample is Method.GARWOOD else None
 
 
-def _shown_interval(ask: Ask, interval: Interval | None) -> Interval | None:
-    if interval is None:
+def _limited(ask: Ask, found: Interval | None) -> Interval | None:
+    if found is None:
         return None
-    return msgspec.structs.replace(interval, low=_limit(ask, interval.low), high=_limit(ask, interval.high))
+    return msgspec.structs.replace(found, low=_limit(ask, found.low), high=_limit(ask, found.high))
 
 
 def _limit(ask: Ask, limit: Number | None) -> Number | None:

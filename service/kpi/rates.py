@@ -167,7 +167,10 @@ def jackknife_spread(
 
 
 def delta_t(numerators: FloatArray, denominators: FloatArray, level: float = LEVEL) -> Interval | None:
-    """Return the plain post-level interval: ratio +/- t * linearised standard error."""
+    """Return the plain post-level interval: ratio +/- t * linearised standard error.
+
+    No answer has it: like its neighbours by another scale, it is held against published cases beside the default.
+    """
     spread = delta_spread(numerators, denominators)
     if spread is None:
         return None
@@ -178,19 +181,6 @@ def delta_t(numerators: FloatArray, denominators: FloatArray, level: float = LEV
 def log_delta_t(numerators: FloatArray, denominators: FloatArray, level: float = LEVEL) -> Interval | None:
     """Return the post-level interval with the linearised standard error on the log scale."""
     return _on_log_scale(delta_spread(numerators, denominators), level, Method.LOG_DELTA_T)
-
-
-def log_jackknife(
-    numerators: FloatArray,
-    denominators: FloatArray,
-    level: float = LEVEL,
-    fixed: tuple[float, float] = (0.0, 0.0),
-) -> Interval | None:
-    """Return the recommended post-level interval R * exp(+/- t * se / R) with the jackknife standard error.
-
-    Stays above 0 and needs a numerator above 0; None where it is undefined.
-    """
-    return _on_log_scale(jackknife_spread(numerators, denominators, fixed), level, Method.LOG_JACKKNIFE_T)
 
 
 def _on_log_scale(spread: Spread | None, level: float, method: Method) -> Interval | None:
@@ -231,7 +221,10 @@ def fieller_t(
 def by_post(
     numerators: FloatArray, denominators: FloatArray, level: float, fixed: tuple[float, float] = (0.0, 0.0)
 ) -> Interval | None:
-    """Return the default interval by post, or None with fewer than five members that carry information."""
+    """Return the default interval by post, R * exp(+/- t * se / R) with the jackknife standard error of the ratio R.
+
+    It stays above 0. None with fewer than five members that carry information, and without a numerator above 0.
+    """
     spread = jackknife_spread(numerators, denominators, fixed)
     if spread is None or spread.n < FEWEST_MEMBERS:
         return None

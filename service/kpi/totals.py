@@ -5,6 +5,8 @@ Levels and people are never summed: one is exact, several are bounds.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from service.kpi.catalogue import Kind
 from service.kpi.levels import frequency_bounds, growth, union_bounds
 from service.kpi.measure import Coverage, Reason, State, Unit, Value, significant, state_of
@@ -18,18 +20,24 @@ def additive(ask: Ask) -> Value:
     key = ask.kpi.slug
     column, shared = read(ask.sums, key), shared_amount(ask.sums, key)
     known = count(column.known)
-    if not known and shared is None:
+    total = exact_sum(column.values[column.known]) + (shared or 0) if known or shared is not None else None
+    coverage = Coverage(members_known=known, members_total=len(ask.sums.members))
+    return summed(ask, total, coverage, silent_parts(ask.sums, key))
+
+
+def summed(ask: Ask, total: int | None, coverage: Coverage, silent: Sequence[str]) -> Value:
+    """Return a sum (None where nobody knows the metric); ``silent`` are parts of it that nobody reports."""
+    key = ask.kpi.slug
+    if total is None:
         return null(ask, Reason.NO_COST if key == "cost" else Reason.NOT_REPORTED)
     if is_money(key) and ask.currency is None:
         return null(ask, Reason.MIXED_CURRENCY)
-    total = exact_sum(column.values[column.known]) + (shared or 0)
-    silent = silent_parts(ask.sums, key)
     return Value(
         value=shown(key, total, ask.currency),
         unit=ask.kpi.unit,
         state=state_of(total),
         currency=ask.currency if is_money(key) else None,
-        coverage=Coverage(members_known=known, members_total=len(ask.sums.members)),
+        coverage=coverage,
         note=f"not reported by any member: {', '.join(silent)}" if silent else None,
     )
 

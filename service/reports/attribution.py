@@ -22,8 +22,8 @@ from service.kpi.attribution import HALF_LIFE_DAYS, Windows
 from service.kpi.measure import significant
 from service.kpi.models import BOOKS, CUSTOM, NAMED, named, weights_of
 from service.kpi.money import amount_text
-from service.ledger.history.campaigns import Member
 from service.ledger.history.divided import MOST, Divided, Readers, divided, nobodies
+from service.ledger.history.members import Member
 from service.reports.answer import RangeOut
 from service.reports.meta import range_out
 from service.reports.question import Asked, PlatformNotes, Question, known_at, understand

@@ -21,7 +21,7 @@ from service.errors import Invalid
 from service.kpi.attribution import CLICK_WINDOW_DAYS, VIEW_WINDOW_DAYS
 from service.kpi.money import amount_text
 from service.ledger import credited
-from service.ledger.history.campaigns import Member
+from service.ledger.history.members import Member
 from service.ledger.restatements import cause_name
 from service.reports.answer import PageOut
 from service.reports.question import Asked, Question, known_at, understand

@@ -71,6 +71,8 @@ async def doubts_of(raw: asyncpg.Connection[Any], asked: Asked, stretches: Seque
     """Return for each range what platforms say against its numbers."""
     metrics = [key for key in asked.columns if any(metric == key for _, metric in asked.doubtful)]
     platforms = {platform for platform, metric in asked.doubtful if metric in metrics}
+    if platforms.isdisjoint(asked.members.platforms):
+        return [Doubts() for _ in stretches]
     places = [place for place, member in enumerate(asked.members) if member.platform in platforms]
     subjects: list[UUID] = [asked.members[place].subject_id for place in places]
     number = asked.knowledge.number
@@ -85,6 +87,8 @@ async def doubts_of(raw: asyncpg.Connection[Any], asked: Asked, stretches: Seque
 
 def warnings(asked: Asked, doubts: Doubts, total: Span) -> list[WarningOut]:
     """Return a warning for each KPI and word, pointing to the KPI in the question."""
+    if doubts.said is None:
+        return []
     heard = doubts.words(total)
     listed = []
     for place, kpi in enumerate(asked.kpis):

@@ -16,8 +16,9 @@ from service.errors import Invalid
 from service.kpi.allocation import Bearer, Part
 from service.kpi.money import amount_text
 from service.kpi.periods import local_day
-from service.ledger.history.campaigns import Campaign, Member, campaign_at
+from service.ledger.history.campaigns import Campaign, campaign_at
 from service.ledger.history.fees import MOST, SCOPE, Cell, standing
+from service.ledger.history.members import Member
 
 Bearing = Member
 """A post that bears a part of a fee."""

@@ -37,7 +37,7 @@ class More(msgspec.Struct, frozen=True, kw_only=True):
 
 def meta_of(asked: Asked, sums: Sums, notes: PlatformNotes, rows: int, more: More = More()) -> MetaOut:  # noqa: B008
     """Return what an answer of ``rows`` rows must say of itself."""
-    platforms = sorted({member.platform for member in asked.members})
+    platforms = asked.members.platforms
     needs = {key for kpi in asked.kpis for key in kpi.needs}
     mappings = {
         platform: tuple(sorted({notes.mappings[platform, key] for key in needs if (platform, key) in notes.mappings}))

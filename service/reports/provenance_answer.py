@@ -12,7 +12,7 @@ from service.kpi.members import FOLLOWERS_AT_PUBLISH
 from service.kpi.question import is_money, shown
 from service.kpi.sides import Side
 from service.ledger import evidence
-from service.ledger.history.campaigns import Member
+from service.ledger.history.members import Member
 from service.ledger.history.said import qualities
 from service.reports.answer import MetaOut, MetricOut, PageOut
 from service.reports.question import PlatformNotes, instant

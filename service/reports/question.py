@@ -21,8 +21,9 @@ from service.kpi.periods import resolve as resolve_range
 from service.kpi.profiles import BROAD, MICRO
 from service.kpi.tiers import BRIEF_FOUR_TIER, TierPolicy
 from service.ledger import kept
-from service.ledger.history.campaigns import Campaign, Member, campaign_at, freshness
+from service.ledger.history.campaigns import Campaign, campaign_at, freshness
 from service.ledger.history.knowledge import Knowledge
+from service.ledger.history.members import Members
 from service.ledger.kept import Kept
 from service.records import CampaignKind, CampaignVersion
 from service.reports.exchange import Exchange
@@ -108,7 +109,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     columns: tuple[str, ...]
     period: Period
     knowledge: Knowledge
-    members: tuple[Member, ...]
+    members: Members
     freshness: Mapping[str, datetime]
     question: Question
     version: CampaignVersion
@@ -128,7 +129,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def longest(self) -> int:
         """Return how many days a window of the members may have."""
-        return max((member.longest for member in self.members), default=1)
+        return self.members.longest
 
     @property
     def asks_people(self) -> bool:
@@ -185,7 +186,7 @@ async def resolved(
         campaigns=(campaign.campaign_id,),
     )
     kept.refuse(found.kept, found.period.start, knowledge, people=found.asks_people)
-    kept.refuse_freshness(found.kept, knowledge, found.freshness, {member.platform for member in found.members})
+    kept.refuse_freshness(found.kept, knowledge, found.freshness, set(found.members.platforms))
     return found
 
 

@@ -20,8 +20,8 @@ from service.kpi.evaluate import evaluate
 from service.kpi.measure import Reason
 from service.kpi.members import FOLLOWERS_AT_PUBLISH, BoolArray, Column, IntArray, MemberSums
 from service.ledger import restatements
-from service.ledger.history.campaigns import Member
 from service.ledger.history.falls import open_falls
+from service.ledger.history.members import Member, Members
 from service.ledger.restatements import Posted, Watch
 from service.reports.people import people_of
 from service.reports.points import FACTS, PointOut, people_ids, people_keys, point_out, read_keys
@@ -185,7 +185,7 @@ class Replay:
         some = [one for one in self.watch.subject_ids if one in set(touched)] if keys else []
         if not some:
             return
-        members = tuple(self._member(one) for one in some)
+        members = Members(self._member(one) for one in some)
         knowledge = msgspec.structs.replace(self.asked.knowledge, number=self.number)
         asked = msgspec.structs.replace(self.asked, members=members, knowledge=knowledge)
         table = (await people_of(self.raw, asked, [self.watch.span]))[self.watch.span.number]

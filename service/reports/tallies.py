@@ -81,7 +81,7 @@ def _day_sums(metrics: tuple[str, ...], *, windows: bool, paid: int | None) -> s
         case when d.basis = 1 then d.zone end as source_zone, {"d.currency" if money else "null::text as currency"},
         coalesce(bit_or(d.carried) filter (where d.carried <> 0 and d.day = any($4::date[])), 0) as carried, {sums}
       from subject_days d
-      where d.workspace_id = $1 and d.subject_id = any($2::uuid[]) and (d.basis = 1 or d.zone = $3)
+      where d.workspace_id = $1 and d.subject_id = any((select $2::uuid[])::uuid[]) and (d.basis = 1 or d.zone = $3)
         and d.day >= $5 and d.day <= $6 {"and d.days = 1" if windows else ""}
         {"" if paid is None else f"and {of_paid(paid, 'd')}"}
       group by d.subject_id, segment, source_zone {", d.currency" if money else ""}
@@ -124,7 +124,8 @@ async def day_sums(
 def _carried(*, paid: int | None) -> str:
     return f"""
     select d.day, bit_or(d.carried) as bits from subject_days d
-    where d.workspace_id = $1 and d.subject_id = any($2::uuid[]) and d.zone = $3 and d.day = any($4::date[])
+    where d.workspace_id = $1 and d.subject_id = any((select $2::uuid[])::uuid[]) and d.zone = $3
+      and d.day = any($4::date[])
       and d.carried <> 0 and {of_paid(paid, "d")}
     group by d.day
     """

@@ -9,6 +9,7 @@ from fractions import Fraction
 from connectors.contract import MICRO
 from service.kpi import exchange, money, rates
 from service.kpi.catalogue import resolve
+from service.kpi.definitions import with_margin
 from service.kpi.evaluate import evaluate
 from service.kpi.measure import Value, reason_text
 from service.kpi.members import member_sums
@@ -16,7 +17,8 @@ from tests.golden.cases import CASES, limits
 
 
 def _places(value: object, places: int = 4) -> str:
-    return money.rounded_text(Fraction(str(value)), places)
+    scaled = round(Fraction(str(value)) * 10**places)
+    return f"{Decimal(scaled).scaleb(-places):f}"
 
 
 def test_g04_cost_and_value_kpis() -> None:
@@ -40,12 +42,11 @@ def test_g04_cost_and_value_kpis() -> None:
     def shown(key: str) -> str:
         return _places(evaluate(resolve(key), sums, currency=given["currency"]).value)
 
-    cac = money.unit_cost(cost, given["new_customers"])
-    margin = money.return_on(revenue, cost, Fraction(given["gross_margin"]))
-    assert cac is not None
-    assert margin is not None
+    cac = Fraction(cost, MICRO * given["new_customers"])
+    at_margin = with_margin(resolve("roi_margin"), round(Fraction(given["gross_margin"]) * MICRO))
+    margin = evaluate(at_margin, sums, currency=given["currency"]).value
     got = {key: shown(key) for key in ("cpc", "cpm", "cpa", "cpe", "roas", "roi_gross", "aov")}
-    got |= {"cpv": shown("cpv_3s"), "cac": money.rounded_text(cac, 4), "roi_margin": money.rounded_text(margin, 4)}
+    got |= {"cpv": shown("cpv_3s"), "cac": _places(cac), "roi_margin": _places(margin)}
     case.agrees(got, case.expected)
     rate = evaluate(resolve("conversion_rate"), sums, currency=given["currency"]).value
     case.agrees({"conversion_rate_click": rate}, case.expected)

@@ -1,8 +1,7 @@
-"""A campaign as it stood at a posting: version and members, with what is known of them, in one statement."""
+"""A campaign as it stood at a posting: its version, and its members with what is known of them."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
@@ -14,12 +13,11 @@ import msgspec
 
 from service.errors import NotFound
 from service.ledger.history.knowledge import Knowledge, resolved, seen
+from service.ledger.history.members import Members, members_at
 from service.ledger.memberships import version_of
-from service.ledger.statements import FACTS
+from service.ledger.posting import EVERY
 from service.records import CampaignVersion
 
-_FACTS = ("type", "published_at", "creator", "followers_at_publish")
-"""What a number depends on; the other facts of a subject are for rules."""
 _NEWEST = """
 select b.posting, b.recorded_at from campaigns c left join books b on b.workspace_id = $1
 where c.workspace_id = $1 and c.campaign_id = $2
@@ -29,52 +27,12 @@ select c.campaign_id from strategies s
 left join campaigns c on c.workspace_id = $1 and c.strategy_id = s.strategy_id
 where s.workspace_id = $1 and s.strategy_id = $2 order by c.campaign_id
 """
-_FACTS_THEN = f"""
-select distinct on (f.subject_id, f.name) f.subject_id, f.name, f.value
-from {FACTS} f join postings p using (workspace_id, batch)
-where f.workspace_id = $1 and f.subject_id = any($2::uuid[]) and f.name = any($3::text[]) and p.posting <= $4
-order by f.subject_id, f.name, p.posting desc
-"""
-
 _FRESH_THEN = f"""
 select u.platform, max(e.observed_at) as at from entries e
 join subjects u on u.workspace_id = $1 and u.subject_id = e.subject_id
-where e.workspace_id = $1 and e.subject_id = any($2::uuid[]) and {seen(0, 3)}
+where e.workspace_id = $1 and e.subject_id = any((select $2::uuid[])::uuid[]) and {seen(0, 3)}
 group by u.platform order by u.platform
 """
-
-
-class Member(msgspec.Struct, frozen=True, kw_only=True):
-    """A subject that counts in a campaign, with the facts that numbers depend on.
-
-    ``observed_at`` is its newest reading and ``longest`` the days of its longest window; both are those of now.
-    """
-
-    subject_id: UUID
-    platform: str
-    external_id: str
-    type: str
-    published: str | None = None
-    creator: str | None = None
-    followers_at_publish: int | None = None
-    observed_at: datetime | None = None
-    longest: int = 1
-
-    @property
-    def published_at(self) -> datetime | None:
-        """Return when it was published, where that is known."""
-        return datetime.fromisoformat(self.published) if self.published else None
-
-    def knowing(self, facts: Mapping[str, Any]) -> Member:
-        """Return the member with other facts, by name."""
-        followers = facts.get("followers_at_publish")
-        return msgspec.structs.replace(
-            self,
-            type=str(facts.get("type", self.type)),
-            published=facts.get("published_at"),
-            creator=facts.get("creator"),
-            followers_at_publish=None if followers is None else int(followers),
-        )
 
 
 class Campaign(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,41 +42,32 @@ class Campaign(msgspec.Struct, frozen=True, kw_only=True):
     currency: str
     knowledge: Knowledge
     version: CampaignVersion
-    members: tuple[Member, ...]
+    members: Members
     campaign_id: UUID
     strategy_id: UUID | None
 
 
 @lru_cache(maxsize=4)
 def _campaign(*, then: bool, several: bool = False) -> str:
-    """Return SQL for a row per campaign: of the one that is $2, or of all that $2 lists."""
+    """Return SQL for a row per campaign: of the one that is $2, or of all that $2 lists.
+
+    With the posting that last shaped it: where none is kept, the newest of the workspace.
+    """
     number = 0 if then else None
     one = "c.campaign_id" if several else "$2"
     return f"""
-    select c.campaign_id as asked_id, c.strategy_id, c.zone, c.currency, b.posting as newest, b.recorded_at, v.*, m.*
+    select c.campaign_id as asked_id, c.strategy_id, c.zone, c.currency, b.posting as newest, b.recorded_at, v.*,
+      coalesce(t.posting, b.posting) as shaped_by, coalesce(t.recorded_at, b.recorded_at) as shaped_at
     from campaigns c
     left join books b on b.workspace_id = $1
+    left join lateral (
+      select posting, recorded_at from campaign_postings t
+      where t.workspace_id = $1 and t.campaign_id in ({one}, '{EVERY}') order by posting desc limit 1
+    ) t on true
     left join lateral (
       select v.* from campaign_versions v where v.workspace_id = $1 and v.campaign_id = {one} and {seen(number, 3, "v")}
       order by v.version desc limit 1
     ) v on true
-    cross join lateral (
-      select array_agg(subject_id) as ids, array_agg(platform) as platforms, array_agg(external_id) as names,
-        array_agg(type) as types, array_agg(published) as published, array_agg(creator) as creators,
-        array_agg(followers) as followers, array_agg(observed_at) as observed, array_agg(longest) as longest
-      from (
-        select s.subject_id, s.platform, s.external_id, coalesce(s.facts -> 'type' ->> 1, s.type) as type,
-          s.facts -> 'published_at' ->> 1 as published, s.facts -> 'creator' ->> 1 as creator,
-          (s.facts -> 'followers_at_publish' ->> 1)::numeric::bigint as followers, s.observed_at, s.longest
-        from subjects s
-        join (
-          select n.subject_id from memberships n
-          where n.workspace_id = $1 and n.campaign_id = {one} and {seen(number, 3, "n")}
-          group by n.subject_id having sum(n.sign) > 0
-        ) standing using (subject_id)
-        where s.workspace_id = $1 order by s.platform, s.external_id collate "C"
-      ) one
-    ) m
     where c.workspace_id = $1 and c.campaign_id = {"any($2::uuid[]) order by c.campaign_id" if several else one}
     """
 
@@ -135,7 +84,8 @@ async def campaign_at(
     row = await connection.fetchrow(_campaign(then=number is not None), workspace_id, campaign_id, number)
     if row is None or row["version"] is None:
         raise NotFound("no such campaign")
-    return await _read(connection, workspace_id, row, then, now)
+    (campaign,) = await _read(connection, workspace_id, [row], then, now)
+    return campaign
 
 
 async def campaigns_at(
@@ -156,7 +106,7 @@ async def campaigns_at(
     if len(rows) < len(ids):
         raise NotFound("no such campaign")
     standing = [row for row in rows if row["version"] is not None]
-    return [await _read(connection, workspace_id, row, then, now) for row in standing]
+    return await _read(connection, workspace_id, standing, then, now)
 
 
 async def campaigns_of_strategy(
@@ -172,22 +122,25 @@ async def campaigns_of_strategy(
 async def _read(
     connection: asyncpg.Connection[Any],
     workspace_id: UUID,
-    row: Mapping[str, Any],
+    rows: Sequence[Mapping[str, Any]],
     then: Knowledge | None,
     now: datetime,
-) -> Campaign:
-    members = _members(row)
-    if then is not None and then.number is not None:
-        members = await _knowing_then(connection, workspace_id, members, then.number)
-    return Campaign(
-        zone=row["zone"],
-        currency=row["currency"],
-        knowledge=then or _now(row["newest"], row["recorded_at"], now),
-        version=version_of(row),
-        members=tuple(members),
-        campaign_id=row["asked_id"],
-        strategy_id=row["strategy_id"],
-    )
+) -> list[Campaign]:
+    known = [then or _now(row["newest"], row["recorded_at"], now) for row in rows]
+    stamps = {row["asked_id"]: (row["shaped_by"], row["shaped_at"]) for row in rows}
+    members = await members_at(connection, workspace_id, stamps, None if then is None else then.number)
+    return [
+        Campaign(
+            zone=row["zone"],
+            currency=row["currency"],
+            knowledge=knowledge,
+            version=version_of(row),
+            members=members[row["asked_id"]],
+            campaign_id=row["asked_id"],
+            strategy_id=row["strategy_id"],
+        )
+        for row, knowledge in zip(rows, known, strict=True)
+    ]
 
 
 def _now(posting: int | None, recorded_at: datetime, now: datetime) -> Knowledge:
@@ -205,35 +158,11 @@ async def _resolved(
     return await resolved(connection, workspace_id, _now(newest["posting"], newest["recorded_at"], now), as_of)
 
 
-def _members(row: Mapping[str, Any]) -> list[Member]:
-    columns = ("ids", "platforms", "names", "types", "published", "creators", "followers", "observed", "longest")
-    fields = Member.__struct_fields__
-    return [
-        Member(**dict(zip(fields, values, strict=True)))
-        for values in zip(*(row[column] or () for column in columns), strict=True)
-    ]
-
-
-async def _knowing_then(
-    connection: asyncpg.Connection[Any], workspace_id: UUID, members: Sequence[Member], number: int
-) -> list[Member]:
-    """Return members with the facts of then."""
-    facts: dict[UUID, dict[str, Any]] = defaultdict(dict)
-    ids = [member.subject_id for member in members]
-    for row in await connection.fetch(_FACTS_THEN, workspace_id, ids, _FACTS, number):
-        facts[row["subject_id"]][row["name"]] = row["value"]
-    return [member.knowing(facts[member.subject_id]) for member in members]
-
-
 async def freshness(
-    connection: asyncpg.Connection[Any], workspace_id: UUID, members: Sequence[Member], number: int | None
-) -> dict[str, datetime]:
+    connection: asyncpg.Connection[Any], workspace_id: UUID, members: Members, number: int | None
+) -> Mapping[str, datetime]:
     """Return the newest reading of each platform: of now as members carry it, of then from their entries."""
-    if number is not None:
-        rows = await connection.fetch(_FRESH_THEN, workspace_id, [member.subject_id for member in members], number)
-        return {row["platform"]: row["at"] for row in rows}
-    found: dict[str, datetime] = {}
-    for member in members:
-        if member.observed_at is not None:
-            found[member.platform] = max(member.observed_at, found.get(member.platform, member.observed_at))
-    return found
+    if number is None:
+        return members.freshness
+    rows = await connection.fetch(_FRESH_THEN, workspace_id, members.subject_ids, number)
+    return {row["platform"]: row["at"] for row in rows}

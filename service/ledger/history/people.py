@@ -1,4 +1,8 @@
-"""What is never summed: levels at instants, and distinct people in a window or since publication."""
+"""What is never summed: levels at instants, and distinct people in a window or since publication.
+
+Lines that hold them have an index of their own. Arrays of subjects are hidden from the planner, which would weigh them
+subject by subject in every partition, and then read the lines of all.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +52,8 @@ async def levels(
           coalesce(sum(e.sign) filter (where e.valid_to <= b.high), 0) as known_end,
           coalesce(sum(e.sign) filter (where e.valid_to <= b.low), 0) as known_start
         from unnest($3::integer[], $4::timestamptz[], $5::timestamptz[]) as b (number, low, high)
-        join entries e on e.workspace_id = $1 and e.subject_id = any($2::uuid[]) and e.{metric} is not null
+        join entries e on e.workspace_id = $1 and e.subject_id = any((select $2::uuid[])::uuid[])
+          and e.{metric} is not null
         join series s on s.workspace_id = $1 and s.series_id = e.series_id
         where s.counted and s.kind = 'level' and s.scope = '' and {of_paid(paid)} and {seen(number, 6)}
         group by b.number, e.subject_id
@@ -125,7 +130,8 @@ async def uniques(
           sum(e.reach)::bigint as reach, sum(e.sign) as known
         from unnest($3::integer[], $4::timestamptz[], $5::timestamptz[], $6::date[], $7::date[])
           as b (number, low, high, first_day, last_day)
-        join entries e on e.workspace_id = $1 and e.subject_id = any($2::uuid[]) and e.reach is not null and (
+        join entries e on e.workspace_id = $1 and e.subject_id = any((select $2::uuid[])::uuid[])
+          and e.reach is not null and (
           case when e.day is not null then e.day = b.first_day and e.day + e.days - 1 = b.last_day
             when e.flags & {Flag.SHORT} <> 0 then e.valid_from = b.low and e.valid_to = b.high
             else e.valid_to <= b.high end)

@@ -25,14 +25,16 @@ from service.ledger.series import QUALITY, SAID
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_BEFORE, _LONG_AGO = 1, -(2**62)
+"""A day and an instant before all others."""
 
 
 class Said(msgspec.Struct, frozen=True, kw_only=True, eq=False):
-    """Words about windows, as columns of one length.
+    """Words about windows, as columns of one length; windows of a subject between the same edges of spans are one.
 
     ``subjects`` are places among those that were asked for, ``flags`` the bits of the words, ``about`` tells for each
-    metric whether the window has it. ``first`` and ``last`` are days as ordinals, 0 for a window shorter than a day;
-    ``begins`` is its first instant, in microseconds since 1970.
+    metric whether the windows have it. ``first`` and ``last`` are days as ordinals, each as the edge at or before it, 0
+    for windows shorter than a day; ``begins`` is so their first instant, in microseconds since 1970.
     """
 
     subjects: Ints
@@ -46,7 +48,7 @@ class Said(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         """Return which windows count in a span."""
         if span.openings:
             return np.ones(len(self.subjects), dtype=np.bool_)
-        low, high = ((edge - _EPOCH) // timedelta(microseconds=1) for edge in (span.start, span.end))
+        low, high = _microseconds(span.start), _microseconds(span.end)
         short: Bools = (self.first == 0) & (self.begins >= low) & (self.begins < high)
         if span.first_day is None or span.last_day is None:
             return short
@@ -57,21 +59,33 @@ class Said(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
 @lru_cache(maxsize=64)
 def _said(metrics: tuple[str, ...], *, seen_all: bool) -> str:
-    """Return SQL for one row of columns over the lines that stand; null where none does."""
+    """Return SQL for one row of columns over the lines that stand; null where none does.
+
+    Windows of a subject that lie between the same edges are one: $6 are the days at which spans begin and end, $7 the
+    instants. An array of subjects that the planner sees is weighed one by one in every partition.
+    """
     standing = ", ".join(
         f"coalesce(sum(e.sign) filter (where e.{metric} is not null), 0) > 0 as {metric}" for metric in metrics
     )
-    columns = ", ".join(f"array_agg({name}) as {name}" for name in ("place", "flags", "day", "days", *metrics))
+    either = ", ".join(f"bool_or({metric}) as {metric}" for metric in metrics)
+    columns = ", ".join(
+        f"array_agg({name}) as {name}" for name in ("subject_id", "flags", "first", "last", "begins", *metrics)
+    )
     return f"""
-    select {columns}, array_agg((extract(epoch from valid_from) * 1000000)::bigint) as begins from (
-      select a.place, e.valid_from, e.flags, e.day, e.days, {standing}
-      from unnest($2::uuid[]) with ordinality as a (subject_id, place)
-      join entries e on e.workspace_id = $1 and e.subject_id = a.subject_id
-      join series s on s.workspace_id = $1 and s.series_id = e.series_id
-      where e.flags & {SAID} <> 0 and s.counted and s.kind in ('lifetime', 'period', 'event')
-        and e.valid_from >= $3 and e.valid_from < $4 and {seen(None if seen_all else 0, 5)}
-      group by a.place, e.series_id, e.valid_from, e.valid_to, e.flags, e.day, e.days
-    ) standing where {" or ".join(metrics)}
+    select {columns} from (
+      select subject_id, flags, coalesce(width_bucket(day, $6::date[]), -1) as first,
+        coalesce(width_bucket(day + greatest(days, 1) - 1, $6::date[]), -1) as last,
+        case when day is null then width_bucket(valid_from, $7::timestamptz[]) else 0 end as begins, {either}
+      from (
+        select e.subject_id, e.valid_from, e.flags & {SAID} as flags, e.day, e.days, {standing}
+        from entries e join series s on s.workspace_id = $1 and s.series_id = e.series_id
+        where e.workspace_id = $1 and e.subject_id = any((select $2::uuid[])::uuid[]) and e.flags & {SAID} <> 0
+          and e.valid_from >= $3 and e.valid_from < $4 and s.counted and s.kind in ('lifetime', 'period', 'event')
+          and {seen(None if seen_all else 0, 5)}
+        group by e.subject_id, e.series_id, e.valid_from, e.valid_to, e.flags, e.day, e.days
+      ) line where {" or ".join(metrics)}
+      group by 1, 2, 3, 4, 5
+    ) standing
     """
 
 
@@ -87,23 +101,34 @@ async def said(
     if not subject_ids or not spans or not metrics:
         return None
     low, high = bounds(spans)
+    days, instants = _edges(spans)
     query = _said(tuple(metrics), seen_all=number is None)
-    row = await connection.fetchrow(query, workspace_id, subject_ids, low, high, number)
-    if row is None or row["place"] is None:
+    row = await connection.fetchrow(query, workspace_id, subject_ids, low, high, number, days, instants)
+    if row is None or row["subject_id"] is None:
         return None
-    first = np.array([_ordinal(day) for day in row["day"]], dtype=np.int64)
+    places = {subject_id: place for place, subject_id in enumerate(subject_ids)}
+    ordinals = np.array([_BEFORE, *(day.toordinal() for day in days), 0], dtype=np.int64)
+    begins = np.array([_LONG_AGO, *(_microseconds(at) for at in instants)], dtype=np.int64)
     return Said(
-        subjects=np.array(row["place"], dtype=np.int64) - 1,
+        subjects=np.array([places[subject_id] for subject_id in row["subject_id"]], dtype=np.int64),
         flags=np.array(row["flags"], dtype=np.int64),
-        first=first,
-        last=first + np.maximum(np.array(row["days"], dtype=np.int64), 1) - 1,
-        begins=np.array(row["begins"], dtype=np.int64),
+        first=ordinals[np.array(row["first"], dtype=np.int64)],
+        last=ordinals[np.array(row["last"], dtype=np.int64)],
+        begins=begins[np.array(row["begins"], dtype=np.int64)],
         about={metric: np.array(row[metric], dtype=np.bool_) for metric in metrics},
     )
 
 
-def _ordinal(day: date | None) -> int:
-    return 0 if day is None else day.toordinal()
+def _edges(spans: Sequence[Span]) -> tuple[list[date], list[datetime]]:
+    """Return the days and the instants at which spans begin, and those at which they are over."""
+    bounded = [span for span in spans if not span.openings]
+    days = {span.first_day for span in bounded if span.first_day}
+    days |= {span.last_day + timedelta(days=1) for span in bounded if span.last_day}
+    return sorted(days), sorted({edge for span in bounded for edge in (span.start, span.end)})
+
+
+def _microseconds(at: datetime) -> int:
+    return (at - _EPOCH) // timedelta(microseconds=1)
 
 
 def qualities(flags: int) -> Iterator[Quality]:

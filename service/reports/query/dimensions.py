@@ -15,8 +15,8 @@ import msgspec
 
 from service import ids
 from service.kpi.tiers import tier_of
-from service.ledger.history.campaigns import Member
 from service.ledger.history.facts import SOURCES, facts_of, persons_of
+from service.ledger.history.members import Member
 from service.reports.people import at_publication
 from service.reports.query.asked import Query
 from service.reports.query.filters import Names, Words, conditions
@@ -28,6 +28,8 @@ PAID = {1: "paid", 0: "organic", -1: None}
 UNDATED = frozenset({"creator"})
 WORDS = tuple(name for name in DIMENSIONS if name != "day")
 NUMBERS = ("followers_at_publish",)
+SINGLE = frozenset({"platform", "subject", "creator", "profile", "tier", "content_type", "paid"})
+"""Dimensions of which a subject has exactly one word."""
 _FACTS = {"content_type": "content_type", "hashtag": "hashtags", "source": SOURCES}
 _NOBODY: Words = (None,)
 
@@ -68,7 +70,9 @@ async def described(
 
 async def _facts(raw: asyncpg.Connection[Any], asked: Asked, wanted: Sequence[str]) -> Mapping[UUID, Mapping[str, Any]]:
     kinds = [_FACTS[name] for name in wanted if name in _FACTS]
-    subjects = list(dict.fromkeys(member.subject_id for member in asked.members))
+    if not kinds:
+        return {}
+    subjects = list(dict.fromkeys(asked.members.subject_ids))
     return await facts_of(raw, asked.workspace_id, subjects, kinds, asked.knowledge.number)
 
 
@@ -90,7 +94,7 @@ async def _platform(teller: _Teller) -> Sequence[Words]:
 
 
 async def _subject(teller: _Teller) -> Sequence[Words]:
-    return [(ids.show("subject", member.subject_id),) for member in teller.asked.members]
+    return teller.asked.members.named
 
 
 async def _profile(teller: _Teller) -> Sequence[Words]:

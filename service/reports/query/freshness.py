@@ -11,7 +11,7 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.db.engine import driver
-from service.ledger.history.campaigns import Member
+from service.ledger.history.members import Member
 from service.reports.question import Asked, Question, instant, known_at, understand
 
 

@@ -12,7 +12,8 @@ import asyncpg
 import msgspec
 
 from service.errors import Invalid
-from service.ledger.history.campaigns import Campaign, Member, campaign_at, campaigns_at, campaigns_of_strategy
+from service.ledger.history.campaigns import Campaign, campaign_at, campaigns_at, campaigns_of_strategy
+from service.ledger.history.members import Member, Members
 from service.records import CampaignKind
 from service.reports.query.asked import Scope
 
@@ -62,7 +63,7 @@ async def scoped(
 
 def one(campaign: Campaign) -> Scoped:
     """Return a single campaign as a scope."""
-    counts_in = {member.subject_id: (campaign,) for member in campaign.members}
+    counts_in = dict.fromkeys(campaign.members.subject_ids, (campaign,))
     return Scoped(campaigns=(campaign,), whole=campaign, counts_in=counts_in)
 
 
@@ -87,7 +88,7 @@ def together(campaigns: Sequence[Campaign]) -> Scoped:
         margin=margins.pop() if len(margins) == 1 else None,
     )
     ordered = sorted(members.values(), key=lambda member: (member.platform, member.external_id))
-    whole = msgspec.structs.replace(campaigns[0], version=version, members=tuple(ordered))
+    whole = msgspec.structs.replace(campaigns[0], version=version, members=Members(ordered))
     return Scoped(
         campaigns=tuple(campaigns),
         whole=whole,

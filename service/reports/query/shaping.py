@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 import msgspec
@@ -10,20 +11,20 @@ from msgspec import UNSET
 from connectors.contract import MONEY
 from service.errors import TooLarge
 from service.kpi.attribution import Model
-from service.kpi.buckets import Bucket
 from service.kpi.measure import Reason, State, Value
-from service.ledger.history.spans import Span
 from service.reports.answer import AnswerOut, ComparisonOut, CreditingOut, MetricOut, PageOut, RowOut
 from service.reports.meta import More, meta_of, range_out
 from service.reports.query.asked import Attribution, Query
 from service.reports.query.comparing import Against
+from service.reports.query.decisive import At
 from service.reports.query.dimensions import UNDATED
 from service.reports.query.filters import conditions
-from service.reports.query.items import Item, Slice, values_at
+from service.reports.query.items import Item, Slice
 from service.reports.query.kpis import slugs_shown
 from service.reports.query.scope import Scoped
-from service.reports.query.sides import Side, dimensions_of
+from service.reports.query.sides import Key, Side, dimensions_of
 from service.reports.query.suspects import Suspects, named
+from service.reports.query.values import values_at, values_of
 from service.reports.question import PlatformNotes
 from service.reports.rows import Evidence, evidence_of, shown
 from service.reports.stretches import MAX_CELLS, TOTAL
@@ -54,7 +55,9 @@ def shaped(
     rest = None if side.rest is None else _whole(query, side.rest, slugs)
     evidence = evidence_of(side.asked, side.stretch.period, side.stretch.total) if is_linked else None
     trimmed = _Trim(query)
-    rows = tuple(_row(query, side, other, item, at, slugs, trimmed, is_linked=is_linked) for item, at in page.rows)
+    told = _Told(query, side, slugs, page)
+    others, rests = (None if one is None else _Told(query, one, slugs, page) for one in (other, side.rest))
+    rows = tuple(_row(query, told, others, rests, item, at, trimmed, is_linked=is_linked) for item, at in page.rows)
     has_totals = "totals" in query.include
     return AnswerOut(
         data=rows,
@@ -82,40 +85,61 @@ def _whole(query: Query, side: Side, slugs: Sequence[str]) -> dict[str, Value]:
     return values_at(query, whole, slugs, (), TOTAL)
 
 
+class _Told:
+    """The values of one side for the rows of a page; of a bucket that it does not have there are none."""
+
+    def __init__(self, query: Query, side: Side, slugs: Sequence[str], page: Slice) -> None:
+        self.side = side
+        self._total = side.stretch.total.number
+        by_span: dict[int, list[Key]] = defaultdict(list)
+        for item, at in page.rows:
+            by_span[self._span(at)].append(item.key)
+        self._values = {
+            span: values_of(query, side, slugs, keys, span)
+            for span, keys in by_span.items()
+            if span in side.sums.by_bucket
+        }
+
+    def __call__(self, item: Item, at: At) -> Mapping[str, Value] | None:
+        values = self._values.get(self._span(at))
+        return None if values is None else values[item.key]
+
+    def _span(self, at: At) -> int:
+        return self._total if at is None else at[0].number
+
+
 def _row(
     query: Query,
-    side: Side,
-    other: Side | None,
+    told: _Told,
+    others: _Told | None,
+    rests: _Told | None,
     item: Item,
-    at: tuple[Span, Bucket] | None,
-    slugs: Sequence[str],
+    at: At,
     trimmed: _Trim,
     *,
     is_linked: bool,
 ) -> RowOut:
+    side = told.side
     span = side.stretch.total if at is None else at[0]
     is_ahead = at is not None and at[1].not_yet
-    values = _values(query, side, slugs, item, span, is_ahead=is_ahead)
-    rest = None if side.rest is None else _values(query, side.rest, slugs, item, span, is_ahead=is_ahead)
-    others = None
-    if other is not None and span.number in other.sums.by_bucket:
-        others = values_at(query, other, slugs, item.key, span.number)
+    values = _values(told, item, at, is_ahead=is_ahead)
+    rest = None if rests is None else _values(rests, item, at, is_ahead=is_ahead)
+    other = None if others is None else others.side
+    before = None if others is None else others(item, at)
     is_group = bool(dimensions_of(query))
     evidence: Evidence | None = evidence_of(side.asked, side.asked.period, span) if is_linked and not is_group else None
     named = dict(zip(dimensions_of(query), item.key, strict=True)) if item.key else {}
     grain = side.asked.question.granularity.value
     return RowOut(
         dimensions=named if at is None else {grain: at[1].label, **named},
-        metrics=trimmed(shown(values, others, other.incomparable if other else None, evidence, rest)),
+        metrics=trimmed(shown(values, before, other.incomparable if other else None, evidence, rest)),
         partial=side.asked.period.partial if at is None else at[1].partial,
     )
 
 
-def _values(
-    query: Query, side: Side, slugs: Sequence[str], item: Item, span: Span, *, is_ahead: bool
-) -> dict[str, Value]:
-    found = values_at(query, side, slugs, item.key, span.number)
-    return {slug: _ahead(value) for slug, value in found.items()} if is_ahead else found
+def _values(told: _Told, item: Item, at: At, *, is_ahead: bool) -> Mapping[str, Value]:
+    values = told(item, at) or {}
+    return {slug: _ahead(value) for slug, value in values.items()} if is_ahead else values
 
 
 def _ahead(value: Value) -> Value:

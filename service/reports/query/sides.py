@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
+from functools import cached_property
 from typing import Any
 
 import asyncpg
 import msgspec
 import numpy as np
 
+from service.kpi.grouping import Grouping, grouping, singles
 from service.kpi.measure import Reason
 from service.kpi.members import BoolArray, Column, IntArray, MemberSums, take
 from service.ledger.history.marks import Marks
+from service.ledger.history.members import Members
 from service.reports.query.asked import Query
-from service.reports.query.dimensions import Described, described
+from service.reports.query.dimensions import SINGLE, Described, described
 from service.reports.query.filters import conditions, meets
 from service.reports.query.scope import Scoped
 from service.reports.question import Asked
@@ -28,8 +31,20 @@ Key = tuple[str | None, ...]
 SIGNS = (1, 0, -1)
 
 
+class Groups(msgspec.Struct, frozen=True, kw_only=True, eq=False, dict=True):
+    """The groups of a breakdown in the order in which rows come, and the members of each."""
+
+    keys: Sequence[Key]
+    grouping: Grouping
+
+    @cached_property
+    def numbers(self) -> Mapping[Key, int]:
+        """Return the number of each group."""
+        return {key: number for number, key in enumerate(self.keys)}
+
+
 class Side(msgspec.Struct, frozen=True, kw_only=True, eq=False):
-    """A range with its sums. ``groups`` holds the places of members by key, None where there are no dimensions.
+    """A range with its sums. ``groups`` puts its members into groups, None where there are no dimensions.
 
     ``whole`` are the sums that totals are made of: those of distinct subjects, where ``sums`` tells paid from organic.
     ``otherwise`` are the sums of KPIs, by slug, whose conversions are credited in another way. ``overlapping`` are
@@ -41,7 +56,7 @@ class Side(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     stretch: Stretch
     sums: Sums
     whole: Sums
-    groups: Mapping[Key, IntArray] | None
+    groups: Groups | None
     otherwise: Mapping[str, Sums] = msgspec.field(default_factory=dict)
     overlapping: tuple[str, ...] = ()
     incomparable: Reason | None = None
@@ -54,7 +69,7 @@ async def narrowed(raw: asyncpg.Connection[Any], query: Query, scoped: Scoped, a
     if query.filters is None or "paid" in wanted:
         return asked
     told = await described(raw, asked, scoped, wanted)
-    kept = tuple(
+    kept = Members(
         member for member, met in zip(asked.members, _met(query, told, len(asked.members)), strict=True) if met
     )
     return msgspec.structs.replace(asked, members=kept)
@@ -69,7 +84,7 @@ async def sides_of(
         return await _split(raw, query, scoped, asked, stretches)
     found = await sums_of(raw, asked, stretches)
     told = await described(raw, asked, scoped, names)
-    groups, overlapping = _groups(told, names), _overlapping(told, names)
+    groups, overlapping = _groups_of(asked.members, told, names), _overlapping(told, names)
     return [
         Side(asked=asked, stretch=one, sums=sums, whole=sums, groups=groups, overlapping=overlapping)
         for one, sums in zip(stretches, found, strict=True)
@@ -108,18 +123,40 @@ def _met(query: Query, told: Described, size: int) -> list[bool]:
 
 
 def _overlapping(told: Described, names: Sequence[str]) -> tuple[str, ...]:
-    return tuple(name for name in names if any(len(words) > 1 for words in told.words[name]))
+    several = [name for name in names if name not in SINGLE]
+    return tuple(name for name in several if any(len(words) > 1 for words in told.words[name]))
 
 
-def _groups(told: Described, names: Sequence[str]) -> dict[Key, IntArray] | None:
-    """Return the places of members by the words of the dimensions; None without dimensions."""
+def _groups_of(members: Members, told: Described, names: Sequence[str]) -> Groups | None:
+    if tuple(names) == ("subject",):
+        # Each member is a group of its own.
+        places = members.by_name
+        return Groups(keys=[members.named[place] for place in places], grouping=singles(places))
+    return _groups(told, names)
+
+
+def _groups(told: Described, names: Sequence[str]) -> Groups | None:
+    """Return members by the words of the dimensions; None without dimensions."""
     if not names:
         return None
     found: dict[Key, list[int]] = defaultdict(list)
-    for place, words in enumerate(zip(*(told.words[name] for name in names), strict=True)):
-        for key in itertools.product(*words):
+    if len(names) == 1 and names[0] in SINGLE:
+        for place, key in enumerate(told.words[names[0]]):
             found[key].append(place)
-    return {key: np.array(places, dtype=np.int64) for key, places in found.items()}
+    elif all(name in SINGLE for name in names):
+        for place, words in enumerate(zip(*(told.words[name] for name in names), strict=True)):
+            found[tuple(word for (word,) in words)].append(place)
+    else:
+        for place, words in enumerate(zip(*(told.words[name] for name in names), strict=True)):
+            for key in itertools.product(*words):
+                found[key].append(place)
+    keys = in_order(found)
+    return Groups(keys=keys, grouping=grouping([found[key] for key in keys]))
+
+
+def in_order(keys: Iterable[Key]) -> list[Key]:
+    """Return groups in the order in which rows come; what is unknown comes last."""
+    return sorted(keys, key=lambda key: tuple((word is None, word or "") for word in key))
 
 
 # ------------------------------------------------------------------------------------------------ paid and organic
@@ -131,13 +168,13 @@ async def _split(
     """Return sides in which each subject stands once for what was paid, once for what was not, once for the rest."""
     parts = [await sums_of(raw, msgspec.structs.replace(asked, paid=sign), stretches) for sign in SIGNS]
     joined = [_joined(one) for one in zip(*parts, strict=True)]
-    members, signs = asked.members * len(SIGNS), np.repeat(np.array(SIGNS), len(asked.members))
+    members, signs = Members(asked.members * len(SIGNS)), np.repeat(np.array(SIGNS), len(asked.members))
     told_of = msgspec.structs.replace(asked, members=members)
     wanted = tuple(dict.fromkeys((*dimensions_of(query), *_names(query))))
     told = await described(raw, told_of, scoped, wanted, signs.tolist())
     said = np.logical_or.reduce([_said(sums) for sums in joined]) if members else np.zeros(0, dtype=np.bool_)
     places = np.flatnonzero(said & np.array(_met(query, told, len(members)), dtype=np.bool_))
-    narrow = msgspec.structs.replace(asked, members=tuple(members[place] for place in places.tolist()))
+    narrow = msgspec.structs.replace(asked, members=Members(members[place] for place in places.tolist()))
     kept = [taken(sums, places) for sums in joined]
     picked, names = _picked(told, places), dimensions_of(query)
     groups, overlapping = _groups(picked, names), _overlapping(picked, names)

@@ -19,6 +19,7 @@ from connectors.contract import ADDITIVE
 from service import ids
 from service.kpi.buckets import Grain
 from service.kpi.catalogue import CATALOGUE
+from service.kpi.grouping import grouping
 from service.kpi.measure import significant
 from service.kpi.members import IntArray
 from service.kpi.suspicion import Sign, is_suspect, score
@@ -27,7 +28,7 @@ from service.reports.answer import SuspectOut, WarningOut
 from service.reports.influencers_ground import ground_of
 from service.reports.influencers_signs import BEHIND, Creator, reasons_of, signs_of
 from service.reports.policies import KnownPolicy
-from service.reports.query.sides import Key, Side, taken
+from service.reports.query.sides import Groups, Side, taken
 from service.reports.question import Asked
 from service.reports.stretches import TOTAL
 from service.reports.sums import Sums
@@ -81,11 +82,13 @@ def _places(sums: Sums, left_out: set[str]) -> IntArray:
     return np.array([place for place, name in enumerate(members) if name not in left_out], dtype=np.int64)
 
 
-def _moved(groups: Mapping[Key, IntArray], places: IntArray, size: int) -> dict[Key, IntArray]:
+def _moved(groups: Groups, places: IntArray, size: int) -> Groups:
     """Return groups with the places that their members have among those that stay."""
     now = np.full(size, -1, dtype=np.int64)
     now[places] = np.arange(len(places))
-    return {key: (at := now[group])[at >= 0] for key, group in groups.items()}
+    moved = {key: now[groups.grouping.members(number)] for number, key in enumerate(groups.keys)}
+    found = {key: at[at >= 0] for key, at in moved.items() if (at >= 0).any()}
+    return Groups(keys=list(found), grouping=grouping(list(found.values())))
 
 
 def named(side: Side, suspects: Suspects) -> tuple[SuspectOut, ...]:

@@ -176,6 +176,14 @@ async def test_suspects_are_left_out_of_a_second_number_and_named(arena: Arena) 
         "grams:real": (2000, 2000),
     }
     assert by_profile["data"][1]["metrics"]["ctr"]["without_suspects"]["interval"] is None
+    by_post = await ask(dimensions=["subject"], having=["gt", "impressions", 0])
+    pairs = sorted((*both(row["metrics"]), *both(row["metrics"], "ctr")) for row in by_post["data"])
+    assert pairs == [
+        (100, None, 0.01, None),
+        (500, None, 0.02, None),
+        (1000, 1000, 0.02, 0.02),
+        (1000, 1000, 0.03, 0.03),
+    ]
     by_paid = await ask(dimensions=["paid"])
     assert [both(by_paid["totals"]), both(by_paid["data"][0]["metrics"])] == [(2600, 2000)] * 2
     only_bots = await ask(filters=["is", "profile", ["grams:bot"]])

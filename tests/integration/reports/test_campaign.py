@@ -13,9 +13,10 @@ import pytest_asyncio
 
 from connectors.contract import Conversion, Kind, Observation, SubjectRef, Touchpoint, day_window
 from service.context import fixed
-from service.db.engine import Database
+from service.db.engine import Database, driver
 from service.errors import Busy, Gone, Invalid
 from service.kpi.buckets import Grain
+from service.ledger.history.falls import MANY, open_falls
 from service.records import Rule
 from service.reports.campaign import campaign_kpis
 from service.reports.question import PlatformNotes, Question
@@ -212,6 +213,13 @@ async def test_a_suspected_reset_is_withheld_until_it_recovers(books: Books, rec
     answer = await ask(books, campaign, metrics=("comments", "likes"), preset="lifetime")
     assert (value(answer, "comments"), answer["totals"]["comments"]["reason"]) == (None, "suspected_reset")
     assert value(answer, "likes") == 4
+    async with books.database.snapshot(books.workspace_id) as connection:
+        raw = await driver(connection)
+        ids = [row["subject_id"] for row in await raw.fetch("select subject_id from subjects")]
+        # Among many it is found in another way.
+        for asked in (ids, [*ids, *(UUID(int=place << 96) for place in range(MANY))]):
+            found = await open_falls(raw, books.workspace_id, asked, ("comments", "likes"), [(at(0), at(5))], None)
+            assert found == [{"comments"}]
     await books.post(source, [counter("p", at(3), comments=recovered)])
     assert value(await ask(books, campaign, metrics=("comments",), preset="lifetime"), "comments") == shown
 

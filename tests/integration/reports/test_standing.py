@@ -1,4 +1,7 @@
-"""Equal tags are equal bytes, whatever is written: no write that changes an answer leaves the tag of the answer."""
+"""Equal tags are equal bytes, whatever is written: no write that changes an answer leaves the tag of the answer.
+
+Nor does what a process remembers of members outlive a write that changes them.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +17,12 @@ import sqlalchemy as sa
 
 from connectors.contract import Item, Kind, Observation, SubjectRef, SubjectSeen, SubjectType
 from service.api.caching import tag_of
-from service.db.engine import Database
+from service.db.engine import Database, driver
 from service.errors import Gone, Invalid, NotFound
 from service.kpi.buckets import Grain
 from service.ledger import moves, resets
 from service.ledger.carry import carry
+from service.ledger.history.campaigns import campaign_at
 from service.records import Creator, Rule, Verdict
 from service.registry import creators
 from service.reports.campaign import campaign_kpis
@@ -210,10 +214,10 @@ class World(Desk):
 
     # -------------------------------------------------------------------------------------------- answers
 
-    async def ask(self, campaign: UUID, question: Question) -> tuple[str, bytes]:
+    async def ask(self, campaign: UUID, question: Question, database: Database | None = None) -> tuple[str, bytes]:
         """Return tag and bytes of an answer as a route gives them; a refusal is its name."""
         home = self.books.workspace_id
-        async with self.database.snapshot(home) as connection:
+        async with (database or self.database).snapshot(home) as connection:
             stands = await standing(connection, home, campaign, question, self.time)
             known = msgspec.structs.replace(question, known=stands.known)
             try:
@@ -221,6 +225,19 @@ class World(Desk):
             except Gone:
                 return tag_of((campaign, question), stands, NOTES, "application/json"), b"gone"
         return tag_of((campaign, question), stands, NOTES, "application/json"), msgspec.json.encode(answer)
+
+    async def remember_slowly(self) -> None:
+        """Ask in a snapshot that is older than what others have asked since: it is told of its own state."""
+        home, campaign = self.books.workspace_id, self.campaigns[3]
+        async with self.database.snapshot(home) as connection:
+            raw = await driver(connection)
+            before = (await campaign_at(raw, home, campaign, None, self.time)).members
+            seen = SubjectSeen(subject=SubjectRef("p6"), hashtags=("early",), observed_at=at(60))
+            await self.books.post(self.sources[0], [seen])
+            async with self.database.snapshot(home) as later:
+                after = (await campaign_at(await driver(later), home, campaign, None, self.time)).members
+            assert len(after) == len(before) + 1
+            assert (await campaign_at(raw, home, campaign, None, self.time)).members == before
 
     async def check(self, write: str, pinned: datetime) -> list[UUID]:
         """Ask everything of every campaign; return the campaigns of which an answer has changed."""
@@ -232,6 +249,9 @@ class World(Desk):
                 if self.said.get((campaign, question), said) != said:
                     changed.add(campaign)
                 self.said[campaign, question] = said
+            # A process that remembers nothing says the same.
+            _, told = await self.ask(campaign, QUESTIONS[0], Database(self.database.engine))
+            assert told == self.said[campaign, QUESTIONS[0]], write
         return sorted(changed)
 
 
@@ -262,5 +282,6 @@ async def test_a_tag_goes_with_every_write_that_changes_the_answer(database: Dat
         await writes[name]()
         told[name] += len(await world.check(name, pinned))
     assert all(told.values()), told
+    await world.remember_slowly()
     await world.retain()
     assert len(await world.check("retain", pinned)) == len(world.campaigns)

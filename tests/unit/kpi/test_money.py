@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date
 from decimal import Decimal
 from fractions import Fraction
 
@@ -100,24 +100,9 @@ def test_a_split_needs_weights(shares: list[int]) -> None:
         money.largest_remainder(10, shares)
 
 
-def test_return_on_investment_needs_a_cost() -> None:
-    assert money.return_on(5, 0) is None
-    assert money.return_on(4_375_500_000, 1_250_000_000) == Fraction("2.5004")
-    assert money.unit_cost(5, 0) is None
-
-
 def test_conversion_rounds_once_and_names_what_lacks_a_rate() -> None:
     table = exchange.Rates(to="EUR", day=date(2026, 3, 15), rates={"USD": Decimal("0.3333335")})
     both = exchange.convert([("USD", 1), ("USD", 2), ("EUR", 10)], table)
     assert both.amount == 11
     missing = exchange.convert([("USD", 1), ("CHF", 1)], table)
     assert (missing.amount, missing.reason, missing.detail) == (None, Reason.MISSING_FX_RATE, "CHF")
-
-
-def test_the_newest_rate_of_the_last_days_counts() -> None:
-    day = date(2026, 4, 6)
-    history = [(day - timedelta(days=3), Decimal("1.1")), (day - timedelta(days=9), Decimal("1.2"))]
-    assert exchange.rate_on(history, day) == Decimal("1.1")
-    assert exchange.rate_on([(day, Decimal(1)), (day, Decimal(2))], day) == Decimal(2)
-    assert exchange.rate_on([(day + timedelta(days=1), Decimal(1))], day) is None
-    assert exchange.rate_on(history[1:], day) is None

@@ -89,7 +89,7 @@ def test_intervals_by_post_contain_the_ratio(pairs: list[tuple[int, int]]) -> No
     for interval in (
         rates.delta_t(above, below),
         rates.log_delta_t(above, below),
-        rates.log_jackknife(above, below),
+        rates.by_post(above, below, rates.LEVEL),
     ):
         assert interval is None or _contains(interval, ratio)
 
@@ -110,16 +110,16 @@ def test_members_without_any_information_do_not_count() -> None:
     pairs = [(12, 400), (3, 300), (30, 500), (5, 450), (40, 600)]
     above, below = _arrays(pairs)
     more_above, more_below = _arrays([*pairs, (0, 0), (0, 0)])
-    assert rates.log_jackknife(above, below) == rates.log_jackknife(more_above, more_below)
+    assert rates.by_post(above, below, rates.LEVEL) == rates.by_post(more_above, more_below, rates.LEVEL)
 
 
 def test_no_jackknife_where_one_member_holds_the_whole_denominator() -> None:
-    assert rates.log_jackknife(*_arrays([(1, 10), (5, 0), (2, 0)])) is None
+    assert rates.by_post(*_arrays([(1, 10), (5, 0), (2, 0), (1, 0), (3, 0)]), rates.LEVEL) is None
 
 
-def test_no_interval_on_the_log_scale_without_a_numerator_or_with_one_member() -> None:
-    assert rates.log_jackknife(*_arrays([(0, 10), (0, 12)])) is None
-    assert rates.log_jackknife(*_arrays([(3, 10)])) is None
+def test_no_interval_by_post_without_a_numerator_or_with_four_members() -> None:
+    assert rates.by_post(*_arrays([(0, 10)] * 5), rates.LEVEL) is None
+    assert rates.by_post(*_arrays([(3, 10), (4, 10), (3, 12), (5, 10)]), rates.LEVEL) is None
 
 
 def test_what_belongs_to_no_member_is_never_left_out() -> None:

@@ -5,7 +5,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from service.kpi import ranking, resample, returns, shares
+from service.kpi import resample, returns, shares
 from service.kpi.measure import Method, Reason
 from service.kpi.rates import normal_quantile, wilson_limits
 
@@ -65,21 +65,6 @@ def test_earned_media_value_names_what_it_lacks() -> None:
     assert (zero.amount, zero.incomplete) == (Fraction(0), False)
     whole = returns.earned_media_value({"likes": 100}, {"likes": Fraction(1, 3)}, "card@1")
     assert (whole.amount, whole.incomplete, whole.rate_card) == (Fraction(100, 3), False, "card@1")
-
-
-def test_ranking_by_lower_limit_does_not_reward_luck() -> None:
-    ranked = ranking.by_lower_limit(
-        [
-            ranking.Candidate(id="lucky", numerator=2, denominator=20),
-            ranking.Candidate(id="solid", numerator=400, denominator=10_000),
-            ranking.Candidate(id="silent", numerator=None, denominator=50),
-            ranking.Candidate(id="odd", numerator=9, denominator=5),
-            ranking.Candidate(id="also_lucky", numerator=2, denominator=20),
-            ranking.Candidate(id="nothing", numerator=0, denominator=50),
-        ]
-    )
-    assert [one.id for one in ranked] == ["solid", "also_lucky", "lucky", "nothing", "odd", "silent"]
-    assert ranked[1].rate == 0.1
 
 
 def test_bootstrap_is_seeded_and_near_the_reference() -> None:
