@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random  # noqa: TID251 - seeded, so that a failing case comes back
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
@@ -17,7 +18,7 @@ from connectors.contract import Item, Kind, Observation, SubjectRef, Withdrawal,
 from service import ids
 from service.api.queries import query_of
 from service.api.query_models import QueryInput
-from service.context import fixed
+from service.context import fixed, real
 from service.db.engine import Database, driver
 from service.db.partitions import drop_partitions
 from service.db.tables import running_days
@@ -27,6 +28,7 @@ from service.ledger import running
 from service.ledger.carry import carry
 from service.ledger.history.running import standing
 from service.ledger.verify import verify
+from service.pipeline import summing
 from service.pipeline.summing import Summer
 from service.records import Rule
 from service.reports import running as reading
@@ -322,6 +324,30 @@ async def test_what_an_older_process_posts_is_not_missed(database: Database) -> 
     assert room.read
     assert await july(room) == 35
     assert "running_sums" not in await room.proof()
+
+
+async def test_a_loop_builds_what_it_hears_of(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    room = await opened(database, 0)
+    monkeypatch.setattr(summing, "LINGER_SECONDS", 0.01)
+    await room.post(shown(2, impressions=10))
+    await room.build()
+    summer, stop = Summer(database, real()), asyncio.Event()
+
+    async def post(*_: Any, **__: Any) -> list[Any]:
+        await room.post(shown(3, impressions=20))
+        return []
+
+    monkeypatch.setattr(summer, "sweep", nothing)
+    loop = asyncio.create_task(summer.run(stop))
+    heard: Any = summer.hearing(post)
+    assert await heard(None, room.books.workspace_id, None, [], None, None) == []
+    async with asyncio.timeout(20):
+        while await room.books.rows("select 1 as one from running_touches"):  # noqa: ASYNC110 - the database tells
+            await asyncio.sleep(0.02)
+    stop.set()
+    await loop
+    assert await july(room) == 30
+    assert await room.proof() == []
 
 
 OLDER = """
