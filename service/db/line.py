@@ -51,8 +51,11 @@ class LandingLine:
         is_old = self._driver is not None
         connection = await self._open()
         try:
-            # One message, and ids of our own: the beginning, and a setting that ends with the transaction.
-            await connection.execute(f"BEGIN; select set_config('app.landing', '{workspaces}', true)")
+            # One message, and ids of our own: the beginning, and settings that end with the transaction. A landing is
+            # the same few statements again and again, and no plan of theirs depends on a value.
+            await connection.execute(
+                f"BEGIN; set local plan_cache_mode = auto; select set_config('app.landing', '{workspaces}', true)"
+            )
         except BaseException as error:
             await self._undo(connection)
             if not is_old or not is_lost(error) or self._driver is not None:
