@@ -114,17 +114,15 @@ async def keep(
     posting: Posting,
     platform: str,
     subjects: Mapping[str, Subject],
-    facts: Iterable[Fact],
+    facts: Sequence[Fact],
     *,
     source_id: UUID,
 ) -> None:
-    """Make new subjects, book facts, and that this source named these subjects.
+    """Make new subjects, book facts that subjects have heard, and that this source named these subjects.
 
     Where a known subject learns something all that are known are locked first, in one order: their rows are written
     once more when their lines are, and a second order would lead two postings into each other.
     """
-    learnt = list(facts)
-    _learn_all(subjects, learnt, source_id)
     await make(connection, posting, platform, [subject for subject in subjects.values() if subject.fresh])
     known = [subject for subject in subjects.values() if not subject.fresh]
     if any(subject.touched for subject in known):
@@ -136,7 +134,7 @@ async def keep(
             subject.facts = newest[subject.subject_id]
             subject.changed.clear()
             subject.touched = False
-        _learn_all({subject.external_id: subject for subject in known}, learnt, source_id)
+        hear({subject.external_id: subject for subject in known}, facts, source_id)
     await write(connection, posting, [subject for subject in subjects.values() if subject.touched])
 
 
@@ -168,7 +166,8 @@ async def make(connection: asyncpg.Connection[Any], posting: Posting, platform: 
             raced[row["external_id"]].fresh = False
 
 
-def _learn_all(subjects: Mapping[str, Subject], facts: Iterable[Fact], source_id: UUID) -> None:
+def hear(subjects: Mapping[str, Subject], facts: Iterable[Fact], source_id: UUID) -> None:
+    """Let subjects take facts, and that a source named them, in memory alone: what is known of them may be old."""
     for fact in facts:
         subject = subjects.get(fact.subject.external_id)
         if subject is not None:

@@ -21,15 +21,36 @@ DECIDING = frozenset({"utm_campaign", "platform_campaign"})
 """Facts of a touched subject that decide whether a visit of a campaign was the touch."""
 
 
+async def hold_first(work: Work, said: Sequence[Said]) -> None:
+    """Hold the conversions of the workspace before any subject is locked, where they will be decided about.
+
+    Who had locked subjects and waited for conversions could be waited for by who decides about conversions and writes
+    lines of these subjects. What turns out later is held when it does: the database then breaks what meets.
+    """
+    if any(_decides(reading) for part in said for reading in part.events) or _learnt(work):
+        await conversions.hold(work.connection, work.workspace_id)
+        work.holds = True
+
+
+def _decides(reading: EventReading) -> bool:
+    return reading.sale is not None or bool(reading.touch and (reading.visit.customer or reading.visit.click))
+
+
+def _learnt(work: Work) -> set[UUID]:
+    """Return the known subjects of which something was learnt that decides about touches."""
+    return {
+        subject.subject_id for subject in work.subjects.values() if not subject.fresh and subject.changed & DECIDING
+    }
+
+
 async def book_sales(work: Work, said: Sequence[Said], moved: Collection[UUID]) -> None:
     """Book conversions, and what changes of those that stand; ``moved`` are subjects that changed campaigns."""
     told, touched = _gathered(work, said)
-    learnt = {
-        subject.subject_id for subject in work.subjects.values() if not subject.fresh and subject.changed & DECIDING
-    }
+    learnt = _learnt(work)
     if not (told or touched or learnt or moved):
         return
-    await conversions.hold(work.connection, work.workspace_id)
+    if not work.holds:
+        await conversions.hold(work.connection, work.workspace_id)
     changed = await touchpoints.book(work.connection, work.posting, touched)
     settled = await conversions.settle(work.connection, work.posting, told, changed, learnt | set(moved))
     work.noted = settled.noted or bool(changed)

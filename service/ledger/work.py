@@ -64,6 +64,7 @@ class Work:
         self.zones: dict[UUID, str] = {}
         self.said_again: set[bytes] = set()
         self.noted = False
+        self.holds = False
         self._numbers: dict[SeriesKey, int] = {}
 
     @property

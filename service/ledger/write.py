@@ -25,7 +25,7 @@ from service.ledger.memberships import Joined
 from service.ledger.posting import EVERY, Posting
 from service.ledger.recount import recount_all
 from service.ledger.rows import balance_columns
-from service.ledger.sales import book_sales
+from service.ledger.sales import book_sales, hold_first
 from service.ledger.series import Line
 from service.ledger.sheet import Roster, Shape
 from service.ledger.tallies import Cell, spread
@@ -64,6 +64,8 @@ async def post(
     work = Work(await driver(connection), posting, source, exclusive=exclusive)
     work.subjects = await subject_facts.resolve(work.connection, posting, source.platform, _refs(said), context)
     facts = [fact for part in said for fact in part.facts]
+    subject_facts.hear(work.subjects, facts, source.source_id)
+    await hold_first(work, said)
     await subject_facts.keep(
         work.connection, posting, source.platform, work.subjects, facts, source_id=source.source_id
     )
