@@ -556,11 +556,11 @@ def spoke(line: Line) -> int:
     A value that a newer one took the place of was said all the same.
     """
     if line.sign > 0:
-        return 0 if line.cause in _UNSAYING else 1
+        return 0 if line.cause in UNSAYING else 1
     return -1 if line.cause == Cause.MAPPING_CHANGED else 0
 
 
-_UNSAYING = frozenset({Cause.REVERSAL, Cause.CARRIED})
+UNSAYING = frozenset({Cause.REVERSAL, Cause.CARRIED})
 
 
 def _beats(state: WindowState, metric: str, at: datetime, value: int | None) -> bool:

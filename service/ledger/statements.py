@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from connectors.contract import ADDITIVE, STORED
+from service.ledger.series import UNSAYING
 
 SUBJECTS = """
 select external_id, subject_id, type, facts from subjects
@@ -69,6 +70,8 @@ on conflict (workspace_id, series_id) do nothing
 """
 
 _NULL = -(2**63)
+_FEW_LINES = 4
+"""Lines of a window that are read as they are."""
 
 
 def _numbers(parameter: int, count: str, names: Sequence[str], metrics: Sequence[str]) -> str:
@@ -293,15 +296,32 @@ def insert_entries(metrics: tuple[str, ...], *, credits_: bool = False) -> str:
 def entries_of_windows(metrics: tuple[str, ...]) -> str:
     """Return the select of the lines of windows, with the given metrics: $1 workspace, then subjects, series, first and
     last instants, and the bounds of the first.
+
+    Of a window that was restated often the newest line is enough where it is all that stands: nothing else is of its
+    instant, it says what its delivery said, and the amounts of all lines come to its own. So a look does not grow with
+    what was said before.
     """
+    own = ", ".join(f"e.{name}" for name in (*_SHAPE, *metrics))
+    sums = ", ".join(f"sum(e.{key}) over ()" for key in metrics)
+    newest = ", ".join(f"first_value(e.{key}) over w" for key in metrics)
+    unsaying = ", ".join(str(int(cause)) for cause in sorted(UNSAYING))
     return f"""
     select {_ENTRY_COLUMNS}, {_of("e", metrics)}
     from unnest($2::uuid[], $3::bigint[], $4::timestamptz[], $5::timestamptz[])
       as given (subject_id, series_id, valid_from, valid_to)
     cross join lateral (
-      select * from entries e
-      where e.workspace_id = $1 and e.subject_id = given.subject_id and e.valid_from = given.valid_from
-        and e.series_id = given.series_id and e.valid_to = given.valid_to and e.valid_from between $6 and $7
+      select * from (
+        select e.subject_id, {own}, row_number() over w as place, coalesce(
+          count(*) over () > {_FEW_LINES} and sum(e.sign) over () = 1 and first_value(e.sign) over w = 1
+          and first_value(e.cause) over w not in ({unsaying})
+          and nth_value(e.observed_at, 2) over w < first_value(e.observed_at) over w
+          and ({sums}) is not distinct from ({newest}), false) as stands
+        from entries e
+        where e.workspace_id = $1 and e.subject_id = given.subject_id and e.valid_from = given.valid_from
+          and e.series_id = given.series_id and e.valid_to = given.valid_to and e.valid_from between $6 and $7
+        window w as (order by e.observed_at desc, e.sign desc rows between unbounded preceding and unbounded following)
+      ) told
+      where place = 1 or not stands
       offset 0
     ) e
     """

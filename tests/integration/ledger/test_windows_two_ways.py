@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random  # noqa: TID251 - seeded, so that a failing case comes back
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 from typing import Any
 
@@ -14,7 +14,7 @@ import pytest
 from connectors.contract import Item, Kind, Observation, Quality, SubjectRef, Window, Withdrawal, day_window
 from service.context import fixed
 from service.db.engine import Database
-from service.ledger import windows
+from service.ledger import statements, windows
 from service.ledger.verify import verify
 from service.records import Rule
 from tests.bookkeeping import Books, at, seen
@@ -99,6 +99,18 @@ async def _books(database: Database, batches: Sequence[Sequence[Sequence[Item]]]
     ]
 
 
+def _reading_alone(monkeypatch: pytest.MonkeyPatch, *, beyond: int) -> None:
+    """Let the newest line of a window be read alone where there are more lines."""
+    monkeypatch.setattr(statements, "_FEW_LINES", beyond)
+    statements.entries_of_windows.cache_clear()
+
+
+@pytest.fixture(autouse=True)
+def _as_before() -> Iterator[None]:
+    yield
+    statements.entries_of_windows.cache_clear()
+
+
 @pytest.mark.parametrize("seed", seeds(6))
 async def test_one_statement_and_one_by_one_agree(
     database: Database, seed: int, monkeypatch: pytest.MonkeyPatch
@@ -113,7 +125,9 @@ async def test_one_statement_and_one_by_one_agree(
         return found
 
     monkeypatch.setattr(windows, "_held", listening)
+    _reading_alone(monkeypatch, beyond=1)
     at_once = await _books(database, batches, 1)
     assert {1, 2} <= set(told)
     monkeypatch.setattr(windows._Rows, "alone", lambda rows: np.zeros(len(rows), dtype=bool))
+    _reading_alone(monkeypatch, beyond=1_000_000)
     assert await _books(database, batches, 2) == at_once
