@@ -184,6 +184,3 @@ def _sale(sale: Sale, currency: str) -> dict[str, Any]:
     elif sale.known_by == "code":
         item["promo_code"] = sale.post.promo_code
     return item
-
-
-# ------------------------------------------------------------------------------------------------ load

@@ -50,6 +50,7 @@ UNATTRIBUTED = SubjectRef("unattributed", SubjectType.OTHER)
 MAX_ID = 256
 _LETTERS = 3
 _COLUMNS = 16
+"""Readings of one window from which on they are turned into columns here; fewer are turned with those of the batch."""
 
 _STORED = frozenset(STORED)
 _ZONES = available_timezones()
@@ -118,17 +119,23 @@ def _metrics(metrics: Mapping[str, int], currency: str | None) -> None:
         raise _Refused(*mistake)
 
 
-def _fits(metrics: Mapping[str, int]) -> None:
-    for key, value in metrics.items():
-        if not -INT64_MAX <= value <= INT64_MAX:
-            raise _Refused(DropReason.BAD_NUMBER, f"{key} does not fit in 64 bits")
+def _too_large(metrics: Mapping[str, int | None]) -> str | None:
+    """Return the first metric whose number does not fit in 64 bits."""
+    given = ((key, value) for key, value in metrics.items() if value is not None)
+    return next((key for key, value in given if not -INT64_MAX <= value <= INT64_MAX), None)
+
+
+def _fits(metrics: Mapping[str, int | None]) -> None:
+    key = _too_large(metrics)
+    if key is not None:
+        raise _Refused(DropReason.BAD_NUMBER, f"{key} does not fit in 64 bits")
 
 
 def _turned(normal: Normal, readings: Readings) -> Readings:
     """Return readings without those that do not fit in 64 bits, as columns too where there are enough of them."""
     if readings.withdraws or not readings.metrics:
         return readings
-    if len(readings.metrics) < _COLUMNS and all(_fit(metrics) for metrics in readings.metrics):
+    if len(readings.metrics) < _COLUMNS and not any(map(_too_large, readings.metrics)):
         return readings
     try:
         return msgspec.structs.replace(readings, grid=grid_of_form(tuple(readings.metrics[0]), readings.metrics))
@@ -136,7 +143,7 @@ def _turned(normal: Normal, readings: Readings) -> Readings:
         kept = []
     for pair in zip(readings.subjects, readings.metrics, strict=True):
         try:
-            _fits(pair[1])  # type: ignore[arg-type]
+            _fits(pair[1])
         except _Refused as refusal:
             normal.drops.append(Drop(reason=refusal.reason, detail=str(refusal)))
         else:
@@ -144,10 +151,6 @@ def _turned(normal: Normal, readings: Readings) -> Readings:
     return msgspec.structs.replace(
         readings, subjects=[subject for subject, _ in kept], metrics=[metrics for _, metrics in kept]
     )
-
-
-def _fit(metrics: Mapping[str, int | None]) -> bool:
-    return all(-INT64_MAX <= value <= INT64_MAX for value in metrics.values() if value is not None)
 
 
 @lru_cache(maxsize=4096)

@@ -8,14 +8,14 @@ is in ``service.ledger.running``.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from connectors.contract import Connector
 from service import telemetry
 from service.context import Context
 from service.db.engine import Database, driver
@@ -23,7 +23,7 @@ from service.db.faults import DATABASE_ERRORS, is_passing, sqlstate
 from service.ledger import running
 from service.pipeline.pause import pause
 from service.pipeline.worker import Post
-from service.records import ClaimedDelivery, Outcome, SourceRow
+from service.records import Outcome
 from service.registry import workspaces
 
 _log = structlog.get_logger(__name__)
@@ -44,22 +44,11 @@ class Summer:
         self._heard: dict[UUID, datetime] = {}
         self._wake = asyncio.Event()
 
-    def hearing(self, post: Post) -> Post:
+    def hearing(self, post: Post) -> Callable[..., Coroutine[Any, Any, list[Outcome]]]:
         """Return what posts as ``post`` does, and is heard."""
 
-        async def heard(
-            connection: AsyncConnection,
-            workspace_id: UUID,
-            source: SourceRow,
-            deliveries: Sequence[ClaimedDelivery],
-            connector_of: Callable[[str], Connector],
-            context: Context,
-            *,
-            exclusive: bool = False,
-        ) -> list[Outcome]:
-            outcomes = await post(
-                connection, workspace_id, source, deliveries, connector_of, context, exclusive=exclusive
-            )
+        async def heard(connection: AsyncConnection, workspace_id: UUID, *parts: Any, **options: Any) -> list[Outcome]:
+            outcomes = await post(connection, workspace_id, *parts, **options)
             self._look(workspace_id, self._context.now() + timedelta(seconds=LINGER_SECONDS))
             return outcomes
 
