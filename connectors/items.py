@@ -9,13 +9,15 @@ language to senders, ``connectors.items_schema`` states it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import msgspec
 
 from connectors.contract import (
+    INT64_MAX,
     METRICS,
     MONEY,
     STORED,
@@ -30,12 +32,17 @@ from connectors.contract import (
     RefreshHint,
     SubjectSeen,
     Touchpoint,
+    Unit,
     Withdrawal,
 )
 from connectors.items_fields import Fields, Frame
 from connectors.items_schema import BATCH, FIELDS, PREFIX, TAKES
 from connectors.items_values import Refused, decode_object, instant, is_currency, shown, whole_or_money, zone_info
 
+_COUNTS: Mapping[Kind, frozenset[str]] = {
+    kind: frozenset(key for key in keys if METRICS[key].unit not in {Unit.MONEY, Unit.MILLIONTHS})
+    for kind, keys in TAKES.items()
+}
 _AIMED = frozenset({"conversions", "conversion_value", "conversions_platform", "conversion_value_platform"})
 
 
@@ -170,11 +177,12 @@ def _total(kind: Kind) -> Callable[[Fields], Iterator[Item]]:
             return
         metrics, currency = _metrics(fields, kind)
         scope, goal, check = fields.label("scope") or "", fields.label("goal") or "", fields.flag("check") or False
-        for money, aimed, keys in _series(metrics):
+        series = _series(tuple(metrics))
+        for money, aimed, keys in series:
             yield Observation(
                 subject=subject,
                 kind=kind,
-                metrics={key: metrics[key] for key in keys},
+                metrics=metrics if len(series) == 1 else {key: metrics[key] for key in keys},
                 observed_at=observed_at,
                 window=window,
                 scope=scope,
@@ -187,7 +195,8 @@ def _total(kind: Kind) -> Callable[[Fields], Iterator[Item]]:
     return reader
 
 
-def _series(keys: Iterable[str]) -> Iterator[tuple[bool, bool, tuple[str, ...]]]:
+@lru_cache(maxsize=4096)
+def _series(keys: tuple[str, ...]) -> tuple[tuple[bool, bool, tuple[str, ...]], ...]:
     """Group metrics by what names their series: money has a currency, conversions have a goal, the rest neither.
 
     Apart, so that a count stays in its series whether or not money stands beside it.
@@ -195,8 +204,7 @@ def _series(keys: Iterable[str]) -> Iterator[tuple[bool, bool, tuple[str, ...]]]
     groups: dict[tuple[bool, bool], list[str]] = {}
     for key in keys:
         groups.setdefault((key in MONEY, key in _AIMED), []).append(key)
-    for (money, aimed), group in groups.items():
-        yield money, aimed, tuple(group)
+    return tuple((money, aimed, tuple(group)) for (money, aimed), group in groups.items())
 
 
 def _metrics(fields: Fields, kind: Kind) -> tuple[dict[str, int], str | None]:
@@ -204,6 +212,8 @@ def _metrics(fields: Fields, kind: Kind) -> tuple[dict[str, int], str | None]:
     found = fields.get("metrics")
     if not isinstance(found, dict):
         raise Refused(DropReason.MALFORMED, "metrics")
+    if _are_counts(found, kind):
+        return found, None
     metrics: dict[str, int] = {}
     for name, value in found.items():
         if value is None:
@@ -217,6 +227,13 @@ def _metrics(fields: Fields, kind: Kind) -> tuple[dict[str, int], str | None]:
     if not metrics:
         raise Refused(DropReason.NO_NUMBERS, "metrics")
     return metrics, currency
+
+
+def _are_counts(found: dict[str, Any], kind: Kind) -> bool:
+    """Tell whether all numbers are counts within bounds: none of them needs a look of its own."""
+    if not found or not _COUNTS[kind].issuperset(found) or set(map(type, found.values())) != {int}:
+        return False
+    return min(found.values()) >= 0 and bool(max(found.values()) <= INT64_MAX)
 
 
 def _currency_of(fields: Fields, metrics: dict[str, int]) -> str | None:

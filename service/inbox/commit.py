@@ -44,7 +44,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     batch_bytes: int = 8 * 1024 * 1024
     queue: int = 1000
     queue_bytes: int = 64 * 1024 * 1024
-    linger: float = 0.002
+    linger: float = 0.005
     company: int = 32
     idle: float = 1.0
     connect: float = 0.8

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from connectors.contract import ADDITIVE, STORED
-from service.ledger.series import UNSAYING
+from service.ledger.series import UNSAYING, Cause
 
 SUBJECTS = """
 select external_id, subject_id, type, facts from subjects
@@ -92,6 +92,10 @@ def _numbers(parameter: int, count: str, names: Sequence[str], metrics: Sequence
 
 
 _STORED_COLUMNS = ", ".join(STORED)
+_UNSAYING = ", ".join(str(int(cause)) for cause in sorted(UNSAYING))
+_SPOKE = f"""case when e.sign > 0 then case when e.cause in ({_UNSAYING}) then 0 else 1 end
+              when e.cause = {int(Cause.MAPPING_CHANGED)} then -1 else 0 end"""
+"""What ``series.spoke`` says of a line."""
 _ENTRY_COLUMNS = (
     "e.subject_id, e.series_id, e.valid_from, e.valid_to, e.sign, e.cause, e.flags, e.observed_at, e.delivery_id, "
     "e.received_at, e.day, e.days, e.event_key"
@@ -304,7 +308,6 @@ def entries_of_windows(metrics: tuple[str, ...]) -> str:
     own = ", ".join(f"e.{name}" for name in (*_SHAPE, *metrics))
     sums = ", ".join(f"sum(e.{key}) over ()" for key in metrics)
     newest = ", ".join(f"first_value(e.{key}) over w" for key in metrics)
-    unsaying = ", ".join(str(int(cause)) for cause in sorted(UNSAYING))
     return f"""
     select {_ENTRY_COLUMNS}, {_of("e", metrics)}
     from unnest($2::uuid[], $3::bigint[], $4::timestamptz[], $5::timestamptz[])
@@ -313,7 +316,7 @@ def entries_of_windows(metrics: tuple[str, ...]) -> str:
       select * from (
         select e.subject_id, {own}, row_number() over w as place, coalesce(
           count(*) over () > {_FEW_LINES} and sum(e.sign) over () = 1 and first_value(e.sign) over w = 1
-          and first_value(e.cause) over w not in ({unsaying})
+          and first_value(e.cause) over w not in ({_UNSAYING})
           and nth_value(e.observed_at, 2) over w < first_value(e.observed_at) over w
           and ({sums}) is not distinct from ({newest}), false) as stands
         from entries e
@@ -332,12 +335,14 @@ def held_windows(metrics: tuple[str, ...]) -> str:
     """Return the look at windows that are about to be booked: $1 workspace, then ``windows.question``.
 
     Rows (verdict, the places of its windows, each in eight bytes) of those whose subject has any line that begins when
-    the window does: 0 the window itself is new, 1 it says the same already, 2 the same and this is the newest time that
-    it is said, 3 look closer. What is sorted is told apart before (offset 0): rows of metrics are wide. Lines join what
-    is given by a full join, which cannot be made by looping: how many there are is not known to the planner.
+    the window does: 0 the window itself is new, 1 it says the same already or something newer of all these metrics,
+    2 the same and this is the newest time that it is said, 3 look closer. What is sorted is told apart before
+    (offset 0): rows of metrics are wide. Lines join what is given by a full join, which cannot be made by looping: how
+    many there are is not known to the planner.
     """
     known = f"num_nonnulls({_of('g', metrics)})"
     same = f"l.sign = 1 and l.known = {known} and ({_of('l', metrics)}) is not distinct from ({_of('g', metrics)})"
+    newer = f"l.observed_at > g.at and {' and '.join(f'(g.{key} is null or l.{key} is not null)' for key in metrics)}"
     mask = " + ".join(f"case when g.{key} is null then 0 else {1 << STORED.index(key)}::bigint end" for key in metrics)
     return f"""
     with given as materialized (
@@ -352,12 +357,14 @@ def held_windows(metrics: tuple[str, ...]) -> str:
       where c.workspace_id = $1 and c.subject_id = any($2::uuid[]) and c.valid_from = any($7::timestamptz[])
     ), held as materialized (
       select n, at, count(*) filter (where own) as lines, count(*) filter (where own and same) as same,
-        max(observed_at) filter (where own) as said
+        max(observed_at) filter (where own) as said,
+        bool_or(own and spoke > 0 and newer) and not bool_or(own and spoke < 0) as beaten
       from (
-        select g.n, g.at, l.observed_at, l.series_id = g.series_id and l.valid_to = g.valid_to as own, {same} as same
+        select g.n, g.at, l.observed_at, l.spoke, l.series_id = g.series_id and l.valid_to = g.valid_to as own,
+          {same} as same, {newer} as newer
         from (
           select e.subject_id, e.series_id, e.valid_from, e.valid_to, e.sign, e.observed_at, {_of("e", metrics)},
-            num_nonnulls({_of("e", STORED)}) as known
+            num_nonnulls({_of("e", STORED)}) as known, {_SPOKE} as spoke
           from entries e
           where e.workspace_id = $1 and e.subject_id = any($2::uuid[]) and e.valid_from = any($7::timestamptz[])
           offset 0
@@ -377,6 +384,7 @@ def held_windows(metrics: tuple[str, ...]) -> str:
         when coalesce(h.lines, 0) = 0 and t.n is null then 0
         when h.lines = 1 and h.same = 1 and (t.n is null or (t.times = 1 and t.same = 1))
           then case when coalesce(h.at, t.at) > greatest(h.said, t.said) then 2 else 1 end
+        when h.beaten then 1
         else 3 end::integer as verdict
       from held h full join told t using (n)
     ) judged

@@ -183,6 +183,16 @@ async def test_a_day_that_one_delivery_no_longer_says_is_that_of_another_that_wa
     assert await desk.books.tally("campaign_days", "impressions") == {date(2026, 6, 3): 90}
 
 
+async def test_what_was_never_said_does_not_make_an_older_reading_stale(database: Database) -> None:
+    first: dict[int, list[Item]] = {1: [impressions(130, 7)], 2: [impressions(140, 8)]}
+    desk = await two_versions(database, first, first | {2: []})
+    assert await desk.books.tally("campaign_days", "impressions") == {date(2026, 6, 3): 130}
+    desk.reads("2", {3: [impressions(90, 7.5)]})
+    await desk.land([3])
+    await desk.drain()
+    assert await desk.books.tally("campaign_days", "impressions") == {date(2026, 6, 3): 90}
+
+
 async def test_what_nobody_says_any_more_is_null_and_its_subject_counts_nowhere(database: Database) -> None:
     desk = await two_versions(database, {1: [impressions(130, 7)]}, {1: [counter("q", at(1), likes=3)]})
     assert await desk.books.tally("campaign_days", "impressions") == {date.min: None}  # the likes of another post

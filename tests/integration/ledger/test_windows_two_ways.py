@@ -131,3 +131,36 @@ async def test_one_statement_and_one_by_one_agree(
     monkeypatch.setattr(windows._Rows, "alone", lambda rows: np.zeros(len(rows), dtype=bool))
     _reading_alone(monkeypatch, beyond=1_000_000)
     assert await _books(database, batches, 2) == at_once
+
+
+async def test_what_is_older_than_all_that_is_known_is_told_apart_at_once(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[Any] = []
+    asked = windows._held
+
+    async def listening(*parts: Any) -> Any:
+        found = await asked(*parts)
+        told.append(found.tolist())
+        return found
+
+    monkeypatch.setattr(windows, "_held", listening)
+    window = day_window(date(2026, 6, 1), "UTC")
+
+    def said(hour: int, **metrics: int) -> list[Item]:
+        return [
+            Observation(
+                subject=SubjectRef("p"), kind=Kind.PERIOD, metrics=metrics, window=window, observed_at=at(3, hour)
+            )
+        ]
+
+    books = Books(database, fixed(at(61), 1))
+    await books.open()
+    source = await books.source()
+    for hour, metrics in ((9, {"views": 5}), (12, {"views": 7}), (10, {"views": 6}), (10, {"views": 6, "likes": 1})):
+        await books.post(source, said(hour, **metrics))
+    # New, newer, older, and older with a number that nobody has said since.
+    assert told[1:] == [[3], [1], [3]]
+    rows = await books.rows("select views, likes from subject_days")
+    assert rows == [{"views": 7, "likes": 1}]
+    assert await books.rows("select 1 from confirmations") == []
