@@ -102,6 +102,7 @@ class SharedCommit:
         self._queued_bytes = 0
         self._batch: Sequence[_Waiting] = ()
         self._arrived = asyncio.Event()
+        self._has_company = asyncio.Event()
         self._alone = asyncio.Semaphore(limits.alone)
         self._alone_bytes = 0
         self._writer: asyncio.Task[None] | None = None
@@ -118,6 +119,7 @@ class SharedCommit:
         """Take no more, write what waits, fail what cannot be written within the limit."""
         self._is_open = False
         self._arrived.set()
+        self._has_company.set()
         if self._writer is not None:
             _, pending = await asyncio.wait({self._writer}, timeout=self._limits.stop)
             for task in pending:
@@ -141,6 +143,8 @@ class SharedCommit:
         self._queue.append(waiting)
         self._queued_bytes += size
         self._arrived.set()
+        if len(self._queue) >= self._limits.company:
+            self._has_company.set()
         return waiting.done
 
     async def _write_alone(self, landing: Landing) -> Landed:
@@ -188,7 +192,10 @@ class SharedCommit:
 
     async def _write_next(self, line: LandingLine) -> None:
         if self._is_open and len(self._queue) < self._limits.company:
-            await asyncio.sleep(self._limits.linger)
+            self._has_company.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._limits.linger):
+                    await self._has_company.wait()
         self._batch = self._next_batch()
         await self._write(self._batch, line, shared=True)
         self._batch = ()
@@ -242,14 +249,14 @@ class SharedCommit:
         return await self._commit(batch, line, shared=shared)
 
     async def _commit(self, batch: Sequence[_Waiting], line: LandingLine, *, shared: bool) -> list[Landed]:
-        """Write a batch in one transaction; everybody hears of a server that hangs, however long cleaning up takes."""
+        """Write a batch; everybody hears of a server that hangs, however long cleaning up takes."""
         landings = [waiting.landing for waiting in batch]
         seconds = self._limits.commit if shared else self._limits.alone_commit
         async with AsyncExitStack() as stack:
             with self._alarm(batch, self._limits.connect, shared=shared):
                 async with asyncio.timeout(self._limits.connect):
                     workspaces = {landing.origin.workspace_id for landing in landings}
-                    connection = await stack.enter_async_context(line.transaction(workspaces))
+                    connection = await stack.enter_async_context(line.landing(workspaces))
             with self._alarm(batch, seconds, shared=shared):
                 async with asyncio.timeout(seconds):
                     landed = await self._store(connection, landings, self._context.now())

@@ -1,4 +1,6 @@
-"""The statements that keep deliveries, once each. They run inside the caller's transaction and never commit.
+"""The statements that keep deliveries, once each. They run in the caller's transaction, or each commits by itself.
+
+One statement keeps a delivery whole: key, body, place in the queue, hint.
 
 A delivery is known by its key within its source; the ledger of keys decides, never a look before an insert. The same
 key with another body is kept as a delivery of its own that points at the first. A distributed database routes by
@@ -158,7 +160,8 @@ def key_hash(key: str) -> bytes:
 async def store(connection: asyncpg.Connection[Any], landings: Sequence[Landing], now: datetime) -> list[Landed]:
     """Keep what is new of ``landings`` and return what became of each, in their order.
 
-    One key may come several times. Raises the driver's errors; the caller's transaction is then of no use.
+    One key may come several times. Where each statement commits by itself, an error leaves some kept and some not:
+    asked again for the same landings, it tells of all. Raises the driver's errors; a transaction is then of no use.
     """
     owners = await _owners(connection, [_Claim(landing, landing.slot) for landing in landings], now)
     rivals = [

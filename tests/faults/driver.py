@@ -31,10 +31,12 @@ class Fault(enum.StrEnum):
     CONFLICT = "conflict"  # serialization failure and deadlock by turns
 
 
-def _meets(fault: Fault | None, text: str) -> bool:
-    """Say whether a fault can happen to a call: no conflict comes of beginning or giving up."""
+def _meets(fault: Fault | None, text: str, *, alone: bool) -> bool:
+    """Say whether a fault can happen to a call: no conflict comes of beginning or giving up. ``alone``: the call is in
+    no transaction, and commits by itself.
+    """
     if fault is Fault.CUT_AFTER_COMMIT:
-        return text.startswith("COMMIT")
+        return text.startswith("COMMIT") or (alone and not text.startswith("BEGIN"))
     return fault is not Fault.CONFLICT or not text.startswith(("BEGIN", "ROLLBACK"))
 
 
@@ -57,9 +59,9 @@ class Saboteur:
         """The beginning of the spoilt call's text, for messages."""
         return " ".join(self.calls[self._at - 1].split())[:80] if self.fired else "nothing"
 
-    def due(self, text: str) -> Fault | None:
+    def due(self, text: str, *, alone: bool) -> Fault | None:
         """Note a call; return what is to happen to it."""
-        if not _meets(self._fault, text):
+        if not _meets(self._fault, text, alone=alone):
             return None
         self.calls.append(text)
         if self._fault is None or self.fired or len(self.calls) != self._at:
@@ -90,7 +92,7 @@ class _Spoilt:
         return spoilt
 
     async def _call(self, text: str, call: Callable[[], Awaitable[Any]]) -> Any:
-        fault = None if self.pinged else self._saboteur.due(text)
+        fault = None if self.pinged else self._saboteur.due(text, alone=not self._inner.is_in_transaction())
         if fault is Fault.CONFLICT:
             if text.startswith("COMMIT"):
                 await self._inner.query("ROLLBACK", None)  # a commit that fails has ended its transaction

@@ -105,7 +105,7 @@ async def test_the_database_hides_other_workspaces_from_bare_statements(office: 
             rows = (await connection.exec_driver_sql(f"select * from {table.name}")).mappings().all()
             assert {row["workspace_id"] for row in rows} <= {mine}
         filled |= {table.name} if rows else set()
-        async with landing_line(office.services.db) as line, line.transaction([mine]) as landing:
+        async with landing_line(office.services.db) as line, line.landing([mine]) as landing:
             seen = await landing.fetch(f"select * from {table.name}")
             assert table.name == "delivery_keys" or not seen
             assert {row["workspace_id"] for row in seen} <= {mine}

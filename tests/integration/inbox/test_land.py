@@ -348,16 +348,32 @@ async def test_a_shared_commit_reads_nothing_and_writes_only_for_its_workspaces(
     await lander.land(source, key="k", body=b"secret")
     tables = ("deliveries", "delivery_queue", "delivery_keys", "sources", "workspaces")
     async with landing_line(database) as line:
-        async with line.transaction([stranger]) as connection:
+        async with line.landing([stranger]) as connection:
             assert [await connection.fetchval(f"select count(*) from {table}") for table in tables] == [0, 0, 0, 0, 0]
-        async with line.transaction([source.workspace_id]) as connection:
+        async with line.landing([source.workspace_id]) as connection:
             assert [await connection.fetchval(f"select count(*) from {table}") for table in tables] == [0, 0, 1, 0, 0]
-        assert await connection.fetchval("select count(*) from delivery_keys") == 0
         with pytest.raises(asyncpg.InsufficientPrivilegeError, match="row-level security"):
-            async with line.transaction([stranger]) as connection:
+            async with line.landing([stranger]) as connection:
                 await connection.execute(
                     "insert into delivery_queue values ($1, $1, $1, now(), now())", source.workspace_id
                 )
+        async with line.landing([source.workspace_id]) as connection:
+            backend = await connection.fetchval("select pg_backend_pid()")
+    # The connection is the pool's again, and knows no workspace.
+    async with database.control() as control:
+        assert await control.scalar(sa.text("select pg_backend_pid()")) == backend
+        assert await control.scalar(sa.text("select count(*) from delivery_keys")) == 0
+        assert await control.scalar(sa.text("show plan_cache_mode")) == "force_custom_plan"
+
+
+async def test_a_connection_that_cannot_forget_its_workspaces_is_given_to_nobody(database: Database) -> None:
+    async with landing_line(database) as line, line.landing([await make_workspace(database, CONTEXT)]) as connection:
+        backend = await connection.fetchval("select pg_backend_pid()")
+        await connection.execute("begin")
+        with pytest.raises(asyncpg.PostgresError):
+            await connection.execute("select 1 / 0")
+    async with database.control() as control:
+        assert await control.scalar(sa.text("select pg_backend_pid()")) != backend
 
 
 async def test_the_service_role_may_not_change_or_delete_what_was_received(database: Database, lander: Lander) -> None:
