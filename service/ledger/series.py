@@ -631,6 +631,15 @@ def book(
     lines: Sequence[Line], confirmations: Sequence[tuple[int, datetime]], readings: Sequence[WindowReading]
 ) -> Booked:
     """Return what readings do to a window, given every line and confirmation of it."""
+    if len(lines) == len(readings) == 1 and not confirmations and _restates(lines[0], readings[0]):
+        return _restated(lines[0], readings[0])
+    return book_at_length(lines, confirmations, readings)
+
+
+def book_at_length(
+    lines: Sequence[Line], confirmations: Sequence[tuple[int, datetime]], readings: Sequence[WindowReading]
+) -> Booked:
+    """Return the same as :func:`book`, whatever the lines are: metric by metric."""
     change = book_window(window_state(lines, confirmations), sorted(readings, key=lambda reading: reading.at))
     replaced = {metric for metric, _ in change.added}
     taken_back = Cause.REVERSAL if replaced else Cause.SOURCE_WITHDREW
@@ -641,6 +650,29 @@ def book(
         by_instant[at] = by_instant.get(at, 0) | BIT[metric]
     bare = any(metric not in replaced for metric, _ in change.removed)
     return Booked(written, [(mask, at) for at, mask in by_instant.items()], bare)
+
+
+def _restates(line: Line, reading: WindowReading) -> bool:
+    """Tell whether a reading is newer than a line and says each of its metrics anew, which is what most do."""
+    return (
+        line.sign > 0
+        and line.cause not in UNSAYING
+        and reading.at > line.observed_at
+        and reading.metrics.keys() == line.metrics.keys()
+        and None not in reading.metrics.values()
+    )
+
+
+def _restated(line: Line, reading: WindowReading) -> Booked:
+    new = {key: value for key, value in reading.metrics.items() if value is not None and value != line.metrics[key]}
+    same = mask_of(key for key in line.metrics if key not in new)
+    confirmed = [(same, reading.at)] if same else []
+    if not new:
+        return Booked([], confirmed)
+    old = {key: -line.metrics[key] for key in new}
+    taken_back = Written(-1, Cause.REVERSAL, line.observed_at, line.ref, old, line.flags & SAID)
+    said = Written(1, Cause.SOURCE_RESTATED, reading.at, reading.ref, new, reading.quality)
+    return Booked([taken_back, said], confirmed)
 
 
 def _written(stands: Iterable[tuple[str, Stand]], sign: int, cause: Cause) -> list[Written]:

@@ -70,7 +70,7 @@ on conflict (workspace_id, series_id) do nothing
 """
 
 _NULL = -(2**63)
-_FEW_LINES = 4
+_FEW_LINES = 1
 """Lines of a window that are read as they are."""
 
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from service.ledger.edges import FIRST_MONTH, edges_between
 from service.ledger.series import (
     Balance,
+    Cause,
     Flag,
     Line,
     Point,
@@ -24,6 +25,7 @@ from service.ledger.series import (
     WindowState,
     advance,
     book,
+    book_at_length,
     correct,
     cut,
     in_order,
@@ -178,3 +180,33 @@ def test_a_window_keeps_its_newest_point_in_any_order(
     assert (found.value if found else None) == newest[1]
     assert state.said["views"] == newest[0]
     assert isinstance(state, WindowState)
+
+
+window_values = st.dictionaries(st.sampled_from(("views", "likes", "saves")), st.integers(0, 2), min_size=1)
+qualities = st.sampled_from((0, int(Flag.SAMPLED)))
+
+
+@given(
+    window_values,
+    window_values.map(dict[str, int | None]),
+    st.sampled_from((Cause.GROWTH, Cause.SOURCE_RESTATED, Cause.REVERSAL, Cause.CARRIED)),
+    st.sampled_from((-1, 1)),
+    st.integers(-1, 1),
+    st.tuples(qualities, qualities),
+    st.booleans(),
+)
+def test_a_restated_window_is_booked_as_any_other(
+    known: dict[str, int],
+    said: dict[str, int | None],
+    cause: Cause,
+    sign: int,
+    hours: int,
+    quality: tuple[int, int],
+    withdraws: bool,
+) -> None:
+    line = Line(START, START, sign, cause, quality[0], START, REF, known)
+    if withdraws:
+        said[next(iter(said))] = None
+    other = Ref(UUID(int=2), START)
+    readings = [WindowReading(START + timedelta(hours=hours), said, other, quality[1])]
+    assert book([line], [], readings) == book_at_length([line], [], readings)
