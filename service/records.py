@@ -135,6 +135,10 @@ class SourceState(enum.StrEnum):
     NEEDS_REAUTH = "needs_reauth"
 
 
+OWN_ACCOUNT = "tallybook:fees"
+"""The account of what a workspace books itself, a source per platform. It says nothing that a platform says."""
+
+
 class SourceRow(msgspec.Struct, frozen=True, kw_only=True):
     """One connected account of one platform. ``counts`` is false while another source is of record for the account."""
 
@@ -154,6 +158,11 @@ class SourceRow(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime
     updated_at: datetime
     address: bytes | None = None
+
+    @property
+    def is_own(self) -> bool:
+        """Tell whether people of the workspace say what it says."""
+        return self.account == OWN_ACCOUNT
 
     def __repr__(self) -> str:
         """Leave sealed values and options out of every log and traceback."""

@@ -30,9 +30,9 @@ from service.api.state import Parts, Services
 from service.errors import Busy, Invalid, NotFound
 from service.kpi.allocation import Part, named
 from service.kpi.money import amount_text
-from service.records import SourceRow
+from service.records import OWN_ACCOUNT, SourceRow
 from service.registry import checks, creators, sources, workspaces
-from service.registry.sources import OWN_ACCOUNT, OWN_CONNECTOR, NewSource
+from service.registry.sources import OWN_CONNECTOR, NewSource
 from service.reports.fees import Bearers, Bearing, Booked, bearers_of, fees, items_of
 
 router = APIRouter(prefix="/v1/fees", tags=["creators"])

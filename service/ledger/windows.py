@@ -27,6 +27,8 @@ from service.ledger.work import Said, Work
 
 WindowOf = tuple[UUID, int, datetime, datetime]
 """A subject, a series and the window."""
+_SAID = frozenset({Cause.GROWTH, Cause.SOURCE_RESTATED})
+"""Causes of lines that say what their delivery said."""
 _BLANK, _KNOWN, _CONFIRMED, _CLOSER, _UNSAID, _FRESH = range(6)
 """Verdicts on a reading. The first four are those of ``statements.held_windows``; *unsaid*: no line of its subject
 begins when its window does; *fresh*: the posting itself made its subject, which has no line."""
@@ -167,16 +169,22 @@ def _write_new(work: Work, rows: _Rows, verdicts: Any) -> None:
     if not len(new):
         return
     blocks = rows.numbers[new]
+    cause = _told(work, Cause.GROWTH)
     shapes = np.zeros(len(rows.blocks), dtype=np.int64)
     whole = np.array([block.whole for block in rows.blocks])
     for number in np.unique(blocks).tolist():
         block = rows.blocks[number]
         readings = block.readings
-        shapes[number] = work.sheet.shape(block.shape(1, Cause.GROWTH, readings.at, block.ref, readings.quality))
+        shapes[number] = work.sheet.shape(block.shape(1, cause, readings.at, block.ref, readings.quality))
     # The cell of a whole day begins with its window; that of a part of a day may hold lines that begin before.
     blank = (verdicts[new] == _FRESH) | ((verdicts[new] == _UNSAID) & whole[blocks])
     metrics, grid = picked(rows.metrics, new.tolist()), rows.grids[0].taken(new)
     work.sheet.extend(rows.subjects[new], shapes[blocks], metrics, grid, blank)
+
+
+def _told(work: Work, cause: int) -> int:
+    """Return the cause of a line; what people of the workspace say is said by hand, for the first time or anew."""
+    return Cause.MANUAL if cause in _SAID and work.source.is_own else cause
 
 
 def _key(work: Work, rows: _Rows, row: int) -> WindowOf:
@@ -201,7 +209,7 @@ async def _book_closely(
         block = rows.blocks[rows.numbers[own[0]]]
         place = int(rows.subjects[own[0]])
         for sign, cause, at, ref, metrics, quality in booked.written:
-            work.sheet.put(place, block.shape(sign, cause, at, ref, quality), metrics)
+            work.sheet.put(place, block.shape(sign, _told(work, cause), at, ref, quality), metrics)
         confirmed += [(key, mask, at) for mask, at in booked.confirmed]
     return confirmed
 

@@ -19,12 +19,10 @@ from service.context import Context
 from service.db.engine import Database
 from service.db.tables import delivery_queue, fetch_tasks, postings, sources, webhook_routes
 from service.errors import Conflict, NotFound
-from service.records import SourceRow, SourceState
+from service.records import OWN_ACCOUNT, SourceRow, SourceState
 from service.registry import options as wanted_options
 from service.registry import rings, workspaces
 
-OWN_ACCOUNT = "tallybook:fees"
-"""The account of what a workspace books itself, a source per platform. It says nothing that a platform says."""
 OWN_CONNECTOR = "standard_webhooks"
 _COLUMNS = tuple(sources.c[name] for name in SourceRow.__struct_fields__)
 

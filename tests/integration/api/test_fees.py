@@ -83,6 +83,11 @@ async def test_a_fee_is_borne_exactly(arena: Arena) -> None:
     assert (await arena.desk.get("/v1/fees?reference=INV-1"))["data"] == []
     assert (await costs(arena))["fee_creator"] == "10.01"
 
+    # What people booked says so wherever it is traced to.
+    path = f"/v1/campaigns/{arena.ids['c']}/kpis/fee_creator/history?range=lifetime"
+    causes = {cause for change in (await arena.desk.get(path))["data"] for cause in change["causes"]}
+    assert causes == {"manual", "source_withdrew"}
+
     # A source of one's own is no rival: what is connected beside it counts.
     await arena.desk.post(f"/v1/sources/{arena.sources['grams']}/pause", status=200)
     more = {"connector": "standard_webhooks", "name": "More", "platform": "grams"}
