@@ -52,23 +52,27 @@ def campaigns_of(candidate: Candidate, campaigns: Iterable[Ruled], profiles: Pro
     }
 
 
+_NO_CONDITION = Rule()
+
+
 def _meets(candidate: Candidate, rule: Rule, campaign: Ruled, profiles: Profiles) -> bool:
+    """Tell whether every condition of a rule is met. It ends at the first that is not: most rules are met by few."""
     facts = candidate.facts
-    conditions = (
-        rule.source is None or rule.source in candidate.sources,
-        rule.platform is None or rule.platform == candidate.platform,
-        rule.platform_campaign is None or rule.platform_campaign == facts.get("platform_campaign"),
-        rule.hashtag is None or rule.hashtag.lstrip("#").lower() in (facts.get("hashtags") or ()),
-        rule.creator is None or _made_by(candidate, profiles.get(rule.creator, frozenset())),
-        rule.utm_campaign is None or rule.utm_campaign == facts.get("utm_campaign"),
-        rule.utm_source is None or rule.utm_source == facts.get("utm_source"),
-        rule.utm_medium is None or rule.utm_medium == facts.get("utm_medium"),
-        rule.promo_code is None or _code(rule.promo_code) == _code(facts.get("promo_code")),
-        rule.click_id is None or rule.click_id == facts.get("click_id"),
-        rule.subjects is None or candidate.subject_id in rule.subjects,
-        not rule.in_flight or _in_flight(facts.get("published_at"), campaign),
+    return (
+        (rule.source is None or rule.source in candidate.sources)
+        and (rule.platform is None or rule.platform == candidate.platform)
+        and (rule.platform_campaign is None or rule.platform_campaign == facts.get("platform_campaign"))
+        and (rule.hashtag is None or rule.hashtag.lstrip("#").lower() in (facts.get("hashtags") or ()))
+        and (rule.creator is None or _made_by(candidate, profiles.get(rule.creator, frozenset())))
+        and (rule.utm_campaign is None or rule.utm_campaign == facts.get("utm_campaign"))
+        and (rule.utm_source is None or rule.utm_source == facts.get("utm_source"))
+        and (rule.utm_medium is None or rule.utm_medium == facts.get("utm_medium"))
+        and (rule.promo_code is None or _code(rule.promo_code) == _code(facts.get("promo_code")))
+        and (rule.click_id is None or rule.click_id == facts.get("click_id"))
+        and (rule.subjects is None or candidate.subject_id in rule.subjects)
+        and (not rule.in_flight or _in_flight(facts.get("published_at"), campaign))
+        and rule != _NO_CONDITION
     )
-    return all(conditions) and rule != Rule()
 
 
 def _code(text: str | None) -> str | None:
