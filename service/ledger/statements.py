@@ -330,16 +330,33 @@ def entries_of_windows(metrics: tuple[str, ...]) -> str:
     """
 
 
+def _all_of(table: str, alias: str) -> str:
+    """Return the rows of a table for every pair of the subjects $2 and the instants $7."""
+    return f"""{table} {alias} where {alias}.workspace_id = $1
+        and {alias}.subject_id = any($2::uuid[]) and {alias}.valid_from = any($7::timestamptz[])"""
+
+
+def _asked_of(table: str, alias: str) -> str:
+    """Return the rows of a table for the pairs in ``given``, which lie between the instants $9 and $10."""
+    return f"""(select distinct subject_id, valid_from from given) asked cross join lateral (
+        select * from {table} held where held.workspace_id = $1 and held.subject_id = asked.subject_id
+          and held.valid_from = asked.valid_from and held.valid_from between $9 and $10
+        offset 0
+      ) {alias}"""
+
+
 @lru_cache(maxsize=256)
-def held_windows(metrics: tuple[str, ...]) -> str:
+def held_windows(metrics: tuple[str, ...], *, scattered: bool) -> str:
     """Return the look at windows that are about to be booked: $1 workspace, then ``windows.question``.
 
     Rows (verdict, the places of its windows, each in eight bytes) of those whose subject has any line that begins when
     the window does: 0 the window itself is new, 1 it says the same already or something newer of all these metrics,
     2 the same and this is the newest time that it is said, 3 look closer. What is sorted is told apart before
     (offset 0): rows of metrics are wide. Lines join what is given by a full join, which cannot be made by looping: how
-    many there are is not known to the planner.
+    many there are is not known to the planner. All pairs of a batch's subjects and instants are looked at or, where its
+    windows are ``scattered`` among them, those alone that are asked for.
     """
+    source = _asked_of if scattered else _all_of
     known = f"num_nonnulls({_of('g', metrics)})"
     same = f"l.sign = 1 and l.known = {known} and ({_of('l', metrics)}) is not distinct from ({_of('g', metrics)})"
     newer = f"l.observed_at > g.at and {' and '.join(f'(g.{key} is null or l.{key} is not null)' for key in metrics)}"
@@ -353,8 +370,7 @@ def held_windows(metrics: tuple[str, ...]) -> str:
         as k (series_id, valid_from, valid_to, cell) using (cell)
     ), confirmed as materialized (
       select c.subject_id, c.series_id, c.valid_from, c.valid_to, c.mask, c.confirmed_at
-      from confirmations c
-      where c.workspace_id = $1 and c.subject_id = any($2::uuid[]) and c.valid_from = any($7::timestamptz[])
+      from {source("confirmations", "c")}
     ), held as materialized (
       select n, at, count(*) filter (where own) as lines, count(*) filter (where own and same) as same,
         max(observed_at) filter (where own) as said,
@@ -365,8 +381,7 @@ def held_windows(metrics: tuple[str, ...]) -> str:
         from (
           select e.subject_id, e.series_id, e.valid_from, e.valid_to, e.sign, e.observed_at, {_of("e", metrics)},
             num_nonnulls({_of("e", STORED)}) as known, {_SPOKE} as spoke
-          from entries e
-          where e.workspace_id = $1 and e.subject_id = any($2::uuid[]) and e.valid_from = any($7::timestamptz[])
+          from {source("entries", "e")}
           offset 0
         ) l
         full join given g using (subject_id, valid_from)

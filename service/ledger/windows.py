@@ -27,6 +27,8 @@ from service.ledger.work import Said, Work
 
 WindowOf = tuple[UUID, int, datetime, datetime]
 """A subject, a series and the window."""
+_SCATTERED = 3
+"""Pairs of a subject and an instant for each window that is asked for, from which on they are looked up one by one."""
 _SAID = frozenset({Cause.GROWTH, Cause.SOURCE_RESTATED})
 """Causes of lines that say what their delivery said."""
 _BLANK, _KNOWN, _CONFIRMED, _CLOSER, _UNSAID, _FRESH = range(6)
@@ -104,12 +106,17 @@ class _Rows:
         _, places, times = np.unique(keys, return_inverse=True, return_counts=True)
         return plain & (times[places] == 1)
 
-    def question(self, rows: Any, ids: Sequence[UUID]) -> tuple[tuple[str, ...], list[Any]]:
-        """Return the metrics of some rows and the parameters of ``statements.held_windows`` after the workspace."""
+    def question(self, rows: Any, ids: Sequence[UUID]) -> tuple[str, list[Any]]:
+        """Return ``statements.held_windows`` about some rows and its parameters after the workspace."""
         grid = self.grids[0].taken(rows)
         packs = packed((self.subjects[rows] + 1, self.cell_of[rows] + 1, self.numbers[rows] + 1), grid)
         columns: list[Any] = [ids, len(rows), packs, [block.readings.at for block in self.blocks]]
-        return grid.metrics, columns + [[cell[part] for cell in self.cells] for part in range(3)]
+        columns += [[cell[part] for cell in self.cells] for part in range(3)]
+        instants = {begin for _, begin, _ in self.cells}
+        scattered = len(ids) * len(instants) > _SCATTERED * len(rows)
+        if scattered:
+            columns += [min(instants), max(instants)]
+        return statements.held_windows(grid.metrics, scattered=scattered), columns
 
 
 async def book_windows(work: Work, said: Sequence[Said]) -> None:
@@ -157,8 +164,8 @@ async def _held(work: Work, rows: _Rows, asked: Any) -> Any:
     """Return the verdicts on rows: unsaid where the subject has no line that begins when the window does."""
     verdicts = np.full(len(asked), _UNSAID)
     if len(asked):
-        metrics, parameters = rows.question(asked, work.sheet.roster.ids)
-        for row in await work.connection.fetch(statements.held_windows(metrics), work.workspace_id, *parameters):
+        statement, parameters = rows.question(asked, work.sheet.roster.ids)
+        for row in await work.connection.fetch(statement, work.workspace_id, *parameters):
             verdicts[np.frombuffer(row["places"], dtype=">i8") - 1] = row["verdict"]
     return verdicts
 
