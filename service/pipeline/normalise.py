@@ -121,8 +121,10 @@ def _metrics(metrics: Mapping[str, int], currency: str | None) -> None:
 
 def _too_large(metrics: Mapping[str, int | None]) -> str | None:
     """Return the first metric whose number does not fit in 64 bits."""
-    given = ((key, value) for key, value in metrics.items() if value is not None)
-    return next((key for key, value in given if not -INT64_MAX <= value <= INT64_MAX), None)
+    for key, value in metrics.items():
+        if value is not None and not -INT64_MAX <= value <= INT64_MAX:
+            return key
+    return None
 
 
 def _fits(metrics: Mapping[str, int | None]) -> None:
