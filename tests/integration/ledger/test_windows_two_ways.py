@@ -105,6 +105,20 @@ def _reading_alone(monkeypatch: pytest.MonkeyPatch, *, beyond: int) -> None:
     statements.entries_of_windows.cache_clear()
 
 
+def _verdicts(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
+    """Return what will be told of the windows of each batch."""
+    told: list[list[int]] = []
+    asked = windows._held
+
+    async def listening(*parts: Any) -> Any:
+        found = await asked(*parts)
+        told.append(found.tolist())
+        return found
+
+    monkeypatch.setattr(windows, "_held", listening)
+    return told
+
+
 @pytest.fixture(autouse=True)
 def _as_before() -> Iterator[None]:
     yield
@@ -116,20 +130,12 @@ async def test_one_statement_and_one_by_one_agree(
     database: Database, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     batches = batches_of(seed)
-    told: list[Any] = []
-    asked = windows._held
-
-    async def listening(*parts: Any) -> Any:
-        found = await asked(*parts)
-        told.extend(found.tolist())
-        return found
-
-    monkeypatch.setattr(windows, "_held", listening)
+    told = _verdicts(monkeypatch)
     # Every other case looks its windows up one by one, whatever the batch.
     monkeypatch.setattr(windows, "_SCATTERED", 0 if seed % 2 else 1_000_000)
     _reading_alone(monkeypatch, beyond=1)
     at_once = await _books(database, batches, 1)
-    assert {1, 2} <= set(told)
+    assert {1, 2} <= {verdict for batch in told for verdict in batch}
     monkeypatch.setattr(windows._Rows, "alone", lambda rows: np.zeros(len(rows), dtype=bool))
     _reading_alone(monkeypatch, beyond=1_000_000)
     assert await _books(database, batches, 2) == at_once
@@ -138,15 +144,7 @@ async def test_one_statement_and_one_by_one_agree(
 async def test_what_is_older_than_all_that_is_known_is_told_apart_at_once(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told: list[Any] = []
-    asked = windows._held
-
-    async def listening(*parts: Any) -> Any:
-        found = await asked(*parts)
-        told.append(found.tolist())
-        return found
-
-    monkeypatch.setattr(windows, "_held", listening)
+    told = _verdicts(monkeypatch)
     window = day_window(date(2026, 6, 1), "UTC")
 
     def said(hour: int, **metrics: int) -> list[Item]:
