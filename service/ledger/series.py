@@ -655,9 +655,7 @@ def book_at_length(
 def _restates(line: Line, reading: WindowReading) -> bool:
     """Tell whether a reading is newer than a line and says each of its metrics anew, which is what most do."""
     return (
-        line.sign > 0
-        and line.cause not in UNSAYING
-        and reading.at > line.observed_at
+        reading.at > line.observed_at
         and reading.metrics.keys() == line.metrics.keys()
         and None not in reading.metrics.values()
     )

@@ -182,31 +182,32 @@ def test_a_window_keeps_its_newest_point_in_any_order(
     assert isinstance(state, WindowState)
 
 
-window_values = st.dictionaries(st.sampled_from(("views", "likes", "saves")), st.integers(0, 2), min_size=1)
-qualities = st.sampled_from((0, int(Flag.SAMPLED)))
+window_values = st.dictionaries(
+    st.sampled_from(("views", "likes", "saves")), st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=1
+)
+qualities = st.sampled_from((int(Flag.SAMPLED), 0))
 
 
 @given(
     window_values,
-    window_values.map(dict[str, int | None]),
-    st.sampled_from((Cause.GROWTH, Cause.SOURCE_RESTATED, Cause.REVERSAL, Cause.CARRIED)),
-    st.sampled_from((-1, 1)),
-    st.integers(-1, 1),
     st.tuples(qualities, qualities),
-    st.booleans(),
+    st.sampled_from(("as it is", "fewer", "more", "none", "older", "at once", "reversal", "carried", "taken back")),
+    st.sampled_from((Cause.GROWTH, Cause.SOURCE_RESTATED)),
 )
 def test_a_restated_window_is_booked_as_any_other(
-    known: dict[str, int],
-    said: dict[str, int | None],
-    cause: Cause,
-    sign: int,
-    hours: int,
-    quality: tuple[int, int],
-    withdraws: bool,
+    values: dict[str, tuple[int, int]], quality: tuple[int, int], odd: str, cause: Cause
 ) -> None:
-    line = Line(START, START, sign, cause, quality[0], START, REF, known)
-    if withdraws:
+    known = {metric: before for metric, (before, _) in values.items()}
+    said: dict[str, int | None] = {metric: after for metric, (_, after) in values.items()}
+    if odd == "fewer":
+        said.popitem()
+    if odd == "more":
+        said["shares"] = 1
+    if odd == "none":
         said[next(iter(said))] = None
-    other = Ref(UUID(int=2), START)
-    readings = [WindowReading(START + timedelta(hours=hours), said, other, quality[1])]
+    unusual = {"reversal": Cause.REVERSAL, "carried": Cause.CARRIED}
+    sign = -1 if odd == "taken back" else 1
+    line = Line(START, START, sign, unusual.get(odd, cause), quality[0], START, REF, known)
+    at = START + timedelta(hours={"older": -1, "at once": 0}.get(odd, 1))
+    readings = [WindowReading(at, said, Ref(UUID(int=2), START), quality[1])]
     assert book([line], [], readings) == book_at_length([line], [], readings)
