@@ -72,6 +72,7 @@ class LandingLine:
     async def close(self) -> None:
         """Give the connection back to the pool, with the settings that it came with."""
         if self._held is None or self._driver is None:
+            await self._give_up()
             return
         try:
             async with asyncio.timeout(UNDO_SECONDS):

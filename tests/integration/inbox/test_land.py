@@ -12,10 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from service import context as contexts
+from service.db import line as line_of_landing
 from service.db.embedded import Embedded
 from service.db.engine import Database, make_engine
 from service.db.line import landing_line
-from service.errors import Busy, Invalid, TooLarge
+from service.errors import Busy, Invalid, Misconfigured, TooLarge
 from service.inbox.commit import Limits
 from service.inbox.land import Lander, kept_headers
 from service.inbox.store import Kept, Landed, Landing, store
@@ -374,6 +375,22 @@ async def test_a_connection_that_cannot_forget_its_workspaces_is_given_to_nobody
             await connection.execute("select 1 / 0")
     async with database.control() as control:
         assert await control.scalar(sa.text("select pg_backend_pid()")) != backend
+
+
+async def test_a_connection_that_is_not_fit_for_landing_is_not_kept(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def unfit(_connection: object) -> object:
+        raise Misconfigured("the connection is closed")
+
+    stranger = await make_workspace(database, CONTEXT)
+    monkeypatch.setattr(line_of_landing, "driver", unfit)
+    with pytest.raises(Misconfigured):
+        async with landing_line(database) as line, line.landing([stranger]):
+            pass
+    pool = database.engine.sync_engine.pool
+    assert isinstance(pool, sa.pool.QueuePool)
+    assert pool.checkedout() == 0
 
 
 async def test_the_service_role_may_not_change_or_delete_what_was_received(database: Database, lander: Lander) -> None:
