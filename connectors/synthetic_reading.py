@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date, datetime
-from typing import Annotated, Any
+from itertools import groupby
+from operator import attrgetter
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -24,6 +26,7 @@ from connectors.contract import (
     Item,
     Kind,
     Observation,
+    Observations,
     SubjectRef,
     SubjectSeen,
     SubjectType,
@@ -37,6 +40,7 @@ DAY_MONEY = ("spend_media", "fee_creator")
 MEASURED = tuple(key for key in ADDITIVE if key not in MONEY)
 """What days made for measuring may hold: they name no currency."""
 _MEASURED_KEYS = frozenset(MEASURED)
+_MeasuredKey = Literal[MEASURED]  # type: ignore[valid-type]
 
 
 class _List(msgspec.Struct, frozen=True):
@@ -48,7 +52,7 @@ class _List(msgspec.Struct, frozen=True):
 class _MeasuredDay(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     id: Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
     day: date
-    m: dict[str, Annotated[int, msgspec.Meta(ge=0, le=INT64_MAX)]]
+    m: Annotated[dict[_MeasuredKey, Annotated[int, msgspec.Meta(ge=0, le=INT64_MAX)]], msgspec.Meta(min_length=1)]
 
 
 class _MeasuredList(msgspec.Struct, frozen=True):
@@ -186,7 +190,8 @@ def _load(fields: Fields) -> Iterator[Item]:
 def measured(delivery: Delivery) -> list[Item] | None:
     """Read a page of days in one typed decode; None for a page with anything odd in it, which is read row by row.
 
-    Both ways give the same items. A text without escapes holds no control character but DEL, so ids need no look.
+    Both ways say the same, this one day by day. A text without escapes holds no control character but DEL, so ids need
+    no look.
     """
     body = delivery.body
     if b"\\" in body or b"\x7f" in body:
@@ -198,15 +203,21 @@ def measured(delivery: Delivery) -> list[Item] | None:
     frame = _frame(page.at, page.zone, delivery.received_at)
     windows: dict[date, Window] = {}
     items: list[Item] = []
-    for entry in page.data:
-        if not entry.m or not _MEASURED_KEYS.issuperset(entry.m):
-            return None
-        window = windows.get(entry.day) or _window_of(entry.day, frame)
+    for day, entries in groupby(page.data, attrgetter("day")):
+        window = windows.get(day) or _window_of(day, frame)
         if window is None:
             return None
-        windows[entry.day] = window
-        subject, at = SubjectRef(entry.id), frame.timestamp
-        items.append(Observation(subject=subject, kind=Kind.PERIOD, metrics=entry.m, observed_at=at, window=window))
+        windows[day] = window
+        rows = list(entries)
+        items.append(
+            Observations(
+                subjects=[SubjectRef(entry.id) for entry in rows],
+                kind=Kind.PERIOD,
+                metrics=[entry.m for entry in rows],
+                observed_at=frame.timestamp,
+                window=window,
+            )
+        )
     return items
 
 

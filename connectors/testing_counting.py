@@ -22,6 +22,7 @@ from connectors.contract import (
     Item,
     Page,
     Touchpoint,
+    singly,
 )
 from connectors.testing_books import Books, Key, window_of
 from connectors.testing_fetching import Pull, fetched, landed
@@ -141,7 +142,7 @@ def agreeing(connector: Connector, pair: Agreeing) -> None:
 
 def _named(items: Iterable[Item]) -> set[str]:
     found: set[str] = set()
-    for item in items:
+    for item in singly(items):
         if isinstance(item, Conversion | Touchpoint):
             found.add(f"{item.kind} {item.id}")
         if not isinstance(item, Drop | CreatorSeen) and item.subject is not None:

@@ -37,6 +37,7 @@ from connectors.contract import (
     Unit,
     Window,
     Withdrawal,
+    singly,
 )
 from connectors.testing_bodies import CANARY
 
@@ -106,7 +107,7 @@ def outcome(connector: Connector, delivery: Delivery, options: Any, sound: Sound
     ``sound`` are items of deliveries that differ from this one in their body alone: those are not looked at again.
     """
     try:
-        items = list(connector.parse(delivery, options))
+        items: list[Item] = [*singly(connector.parse(delivery, options))]
     except BadPayload as refusal:
         require(str(refusal), "a refusal says why")
         require_line(str(refusal), "a refusal")

@@ -30,6 +30,7 @@ from connectors.contract import (
     Item,
     Kind,
     Observation,
+    Observations,
     RefreshHint,
     SubjectRef,
     SubjectSeen,
@@ -38,6 +39,7 @@ from connectors.contract import (
     Unit,
     Window,
     Withdrawal,
+    singly,
 )
 from service.ledger.grid import grid_of_form
 from service.ledger.readings import EventReading, Fact, Names, Readings, Sale, SeriesKey, Visit
@@ -83,11 +85,14 @@ def normalise(items: Iterable[Item], received_at: datetime) -> Normal:
     normal = Normal()
     latest = received_at + AHEAD
     for item in items:
-        normal.items += 1
-        try:
-            _HANDLERS[type(item)](normal, item, received_at, latest)
-        except _Refused as refusal:
-            normal.drops.append(Drop(reason=refusal.reason, detail=str(refusal)))
+        if isinstance(item, Observations) and _alike(normal, item, received_at, latest):
+            continue
+        for one in singly((item,)):
+            normal.items += 1
+            try:
+                _HANDLERS[type(one)](normal, one, received_at, latest)
+            except _Refused as refusal:
+                normal.drops.append(Drop(reason=refusal.reason, detail=str(refusal)))
     normal.blocks.clear()
     turned = [_turned(normal, readings) for readings in normal.readings]
     normal.readings = [readings for readings in turned if readings.subjects]
@@ -104,17 +109,21 @@ def _instant(at: datetime | None, otherwise: datetime, latest: datetime) -> date
     return at
 
 
+def _is_usable(ref: SubjectRef) -> bool:
+    return 0 < len(ref.external_id) <= MAX_ID and "\x00" not in ref.external_id
+
+
 def _subject(ref: SubjectRef) -> SubjectRef:
-    if not ref.external_id or len(ref.external_id) > MAX_ID or "\x00" in ref.external_id:
+    if not _is_usable(ref):
         raise _Refused(DropReason.MISSING_ID, "no usable subject id")
     return ref
 
 
-def _metrics(metrics: Mapping[str, int], currency: str | None) -> None:
+def _metrics(names: tuple[str, ...], currency: str | None) -> None:
     """Hold the names of metrics to the rules."""
-    if not metrics:
+    if not names:
         raise _Refused(DropReason.NO_NUMBERS, "no metric is given")
-    mistake = _mistake(tuple(metrics), priced=bool(currency))
+    mistake = _mistake(names, priced=bool(currency))
     if mistake is not None:
         raise _Refused(*mistake)
 
@@ -190,16 +199,9 @@ def _window(window: Window | None, latest: datetime) -> str:
 
 
 def _observation(normal: Normal, item: Observation, received_at: datetime, latest: datetime) -> None:
-    subject = _subject(item.subject)
-    # The window by identity: it is compared once per row, and the readings that are found keep it alive.
-    said = (item.observed_at, item.scope, item.paid, item.currency, item.goal, item.check, item.quality)
-    place = (item.kind, id(item.window), tuple(item.metrics), said)
-    found = normal.blocks.get(place)
-    if found is None:
-        found = normal.blocks[place] = _opened(item, received_at, latest)
-        normal.readings += [readings for readings, _ in found]
-    metrics = item.metrics
-    if len(found) == 1 and not found[0][1]:
+    subject, metrics = _subject(item.subject), item.metrics
+    found = _blocks(normal, item, tuple(metrics), received_at, latest)
+    if _takes_all(found):
         found[0][0].subjects.append(subject)
         found[0][0].metrics.append(metrics)
         return
@@ -210,12 +212,53 @@ def _observation(normal: Normal, item: Observation, received_at: datetime, lates
             readings.metrics.append(part)
 
 
-def _opened(item: Observation, received_at: datetime, latest: datetime) -> list[tuple[Readings, tuple[str, ...]]]:
-    """Return empty readings for observations like this one: one, or one for each thing that names a series of its own.
+def _alike(normal: Normal, item: Observations, received_at: datetime, latest: datetime) -> bool:
+    """Take observations that differ in nothing but subject and numbers at once; false where they have to be told apart.
 
-    Beside each stand the metrics it takes; none named means all.
+    They have to where one is refused: what is wrong with it is said of it alone.
     """
-    _metrics(item.metrics, item.currency)
+    forms = set(map(tuple, item.metrics))
+    if len(forms) != 1 or not all(map(_is_usable, item.subjects)):
+        return False
+    try:
+        found = _blocks(normal, item, forms.pop(), received_at, latest)
+    except _Refused:
+        return False
+    if not _takes_all(found):
+        return False
+    found[0][0].subjects.extend(item.subjects)
+    found[0][0].metrics.extend(item.metrics)
+    normal.items += len(item.subjects)
+    return True
+
+
+_Blocks = list[tuple[Readings, tuple[str, ...]]]
+"""Readings that take an observation, each with the metrics that are its own; none named means all."""
+
+
+def _takes_all(found: _Blocks) -> bool:
+    return len(found) == 1 and not found[0][1]
+
+
+def _blocks(
+    normal: Normal, item: Observation | Observations, form: tuple[str, ...], received_at: datetime, latest: datetime
+) -> _Blocks:
+    """Return the readings that observations like this one join: its metrics have the names ``form``."""
+    # The window by identity: it is compared once per row, and the readings that are found keep it alive.
+    said = (item.observed_at, item.scope, item.paid, item.currency, item.goal, item.check, item.quality)
+    place = (item.kind, id(item.window), form, said)
+    found = normal.blocks.get(place)
+    if found is None:
+        found = normal.blocks[place] = _opened(item, form, received_at, latest)
+        normal.readings += [readings for readings, _ in found]
+    return found
+
+
+def _opened(
+    item: Observation | Observations, form: tuple[str, ...], received_at: datetime, latest: datetime
+) -> _Blocks:
+    """Return empty readings for observations like this one: for each thing that names a series of its own."""
+    _metrics(form, item.currency)
     if item.kind is Kind.EVENT or (item.kind is Kind.PERIOD and item.window is None):
         raise _Refused(DropReason.MALFORMED, "a period needs a window, an event an id")
     if item.window is not None and item.kind not in {Kind.PERIOD, Kind.UNIQUE}:
@@ -411,7 +454,7 @@ def _conversion(normal: Normal, item: Conversion, received_at: datetime, latest:
         raise _Refused(DropReason.UNKNOWN_TYPE, "a conversion, an order or a refund")
     currency = _currency(item.currency)
     if item.value is not None:
-        _metrics({"conversion_value": item.value}, currency)
+        _metrics(("conversion_value",), currency)
         _fits({"conversion_value": item.value})
     visit = _visit(item)
     subject, basis = _origin(item.subject, visit, normal)

@@ -17,7 +17,7 @@ from benchmarks import figures, load, pages, peers, plan, refresh
 from benchmarks.figures import GOALS, Figure, percentile, ratios, verdict
 from benchmarks.office import Hook
 from benchmarks.pages import Shape
-from connectors.contract import Delivery, Observation, Secret
+from connectors.contract import Delivery, Observation, Secret, singly
 from connectors.items import Defaults
 from connectors.signatures import standard_webhooks
 from service.context import fixed
@@ -89,11 +89,8 @@ def test_every_row_is_on_one_page_and_pages_lead_to_each_other() -> None:
 def test_the_connector_reads_every_row_of_a_page(metrics: tuple[str, ...]) -> None:
     shape = msgspec.structs.replace(SHAPE, metrics=metrics)
     body = pages.rendered(shape)["/account0/load", "0"]
-    items = list(
-        pages.CONNECTOR.parse(
-            Delivery(channel="fetch", body=body, received_at=NOW, request={"list": "load"}), Defaults()
-        )
-    )
+    delivery = Delivery(channel="fetch", body=body, received_at=NOW, request={"list": "load"})
+    items = list(singly(pages.CONNECTOR.parse(delivery, Defaults())))
     assert len(items) == plan.PER_PAGE
     assert all(isinstance(item, Observation) and tuple(item.metrics) == metrics for item in items)
 

@@ -28,6 +28,7 @@ from connectors.contract import (
     SubjectSeen,
     Task,
     WebhookRequest,
+    singly,
 )
 from connectors.http import PlatformHttp, new_client
 from connectors.items import Defaults
@@ -62,7 +63,7 @@ async def pages(http: PlatformHttp, kind: str, cursor: dict[str, str] | None = N
 
 def read(page: Page) -> list[Item]:
     delivery = Delivery(channel="fetch", body=page.body, received_at=page.received_at, request=page.request)
-    return list(CONNECTOR.parse(delivery, Defaults()))
+    return list(singly(CONNECTOR.parse(delivery, Defaults())))
 
 
 @pytest.mark.parametrize("kind", [kind.name for kind in CONNECTOR.capabilities.fetch])
@@ -141,7 +142,7 @@ def test_days_made_for_measuring_hold_what_was_asked() -> None:
     found = []
     for body in bodies:
         delivery = Delivery(channel="fetch", body=body, received_at=NOW, request={"list": "load"})
-        found += list(CONNECTOR.parse(delivery, Defaults()))
+        found += list(singly(CONNECTOR.parse(delivery, Defaults())))
     assert len({(item.subject, item.window) for item in found if isinstance(item, Observation)}) == 1000
     newest = max(item.window.day or date.min for item in found if isinstance(item, Observation) and item.window)
     assert newest == NOW.date() - timedelta(days=1)
