@@ -6,17 +6,24 @@ them, but for deliveries, which there are none of. Rows lie in the order in whic
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import msgspec
 
+from benchmarks import office
+from benchmarks.ground import Ground
+from benchmarks.ingest import set_up
 from benchmarks.office import Office
 from benchmarks.pages import AT
 from benchmarks.plan import NARROW, SOURCES
 from connectors.contract import Kind
+from service import context as contexts
+from service.api.state import Services
+from service.app import open_services
 from service.ledger import statements
 from service.ledger.facts import TIMELESS
 from service.ledger.readings import SeriesKey, series_id
@@ -51,10 +58,6 @@ _MEMBERSHIPS = f"""
 insert into memberships (workspace_id, campaign_id, subject_id, batch, sign, version)
 select $1, ($4::uuid[])[1 + n / {MEMBERS}], {_ID}, $5, 1, 1 from generate_series($2::integer, $3::integer - 1) as n
 """  # noqa: S608 - as above
-_CROWD = f"""
-insert into memberships (workspace_id, campaign_id, subject_id, batch, sign, version)
-select $1, $2, {_ID}, $3, 1, 1 from generate_series(0, $4::integer - 1) as n
-"""  # noqa: S608 - as above
 _ENTRIES = f"""
 insert into entries (workspace_id, subject_id, valid_from, valid_to, series_id, batch, line, sign, cause, flags,
   observed_at, delivery_id, received_at, day, days, {", ".join(NARROW)})
@@ -83,12 +86,45 @@ select $1, posting, gen_random_uuid(), $3, recorded_at, 'deliveries', 1, $4 from
 """
 
 
+_SIZE = "select pg_database_size(current_database())"
+
+
 class Books(msgspec.Struct):
     """A workspace that is filled in steps; ``subjects`` counts those it has."""
 
     office: Office
     subjects: int = 0
     postings: int = 0
+
+
+class Opened(msgspec.Struct):
+    """Filled books that are open: the service's parts, a superuser's connection, how many entries there are."""
+
+    books: Books
+    parts: Services
+    connection: Any
+    held: int
+
+
+@asynccontextmanager
+async def filled(ground: Ground, entries: int) -> AsyncIterator[Opened]:
+    """Open books of about so many entries. They are filled once and left for whoever asks for them again."""
+    name = f"books of {entries}"
+    database, books, held = ground.shelf.get(name) or (await ground.new_database(), None, 0)
+    if books is None:
+        made = await set_up(ground, database, pushed=True, hashtags=tags(entries), platforms=PLATFORMS)
+        books = Books(made)
+    async with (
+        open_services(ground.settings(database), contexts.real(), office.CONNECTORS) as parts,
+        ground.superuser(database) as connection,
+    ):
+        if not held:
+            begun = ground.context.monotonic()
+            held = await fill(connection, books, entries)
+            seconds, size = ground.context.monotonic() - begun, await connection.fetchval(_SIZE)
+            print(f"  books: {held} entries, {size / 2**20:.0f} MB, filled in {seconds:.0f} s", flush=True)
+            ground.shelf[name] = (database, books, held)
+        yield Opened(books, parts, connection, held)
 
 
 def tags(entries: int) -> tuple[str, ...]:
@@ -121,19 +157,6 @@ async def fill(connection: Any, books: Books, entries: int) -> int:
     books.subjects = last
     await connection.execute("vacuum analyze")
     return last * DAYS
-
-
-async def crowd(connection: Any, books: Books, campaign_id: UUID, members: int) -> int:
-    """Let the first subjects of filled books count in one campaign more; return how many there are."""
-    found, workspace_id = min(members, books.subjects), books.office.workspace_id
-    async with connection.transaction():
-        batch = _BATCH + books.postings
-        await connection.execute(_CROWD, workspace_id, campaign_id, batch, found)
-        await connection.execute(_POSTING, workspace_id, AT, batch, 0)
-        await _tally(connection, workspace_id, [campaign_id])
-    books.postings += 1
-    await connection.execute("vacuum analyze memberships, campaign_days")
-    return found
 
 
 async def _tally(connection: Any, workspace_id: UUID, campaigns: Sequence[UUID]) -> None:

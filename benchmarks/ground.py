@@ -28,12 +28,16 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class Ground(msgspec.Struct, frozen=True, kw_only=True):
-    """The server, a directory for throw-away files, and the context that ids and times come from."""
+    """The server, a directory for throw-away files, and the context that ids and times come from.
+
+    ``shelf`` holds what parts leave for each other, by name: databases that take long to fill.
+    """
 
     server: Embedded
     scratch: Path
     context: Context
     master: str
+    shelf: dict[str, Any] = {}
 
     def settings(self, database: str, **more: Any) -> Settings:
         """Return the settings of a service process on ``database``; the environment has no say."""
@@ -50,14 +54,19 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
     @asynccontextmanager
     async def database(self, *, migrated: bool = True) -> AsyncIterator[str]:
         """Make a database, migrated or empty, and drop it at the end; the server has come to rest before."""
-        name = f"bench_{self.context.new_id().hex[-12:]}"
-        template = TEMPLATE if migrated else "template1"
-        made = f"create database {name} template {template} strategy file_copy owner {embedded.OWNER}"
-        await asyncio.to_thread(self.server.psql, f"{made};\ncheckpoint;")
+        name = await self.new_database(migrated=migrated)
         try:
             yield name
         finally:
             await asyncio.to_thread(self.server.psql, f"drop database {name} with (force)")
+
+    async def new_database(self, *, migrated: bool = True) -> str:
+        """Make a database that stays until the server goes; return its name."""
+        name = f"bench_{self.context.new_id().hex[-12:]}"
+        template = TEMPLATE if migrated else "template1"
+        made = f"create database {name} template {template} strategy file_copy owner {embedded.OWNER}"
+        await asyncio.to_thread(self.server.psql, f"{made};\ncheckpoint;")
+        return name
 
     @asynccontextmanager
     async def superuser(self, database: str) -> AsyncIterator[asyncpg.Connection[Any]]:

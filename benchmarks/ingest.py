@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any
+from statistics import median
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -61,11 +62,22 @@ class Group(msgspec.Struct):
         return [await process.ask(do="tell") for process in self.children]
 
 
+class Served(NamedTuple):
+    """A server of pages: where it answers, and its process."""
+
+    address: str
+    process: Child
+
+    async def cpu(self) -> float:
+        """Return the CPU seconds that it has taken so far."""
+        return float((await self.process.ask(do="tell"))["cpu"])
+
+
 @asynccontextmanager
-async def served(shape: Shape) -> AsyncIterator[str]:
-    """Serve the pages of a shape; yield the address."""
+async def served(shape: Shape) -> AsyncIterator[Served]:
+    """Serve the pages of a shape."""
     async with child("-m", "benchmarks.pages", msgspec.json.encode(shape).decode()) as server:
-        yield (await server.hear())["address"]
+        yield Served((await server.hear())["address"], server)
 
 
 async def set_up(ground: Ground, database: str, **more: Any) -> Office:
@@ -178,21 +190,27 @@ async def _contest(
     messages = ground.scratch / f"{name}.messages"
     if with_peers:
         await asyncio.to_thread(peers.write_messages, messages, shape, singer_rows)
-    async with served(shape) as address:
+    async with served(shape) as server:
+        serving: list[float] = []
         for number in range(sizes.rounds):
-            runs.append(await ours(ground, address, shape))
+            before = await server.cpu()
+            runs.append(await ours(ground, server.address, shape))
+            serving.append((await server.cpu() - before) / (2 * shape.rows) * 1_000_000)
             rates["ours"].append(shape.rows / runs[-1].seconds)
             rates["again"].append(shape.rows / runs[-1].again)
             async with ground.database(migrated=False) as database:
                 rates["copy"].append(shape.rows / await peers.copy(ground, database, shape))
             if with_peers:
                 async with ground.database(migrated=False) as database:
-                    rates["dlt"].append(shape.rows / await peers.dlt(ground, database, address, shape))
+                    rates["dlt"].append(shape.rows / await peers.dlt(ground, database, server.address, shape))
                 async with ground.database(migrated=False) as database:
                     rates["singer"].append(singer_rows / await peers.singer(ground, database, messages, singer_rows))
             told = ", ".join(f"{key} {found[-1]:.0f}" for key, found in rates.items() if found)
             print(f"  {name} {number + 1}/{sizes.rounds} rows/s: {told}", flush=True)
-    note = f"{shape.rows} rows of {len(shape.metrics)} metrics, {PROCESSES} worker processes, {SOURCES} sources"
+    note = (
+        f"{shape.rows} rows of {len(shape.metrics)} metrics, {PROCESSES} worker processes, {SOURCES} sources, "
+        f"the page server takes {median(serving):.1f} us a row"
+    )
     return _figures(name, rates, runs, shape, note), {"rates": rates, "runs": msgspec.to_builtins(runs), "note": note}
 
 

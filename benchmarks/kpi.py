@@ -14,19 +14,16 @@ from typing import Any
 
 import msgspec
 
-from benchmarks import filling, office
+from benchmarks import filling
 from benchmarks.figures import Figure, percentile, ratios
 from benchmarks.filling import Books
 from benchmarks.ground import Ground
-from benchmarks.ingest import set_up
 from benchmarks.pages import AT
 from benchmarks.plan import Sizes
 from benchmarks.worker_process import Statements
-from service import context as contexts
 from service import memory
 from service.api.kpi_answers import platform_notes
 from service.api.state import Services
-from service.app import open_services
 from service.db.engine import driver
 from service.ledger import running
 from service.ledger.verify import verify
@@ -38,7 +35,6 @@ _METRICS = ("impressions", "clicks_link", "engagements", "ctr", "er_impressions"
 _WARM = 5
 _ASKED = 50
 """Campaigns that are asked about."""
-_SIZE = "select pg_database_size(current_database())"
 
 
 class Asker:
@@ -96,25 +92,15 @@ async def _prove(parts: Services, books: Books) -> None:
 
 
 @asynccontextmanager
-async def _filled(ground: Ground, entries: int, *, proved: bool) -> AsyncIterator[Asker]:
-    """Make books of about so many entries in a database of their own."""
-    begun = ground.context.monotonic()
-    async with ground.database() as database:
-        tags = filling.tags(entries)
-        made = await set_up(ground, database, pushed=True, hashtags=tags, platforms=filling.PLATFORMS)
-        async with open_services(ground.settings(database), contexts.real(), office.CONNECTORS) as parts:
-            books = Books(made)
-            async with ground.superuser(database) as connection:
-                held = await filling.fill(connection, books, entries)
-                size = await connection.fetchval(_SIZE)
-            if proved:
-                await _prove(parts, books)
-            seconds = ground.context.monotonic() - begun
-            print(f"  kpi: {held} entries, {size / 2**20:.0f} MB, made in {seconds:.0f} s", flush=True)
-            asker = Asker(parts, books, held)
-            await asker.build()
-            memory.settle()
-            yield asker
+async def _asked(ground: Ground, entries: int, *, proved: bool) -> AsyncIterator[Asker]:
+    """Open books of about so many entries, with the running sums that are asked for."""
+    async with filling.filled(ground, entries) as opened:
+        if proved:
+            await _prove(opened.parts, opened.books)
+        asker = Asker(opened.parts, opened.books, opened.held)
+        await asker.build()
+        memory.settle()
+        yield asker
 
 
 async def measure(ground: Ground, sizes: Sizes) -> tuple[list[Figure], dict[str, Any]]:
@@ -122,8 +108,8 @@ async def measure(ground: Ground, sizes: Sizes) -> tuple[list[Figure], dict[str,
     few: list[float] = []
     many: list[float] = []
     async with (
-        _filled(ground, sizes.small, proved=True) as small,
-        _filled(ground, sizes.large, proved=False) as large,
+        _asked(ground, sizes.small, proved=True) as small,
+        _asked(ground, sizes.large, proved=False) as large,
     ):
         for number in range(sizes.rounds):
             for asker, found in ((small, few), (large, many)):

@@ -17,14 +17,14 @@ from benchmarks.plan import NARROW, Sizes
 async def measure(ground: Ground, sizes: Sizes) -> tuple[list[Figure], dict[str, Any]]:
     """Return the peak memory of the worker; the puller's is told beside it."""
     shape = Shape(rows=sizes.memory_rows, metrics=NARROW)
-    async with ground.database() as database, ingest.served(shape) as address:
+    async with ground.database() as database, ingest.served(shape) as server:
         made = await ingest.set_up(ground, database)
         async with ground.superuser(database) as connection:
-            async with ingest.started(ground, database, made, address, 1, posts=False) as group:
+            async with ingest.started(ground, database, made, server.address, 1, posts=False) as group:
                 await group.pull()
                 (puller,) = await group.usage()
             begun = ground.context.monotonic()
-            async with ingest.started(ground, database, made, address, 1) as group:
+            async with ingest.started(ground, database, made, server.address, 1) as group:
                 await ingest.drained(connection)
                 (worker,) = await group.usage()
             seconds = ground.context.monotonic() - begun

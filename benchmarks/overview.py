@@ -14,20 +14,16 @@ from uuid import UUID
 
 import msgspec
 
-from benchmarks import filling, office
+from benchmarks import filling
 from benchmarks.figures import Figure, percentile
-from benchmarks.filling import Books
 from benchmarks.ground import Ground
-from benchmarks.ingest import set_up
 from benchmarks.pages import AT
 from benchmarks.plan import Sizes
 from benchmarks.worker_process import Statements
-from service import context as contexts
 from service import ids, memory
 from service.api.campaigns import CampaignInput, create_campaign
 from service.api.kpi_answers import platform_notes
 from service.api.state import Services
-from service.app import open_services
 from service.commands.running import caller
 from service.db.engine import driver
 from service.ledger import running
@@ -135,22 +131,17 @@ class Asker:
 
 
 @asynccontextmanager
-async def _filled(ground: Ground, entries: int) -> AsyncIterator[tuple[Asker, int, Any]]:
-    """Make books of about so many entries with a crowded campaign; yield who asks, its members, a superuser."""
-    begun = ground.context.monotonic()
-    async with ground.database() as database:
-        tags = filling.tags(entries)
-        made = await set_up(ground, database, pushed=True, hashtags=tags, platforms=filling.PLATFORMS)
-        async with open_services(ground.settings(database), contexts.real(), office.CONNECTORS) as parts:
-            campaign = await _campaign(parts, made.workspace_id, tags[: _CROWD // filling.MEMBERS])
-            books = Books(made)
-            async with ground.superuser(database) as connection:
-                held = await filling.fill(connection, books, entries)
-                members = await filling.crowd(connection, books, campaign, _CROWD)
-                seconds = ground.context.monotonic() - begun
-                print(f"  overview: {held} entries, {members} in the campaign, made in {seconds:.0f} s", flush=True)
-                memory.settle()
-                yield Asker(parts, made.workspace_id, campaign), members, connection
+async def _crowded(ground: Ground, entries: int) -> AsyncIterator[tuple[Asker, int, Any]]:
+    """Open books of about so many entries and add a crowded campaign; yield who asks, its members, a superuser."""
+    async with filling.filled(ground, entries) as opened:
+        home, begun = opened.books.office.workspace_id, ground.context.monotonic()
+        campaign = await _campaign(opened.parts, home, filling.tags(entries)[: _CROWD // filling.MEMBERS])
+        seconds = ground.context.monotonic() - begun
+        members = len(await opened.connection.fetch(running.MEMBERS, home, campaign))
+        print(f"  overview: {opened.held} entries, {members} posts joined in {seconds:.0f} s", flush=True)
+        await opened.connection.execute("vacuum analyze memberships, campaign_days")
+        memory.settle()
+        yield Asker(opened.parts, home, campaign), members, opened.connection
 
 
 async def _campaign(parts: Services, home: UUID, tags: tuple[str, ...]) -> UUID:
@@ -164,13 +155,13 @@ async def _campaign(parts: Services, home: UUID, tags: tuple[str, ...]) -> UUID:
 async def measure(ground: Ground, sizes: Sizes) -> tuple[list[Figure], dict[str, Any]]:
     """Return the figures of asking about a crowded campaign, and of what makes that quick."""
     questions = sizes.questions // 2
-    async with _filled(ground, sizes.crowded) as (asker, members, connection):
-        plain = await asker.sample()
+    async with _crowded(ground, sizes.large) as (asker, members, connection):
+        plain, before = await asker.sample(), await connection.fetchval(_SIZE)
         await asker.announce(members)
         built, whole = await asker.build()
         if await asker.sample() != plain:
             raise RuntimeError("running sums say something else than the tallies")
-        size = await connection.fetchval(_SIZE)
+        size = await connection.fetchval(_SIZE) - before
         rounds: dict[str, list[float]] = {"overview": [], "by_subject": []}
         for number in range(sizes.rounds):
             for name, found in rounds.items():

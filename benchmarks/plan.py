@@ -21,7 +21,7 @@ PROCESSES = 2
 class Sizes(msgspec.Struct, frozen=True, kw_only=True):
     """The sizes of one run. ``rounds`` is how often each thing is measured; ``singer_rows`` what the slowest peer gets.
 
-    ``small``, ``large`` and ``crowded`` count ledger entries, ``worlds`` simulated platforms; times are seconds. No
+    ``small`` and ``large`` count ledger entries, ``worlds`` simulated platforms; times are seconds. No
     ``wide_rows`` leave out the wide ingestion.
     """
 
@@ -35,7 +35,6 @@ class Sizes(msgspec.Struct, frozen=True, kw_only=True):
     probes: int
     small: int
     large: int
-    crowded: int
     questions: int
     memory_rows: int
     worlds: int
@@ -52,7 +51,6 @@ FULL = Sizes(
     probes=300,
     small=1_000_000,
     large=20_000_000,
-    crowded=20_000_000,
     questions=200,
     memory_rows=5_000_000,
     worlds=5,
@@ -68,7 +66,6 @@ QUICK = Sizes(
     probes=20,
     small=20_000,
     large=200_000,
-    crowded=100_000,
     questions=40,
     memory_rows=100_000,
     worlds=1,
