@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import msgspec
@@ -22,8 +23,9 @@ from service import context as contexts
 from service.context import Context
 
 _LENGTH = b"content-length:"
-_SUBJECTS = 500
+_SUBJECTS = 5_000
 _DAYS = 28
+_BEGIN = datetime(2026, 7, 1, tzinfo=UTC)
 
 
 class Orders(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,13 +48,12 @@ class Orders(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def message(number: int) -> bytes:
-    """Return the body of a message: eight numbers of one day of one post."""
+    """Return the body of a message: eight numbers of a day of a post, read a millisecond after those before."""
     day = f"2026-06-{number % _DAYS + 1:02}"
     numbers = {key: number % 1009 + place for place, key in enumerate(NARROW)}
     data = {"subject": f"post-{number % _SUBJECTS}", "day": day, "metrics": numbers}
-    return msgspec.json.encode(
-        {"type": "tallybook.period", "timestamp": f"2026-07-01T00:00:{number % 60:02}Z", "data": data}
-    )
+    at = _BEGIN + timedelta(milliseconds=number)
+    return msgspec.json.encode({"type": "tallybook.period", "timestamp": at, "data": data})
 
 
 def request(hook: Hook, name: str, body: bytes, context: Context) -> bytes:

@@ -1,8 +1,8 @@
 """The lines of one posting side by side, as the database takes them: columns of numbers beside two short dictionaries.
 
 Most lines of a posting are alike but for their subject and their amounts: a page of a report is one series, one window,
-one delivery. So a line is a subject's place, a shape's place and its metrics; what a shape or a subject is goes over
-the wire once. Pure.
+one delivery. So a line is a few places and its metrics; what a subject, a form and a saying are goes over the wire
+once. Pure.
 """
 
 from __future__ import annotations
@@ -145,25 +145,28 @@ class Sheet:
         subjects, numbers, grid = self.arrays()
         begins = ranked([shape.valid_from for shape in self.shapes])
         order = np.argsort(self.roster.ranks()[subjects] * len(self.shapes) + begins[numbers], kind="stable")
-        rows = packed((subjects[order] + 1, numbers[order] + 1), grid.taken(order))
-        return grid.metrics, [self.roster.ids, len(order), rows, *_dictionary(self.shapes)]
+        numbers = numbers[order]
+        forms, form_of = _told_apart([_form(shape) for shape in self.shapes])
+        sayings, saying_of = _told_apart([(shape.observed_at, *shape.ref) for shape in self.shapes])
+        places = (subjects[order] + 1, form_of[numbers] + 1, saying_of[numbers] + 1)
+        rows = packed(places, grid.taken(order))
+        return grid.metrics, [self.roster.ids, len(order), rows, *_columns(forms), *_columns(sayings)]
 
 
-def _dictionary(shapes: Sequence[Shape]) -> list[Any]:
-    return [
-        [shape.series_id for shape in shapes],
-        [shape.valid_from for shape in shapes],
-        [shape.valid_to for shape in shapes],
-        [shape.sign for shape in shapes],
-        [shape.cause for shape in shapes],
-        [shape.flags for shape in shapes],
-        [shape.observed_at for shape in shapes],
-        [shape.ref.delivery_id for shape in shapes],
-        [shape.ref.received_at for shape in shapes],
-        [shape.day for shape in shapes],
-        [shape.days for shape in shapes],
-        [shape.event_key for shape in shapes],
-    ]
+def _form(shape: Shape) -> tuple[Any, ...]:
+    """Return what a shape says beside who said it and when: a batch has few forms, whatever it restates."""
+    return (*shape[:6], *shape[8:])
+
+
+def _told_apart(rows: Sequence[tuple[Any, ...]]) -> tuple[list[tuple[Any, ...]], Any]:
+    """Return the distinct rows, and for each given one its place among them."""
+    places: dict[tuple[Any, ...], int] = {}
+    found = np.array([places.setdefault(row, len(places)) for row in rows], dtype=np.int64)
+    return list(places), found
+
+
+def _columns(rows: Sequence[tuple[Any, ...]]) -> list[list[Any]]:
+    return [list(column) for column in zip(*rows, strict=True)]
 
 
 def picked(column: Sequence[Any], order: Sequence[int]) -> Sequence[Any]:

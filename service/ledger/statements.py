@@ -264,20 +264,18 @@ def _of(alias: str, names: Sequence[str]) -> str:
     return ", ".join(f"{alias}.{name}" for name in names)
 
 
-_SHAPE = {
+_FORM = {
     "series_id": "bigint",
     "valid_from": "timestamptz",
     "valid_to": "timestamptz",
     "sign": "smallint",
     "cause": "smallint",
     "flags": "smallint",
-    "observed_at": "timestamptz",
-    "delivery_id": "uuid",
-    "received_at": "timestamptz",
     "day": "date",
     "days": "smallint",
     "event_key": "bytea",
 }
+_SAYING = {"observed_at": "timestamptz", "delivery_id": "uuid", "received_at": "timestamptz"}
 
 
 @lru_cache(maxsize=256)
@@ -285,14 +283,18 @@ def insert_entries(metrics: tuple[str, ...], *, credits_: bool = False) -> str:
     """Return the insert of entries that hold the given metrics: $1 workspace, $2 batch, then ``Sheet.columns``.
 
     Lines of ``credits_`` that are written beside those of the posting are numbered downwards, apart from the others.
-    The dictionary of shapes is joined, not subscripted: a subscript walks an array that holds nulls from its start.
+    The dictionaries of forms and sayings are joined, not subscripted: a subscript walks an array that holds nulls from
+    its start.
     """
     line = "-g.n" if credits_ else "g.n"
+    forms, sayings = tuple(_FORM), tuple(_SAYING)
     return f"""
-    insert into entries (workspace_id, batch, subject_id, line, {", ".join(_SHAPE)}, {", ".join(metrics)})
-    select $1, $2, ($3::uuid[])[g.subject], {line}, {_of("k", tuple(_SHAPE))}, {_of("g", metrics)}
-    from {_numbers(5, "$4::integer", ("subject", "shape"), metrics)} g
-    join unnest({_arrays(tuple(_SHAPE.values()), 6)}) with ordinality as k ({", ".join(_SHAPE)}, shape) using (shape)
+    insert into entries (workspace_id, batch, subject_id, line, {", ".join((*forms, *sayings, *metrics))})
+    select $1, $2, ($3::uuid[])[g.subject], {line}, {_of("f", forms)}, {_of("s", sayings)}, {_of("g", metrics)}
+    from {_numbers(5, "$4::integer", ("subject", "form", "saying"), metrics)} g
+    join unnest({_arrays(tuple(_FORM.values()), 6)}) with ordinality as f ({", ".join(forms)}, form) using (form)
+    join unnest({_arrays(tuple(_SAYING.values()), 6 + len(forms))}) with ordinality as s ({", ".join(sayings)}, saying)
+      using (saying)
     """
 
 
@@ -305,7 +307,7 @@ def entries_of_windows(metrics: tuple[str, ...]) -> str:
     instant, it says what its delivery said, and the amounts of all lines come to its own. So a look does not grow with
     what was said before.
     """
-    own = ", ".join(f"e.{name}" for name in (*_SHAPE, *metrics))
+    own = ", ".join(f"e.{name}" for name in (*_FORM, *_SAYING, *metrics))
     sums = ", ".join(f"sum(e.{key}) over ()" for key in metrics)
     newest = ", ".join(f"first_value(e.{key}) over w" for key in metrics)
     return f"""

@@ -102,10 +102,9 @@ select $1, given.received_at, given.delivery_id, coalesce((
          select max(turn) from delivery_outcomes o
          where o.workspace_id = $1 and o.received_at = given.received_at and o.delivery_id = given.delivery_id
            and o.received_at between $13 and $14), 0) + 1,
-       $2, outcome, connector_version, posting, items, entries, drops::jsonb, gone.attempt + 1, error, $12
-from unnest($3::uuid[], $4::timestamptz[], $5::text[], $6::text[], $7::bigint[], $8::integer[],
-            $9::integer[], $10::text[], $11::text[])
-  as given (delivery_id, received_at, outcome, connector_version, posting, items, entries, drops, error)
+       $2, ($6::text[])[alike], ($7::text[])[alike], ($8::bigint[])[alike], ($9::integer[])[alike],
+       ($10::integer[])[alike], ($11::text[])[alike]::jsonb, gone.attempt + 1, ($15::text[])[alike], $12
+from unnest($3::uuid[], $4::timestamptz[], $5::integer[]) as given (delivery_id, received_at, alike)
 join gone using (delivery_id)
 """
 _POSTPONE = """
@@ -233,23 +232,31 @@ async def finish(connection: AsyncConnection, lease: Lease, outcomes: Sequence[O
         return
     raw = await driver(connection)
     received = [outcome.received_at for outcome in outcomes]
+    # Most of a batch fare alike: what became of them goes over the wire once.
+    fates: dict[tuple[Any, ...], int] = {}
+    alike = [fates.setdefault(_fate(outcome), len(fates) + 1) for outcome in outcomes]
+    *common, errors = (list(column) for column in zip(*fates, strict=True))
     await raw.execute(
         _FINISH,
         lease.workspace_id,
         lease.source_id,
         [outcome.delivery_id for outcome in outcomes],
         received,
-        [outcome.fate.value for outcome in outcomes],
-        [outcome.connector_version for outcome in outcomes],
-        [outcome.posting for outcome in outcomes],
-        [outcome.items for outcome in outcomes],
-        [outcome.entries for outcome in outcomes],
-        [_storable(msgspec.json.encode(outcome.drops).decode()) for outcome in outcomes],
-        [outcome.error.replace("\x00", "").encode("utf-8", "replace").decode() for outcome in outcomes],
+        alike,
+        *common,
         now,
         min(received),
         max(received),
+        errors,
     )
+
+
+def _fate(outcome: Outcome) -> tuple[Any, ...]:
+    """Return what is said of a delivery, as its row holds it."""
+    drops = _storable(msgspec.json.encode(outcome.drops).decode()) if outcome.drops else "[]"
+    error = outcome.error.replace("\x00", "").encode("utf-8", "replace").decode()
+    counted = (outcome.posting, outcome.items, outcome.entries)
+    return (outcome.fate.value, outcome.connector_version, *counted, drops, error)
 
 
 def _storable(json: str) -> str:
