@@ -1,4 +1,4 @@
-"""The lines of one posting side by side, as the database takes them: columns of numbers beside two short dictionaries.
+"""The lines of one posting side by side, as the database takes them: columns of numbers beside short dictionaries.
 
 Most lines of a posting are alike but for their subject and their amounts: a page of a report is one series, one window,
 one delivery. So a line is a few places and its metrics; what a subject, a form and a saying are goes over the wire

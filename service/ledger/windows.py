@@ -30,7 +30,7 @@ WindowOf = tuple[UUID, int, datetime, datetime]
 _SCATTERED = 3
 """Pairs of a subject and an instant for each window that is asked for, from which on they are looked up one by one."""
 _SAID = frozenset({Cause.GROWTH, Cause.SOURCE_RESTATED})
-"""Causes of lines that say what their delivery said."""
+"""Causes of lines that say what their delivery said: by hand, where people of the workspace say it."""
 _BLANK, _KNOWN, _CONFIRMED, _CLOSER, _UNSAID, _FRESH = range(6)
 """Verdicts on a reading. The first four are those of ``statements.held_windows``; *unsaid*: no line of its subject
 begins when its window does; *fresh*: the posting itself made its subject, which has no line."""
@@ -176,7 +176,7 @@ def _write_new(work: Work, rows: _Rows, verdicts: Any) -> None:
     if not len(new):
         return
     blocks = rows.numbers[new]
-    cause = _told(work, Cause.GROWTH)
+    cause = Cause.MANUAL if work.source.is_own else Cause.GROWTH
     shapes = np.zeros(len(rows.blocks), dtype=np.int64)
     whole = np.array([block.whole for block in rows.blocks])
     for number in np.unique(blocks).tolist():
@@ -187,11 +187,6 @@ def _write_new(work: Work, rows: _Rows, verdicts: Any) -> None:
     blank = (verdicts[new] == _FRESH) | ((verdicts[new] == _UNSAID) & whole[blocks])
     metrics, grid = picked(rows.metrics, new.tolist()), rows.grids[0].taken(new)
     work.sheet.extend(rows.subjects[new], shapes[blocks], metrics, grid, blank)
-
-
-def _told(work: Work, cause: int) -> int:
-    """Return the cause of a line; what people of the workspace say is said by hand, for the first time or anew."""
-    return Cause.MANUAL if cause in _SAID and work.source.is_own else cause
 
 
 def _key(work: Work, rows: _Rows, row: int) -> WindowOf:
@@ -209,6 +204,7 @@ async def _book_closely(
     known = [key for key, own in by_window.items() if not fresh[rows.subjects[own[0]]]]
     lines, confirmations = await _load_windows(work, rows.grids[0].metrics, known)
     confirmed: list[tuple[WindowOf, int, datetime]] = []
+    by_hand = work.source.is_own
     for key, own in by_window.items():
         booked = book(lines.get(key, ()), confirmations.get(key, ()), [_reading(rows, row) for row in own])
         if booked.bare and work.tallied(key[1]):
@@ -216,7 +212,8 @@ async def _book_closely(
         block = rows.blocks[rows.numbers[own[0]]]
         place = int(rows.subjects[own[0]])
         for sign, cause, at, ref, metrics, quality in booked.written:
-            work.sheet.put(place, block.shape(sign, _told(work, cause), at, ref, quality), metrics)
+            told = Cause.MANUAL if by_hand and cause in _SAID else cause
+            work.sheet.put(place, block.shape(sign, told, at, ref, quality), metrics)
         confirmed += [(key, mask, at) for mask, at in booked.confirmed]
     return confirmed
 

@@ -7,7 +7,10 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from connectors import items as items_language
 from connectors.contract import (
     BadPayload,
     Conversion,
@@ -387,6 +390,18 @@ def test_counts_are_whole(text: str, count: int | str | None) -> None:
     else:
         assert metrics(items) == []
         assert set(drops(items)) == {*([(count, "likes")] if count else []), ("no_numbers", "metrics")}
+
+
+NUMBERS = st.sampled_from([0, 1, 2**63 - 1, 2**63, -1, True, None, 0.5, 5.0, "5"]) | st.integers(-3, 2**64)
+
+
+@given(st.dictionaries(st.sampled_from(["likes", "views", "conversions", "spend_media", "reach", "nonsense"]), NUMBERS))
+def test_numbers_that_are_looked_at_together_are_held_to_what_each_is(numbers: dict[str, Any]) -> None:
+    item = {"type": "period", "subject": "p", "day": "2025-03-01", "currency": "EUR", "metrics": numbers}
+    at_once = batch(item)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(items_language, "_are_counts", lambda *_: False)
+        assert batch(item) == at_once
 
 
 def test_money_may_be_taken_back_and_counts_may_not() -> None:

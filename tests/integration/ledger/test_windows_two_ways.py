@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random  # noqa: TID251 - seeded, so that a failing case comes back
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import Any
 
@@ -99,10 +99,16 @@ async def _books(database: Database, batches: Sequence[Sequence[Sequence[Item]]]
     ]
 
 
-def _reading_alone(monkeypatch: pytest.MonkeyPatch, *, beyond: int) -> None:
-    """Let the newest line of a window be read alone where there are more lines."""
-    monkeypatch.setattr(statements, "_FEW_LINES", beyond)
-    statements.entries_of_windows.cache_clear()
+def _reading_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every line of a window be read, also where the newest is all that stands."""
+    usual = statements.entries_of_windows
+
+    def never_alone(metrics: tuple[str, ...]) -> str:
+        first, condition, last = usual(metrics).partition("where place = 1")
+        assert condition
+        return f"{first}{condition} and false{last}"
+
+    monkeypatch.setattr(statements, "entries_of_windows", never_alone)
 
 
 def _verdicts(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
@@ -119,12 +125,6 @@ def _verdicts(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
     return told
 
 
-@pytest.fixture(autouse=True)
-def _as_before() -> Iterator[None]:
-    yield
-    statements.entries_of_windows.cache_clear()
-
-
 @pytest.mark.parametrize("seed", seeds(6))
 async def test_one_statement_and_one_by_one_agree(
     database: Database, seed: int, monkeypatch: pytest.MonkeyPatch
@@ -133,11 +133,10 @@ async def test_one_statement_and_one_by_one_agree(
     told = _verdicts(monkeypatch)
     # Every other case looks its windows up one by one, whatever the batch.
     monkeypatch.setattr(windows, "_SCATTERED", 0 if seed % 2 else 1_000_000)
-    _reading_alone(monkeypatch, beyond=1)
     at_once = await _books(database, batches, 1)
     assert {1, 2} <= {verdict for batch in told for verdict in batch}
     monkeypatch.setattr(windows._Rows, "alone", lambda rows: np.zeros(len(rows), dtype=bool))
-    _reading_alone(monkeypatch, beyond=1_000_000)
+    _reading_all(monkeypatch)
     assert await _books(database, batches, 2) == at_once
 
 
