@@ -63,7 +63,7 @@ GOALS: Mapping[str, Goal] = {
         floor=0.7,
         rises=False,
     ),
-    "rss_mb": Goal(text="peak memory of a worker with a backlog", unit="MB", goal=300, rises=False),
+    "rss_mb": Goal(text="peak memory of a worker with a backlog", unit="MB", goal=300, floor=500, rises=False),
 }
 
 
