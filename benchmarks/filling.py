@@ -96,35 +96,39 @@ class Books(msgspec.Struct):
     subjects: int = 0
     postings: int = 0
 
+    @property
+    def entries(self) -> int:
+        """Return how many entries they hold."""
+        return self.subjects * DAYS
+
 
 class Opened(msgspec.Struct):
-    """Filled books that are open: the service's parts, a superuser's connection, how many entries there are."""
+    """Filled books that are open: the service's parts, a superuser's connection."""
 
     books: Books
     parts: Services
     connection: Any
-    held: int
 
 
 @asynccontextmanager
 async def filled(ground: Ground, entries: int) -> AsyncIterator[Opened]:
     """Open books of about so many entries. They are filled once and left for whoever asks for them again."""
     name = f"books of {entries}"
-    database, books, held = ground.shelf.get(name) or (await ground.new_database(), None, 0)
-    if books is None:
+    if name not in ground.shelf:
+        database = await ground.new_database()
         made = await set_up(ground, database, pushed=True, hashtags=tags(entries), platforms=PLATFORMS)
-        books = Books(made)
+        ground.shelf[name] = (database, Books(made))
+    database, books = ground.shelf[name]
     async with (
         open_services(ground.settings(database), contexts.real(), office.CONNECTORS) as parts,
         ground.superuser(database) as connection,
     ):
-        if not held:
+        if not books.subjects:
             begun = ground.context.monotonic()
-            held = await fill(connection, books, entries)
+            await fill(connection, books, entries)
             seconds, size = ground.context.monotonic() - begun, await connection.fetchval(_SIZE)
-            print(f"  books: {held} entries, {size / 2**20:.0f} MB, filled in {seconds:.0f} s", flush=True)
-            ground.shelf[name] = (database, books, held)
-        yield Opened(books, parts, connection, held)
+            print(f"  books: {books.entries} entries, {size / 2**20:.0f} MB, filled in {seconds:.0f} s", flush=True)
+        yield Opened(books, parts, connection)
 
 
 def tags(entries: int) -> tuple[str, ...]:
@@ -132,8 +136,8 @@ def tags(entries: int) -> tuple[str, ...]:
     return tuple(f"campaign{n}" for n in range(max(entries // DAYS // MEMBERS, 1)))
 
 
-async def fill(connection: Any, books: Books, entries: int) -> int:
-    """Bring the books to about ``entries`` entries; return how many they hold. In steps that commit by themselves."""
+async def fill(connection: Any, books: Books, entries: int) -> None:
+    """Bring the books to about ``entries`` entries, in steps that commit by themselves."""
     first, last = books.subjects, len(tags(entries)) * MEMBERS
     workspace_id = books.office.workspace_id
     span = (workspace_id, first, last)
@@ -156,7 +160,6 @@ async def fill(connection: Any, books: Books, entries: int) -> int:
     await _tally(connection, workspace_id, books.office.campaigns[first // MEMBERS : last // MEMBERS])
     books.subjects = last
     await connection.execute("vacuum analyze")
-    return last * DAYS
 
 
 async def _tally(connection: Any, workspace_id: UUID, campaigns: Sequence[UUID]) -> None:

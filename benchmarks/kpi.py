@@ -40,8 +40,8 @@ _ASKED = 50
 class Asker:
     """Asks about the campaigns of books, one after the other, and adds up what the SQL takes."""
 
-    def __init__(self, parts: Services, books: Books, held: int) -> None:
-        self.held = held
+    def __init__(self, parts: Services, books: Books) -> None:
+        self.held = books.entries
         self._parts = parts
         self._books = books
         self._campaigns = books.office.campaigns[:: max(len(books.office.campaigns) // _ASKED, 1)]
@@ -97,7 +97,7 @@ async def _asked(ground: Ground, entries: int, *, proved: bool) -> AsyncIterator
     async with filling.filled(ground, entries) as opened:
         if proved:
             await _prove(opened.parts, opened.books)
-        asker = Asker(opened.parts, opened.books, opened.held)
+        asker = Asker(opened.parts, opened.books)
         await asker.build()
         memory.settle()
         yield asker

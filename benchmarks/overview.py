@@ -138,7 +138,7 @@ async def _crowded(ground: Ground, entries: int) -> AsyncIterator[tuple[Asker, i
         campaign = await _campaign(opened.parts, home, filling.tags(entries)[: _CROWD // filling.MEMBERS])
         seconds = ground.context.monotonic() - begun
         members = len(await opened.connection.fetch(running.MEMBERS, home, campaign))
-        print(f"  overview: {opened.held} entries, {members} posts joined in {seconds:.0f} s", flush=True)
+        print(f"  overview: {opened.books.entries} entries, {members} posts joined in {seconds:.0f} s", flush=True)
         await opened.connection.execute("vacuum analyze memberships, campaign_days")
         memory.settle()
         yield Asker(opened.parts, home, campaign), members, opened.connection

@@ -204,7 +204,21 @@ class Quality(enum.StrEnum):
     TRUNCATED = "truncated"  # rows beyond a limit were lumped together: "(other)"
 
 
-class Observation(msgspec.Struct, frozen=True, kw_only=True):
+class _Observed(msgspec.Struct, frozen=True, kw_only=True):
+    """What an observation says beside its subject and its numbers."""
+
+    kind: Kind
+    observed_at: datetime | None = None
+    window: Window | None = None
+    scope: str = ""
+    paid: bool | None = None
+    currency: str | None = None
+    goal: str = ""
+    check: bool = False
+    quality: tuple[Quality, ...] = ()
+
+
+class Observation(_Observed, frozen=True, kw_only=True):
     """What a delivery says about one subject: one kind, one scope, one validity, several metrics.
 
     ``observed_at`` is the sender's own instant; None means the response time kept in the delivery (a *pushed* lifetime
@@ -217,19 +231,10 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     subject: SubjectRef
-    kind: Kind
     metrics: dict[str, int]
-    observed_at: datetime | None = None
-    window: Window | None = None
-    scope: str = ""
-    paid: bool | None = None
-    currency: str | None = None
-    goal: str = ""
-    check: bool = False
-    quality: tuple[Quality, ...] = ()
 
 
-class Observations(msgspec.Struct, frozen=True, kw_only=True):
+class Observations(_Observed, frozen=True, kw_only=True):
     """Observations that differ in their subject and their numbers alone: what a page of a report says of many subjects.
 
     ``subjects`` and ``metrics`` go side by side; everything else is as in :class:`Observation`, and the same for all.
@@ -238,16 +243,7 @@ class Observations(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     subjects: list[SubjectRef]
-    kind: Kind
     metrics: list[dict[str, int]]
-    observed_at: datetime | None = None
-    window: Window | None = None
-    scope: str = ""
-    paid: bool | None = None
-    currency: str | None = None
-    goal: str = ""
-    check: bool = False
-    quality: tuple[Quality, ...] = ()
 
     def __post_init__(self) -> None:
         """Hold the two lists to one length."""
@@ -403,7 +399,7 @@ def singly(items: Iterable[Item]) -> Iterator[Single]:
         if not isinstance(item, Observations):
             yield item
             continue
-        alike = {name: getattr(item, name) for name in item.__struct_fields__ if name not in {"subjects", "metrics"}}
+        alike = {name: getattr(item, name) for name in _Observed.__struct_fields__}
         for subject, metrics in zip(item.subjects, item.metrics, strict=True):
             yield Observation(subject=subject, metrics=metrics, **alike)
 

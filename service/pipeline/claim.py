@@ -101,9 +101,9 @@ insert into delivery_outcomes (workspace_id, received_at, delivery_id, turn, sou
 select $1, given.received_at, given.delivery_id, coalesce((
          select max(turn) from delivery_outcomes o
          where o.workspace_id = $1 and o.received_at = given.received_at and o.delivery_id = given.delivery_id
-           and o.received_at between $13 and $14), 0) + 1,
+           and o.received_at between $14 and $15), 0) + 1,
        $2, ($6::text[])[alike], ($7::text[])[alike], ($8::bigint[])[alike], ($9::integer[])[alike],
-       ($10::integer[])[alike], ($11::text[])[alike]::jsonb, gone.attempt + 1, ($15::text[])[alike], $12
+       ($10::integer[])[alike], ($11::text[])[alike]::jsonb, gone.attempt + 1, ($12::text[])[alike], $13
 from unnest($3::uuid[], $4::timestamptz[], $5::integer[]) as given (delivery_id, received_at, alike)
 join gone using (delivery_id)
 """
@@ -235,7 +235,6 @@ async def finish(connection: AsyncConnection, lease: Lease, outcomes: Sequence[O
     # Most of a batch fare alike: what became of them goes over the wire once.
     fates: dict[tuple[Any, ...], int] = {}
     alike = [fates.setdefault(_fate(outcome), len(fates) + 1) for outcome in outcomes]
-    *common, errors = (list(column) for column in zip(*fates, strict=True))
     await raw.execute(
         _FINISH,
         lease.workspace_id,
@@ -243,11 +242,10 @@ async def finish(connection: AsyncConnection, lease: Lease, outcomes: Sequence[O
         [outcome.delivery_id for outcome in outcomes],
         received,
         alike,
-        *common,
+        *(list(column) for column in zip(*fates, strict=True)),
         now,
         min(received),
         max(received),
-        errors,
     )
 
 

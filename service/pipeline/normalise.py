@@ -32,6 +32,7 @@ from connectors.contract import (
     Observation,
     Observations,
     RefreshHint,
+    Single,
     SubjectRef,
     SubjectSeen,
     SubjectType,
@@ -85,18 +86,23 @@ def normalise(items: Iterable[Item], received_at: datetime) -> Normal:
     normal = Normal()
     latest = received_at + AHEAD
     for item in items:
-        if isinstance(item, Observations) and _alike(normal, item, received_at, latest):
-            continue
-        for one in singly((item,)):
-            normal.items += 1
-            try:
-                _HANDLERS[type(one)](normal, one, received_at, latest)
-            except _Refused as refusal:
-                normal.drops.append(Drop(reason=refusal.reason, detail=str(refusal)))
+        if not isinstance(item, Observations):
+            _take(normal, item, received_at, latest)
+        elif not _alike(normal, item, received_at, latest):
+            for one in singly((item,)):
+                _take(normal, one, received_at, latest)
     normal.blocks.clear()
     turned = [_turned(normal, readings) for readings in normal.readings]
     normal.readings = [readings for readings in turned if readings.subjects]
     return normal
+
+
+def _take(normal: Normal, item: Single, received_at: datetime, latest: datetime) -> None:
+    normal.items += 1
+    try:
+        _HANDLERS[type(item)](normal, item, received_at, latest)
+    except _Refused as refusal:
+        normal.drops.append(Drop(reason=refusal.reason, detail=str(refusal)))
 
 
 def _instant(at: datetime | None, otherwise: datetime, latest: datetime) -> datetime:
