@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from connectors import items as items_language
@@ -395,7 +395,14 @@ def test_counts_are_whole(text: str, count: int | str | None) -> None:
 NUMBERS = st.sampled_from([0, 1, 2**63 - 1, 2**63, -1, True, None, 0.5, 5.0, "5"]) | st.integers(-3, 2**64)
 
 
-@given(st.dictionaries(st.sampled_from(["likes", "views", "conversions", "spend_media", "reach", "nonsense"]), NUMBERS))
+COUNTS = st.dictionaries(st.sampled_from(["likes", "views"]), NUMBERS, min_size=1)
+ANYTHING = st.dictionaries(st.sampled_from(["likes", "conversions", "spend_media", "reach", "nonsense"]), NUMBERS)
+
+
+@given(COUNTS | ANYTHING)
+@example({"likes": 0, "views": -1})
+@example({"likes": 0, "views": 2**63})
+@example({"likes": 0, "views": True})
 def test_numbers_that_are_looked_at_together_are_held_to_what_each_is(numbers: dict[str, Any]) -> None:
     item = {"type": "period", "subject": "p", "day": "2025-03-01", "currency": "EUR", "metrics": numbers}
     at_once = batch(item)
