@@ -507,6 +507,13 @@ entries = sa.Table(
     sa.Column("days", sa.SmallInteger, nullable=False),
     sa.Column("event_key", BYTEA),
     *_metric_columns(STORED),
+    sa.Column(
+        "mark",
+        sa.SmallInteger,
+        nullable=False,
+        server_default=sa.text("0"),
+        comment="bits of service.ledger.series.Mark: how the line is kept, nothing that it says",
+    ),
     _key("subject_id", "valid_from", "batch", "line"),
     sa.Index(
         "ix_entries_suspected",

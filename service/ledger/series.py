@@ -48,6 +48,14 @@ class Flag:
     RESET = 2048  # what a confirmed reset adds: its counter began anew at zero; no step of the chain
 
 
+class Mark:
+    """How an entry is kept, beside what it says: bits of a plain integer. No line has them, only its row."""
+
+    NONE = 0
+    TALLY = 1  # it is what its day of its subject comes to by itself: no row of tallies repeats it
+    ALONE = 2  # when it was written nothing else stood of its window
+
+
 QUALITY: Mapping[Quality, int] = {
     Quality.ESTIMATED: Flag.ESTIMATED,
     Quality.SAMPLED: Flag.SAMPLED,

@@ -34,6 +34,7 @@ class Shape(NamedTuple):
     day: date | None
     days: int
     event_key: bytes | None
+    mark: int = 0
 
 
 def shape_of(series_id: int, line: Line) -> Shape:

@@ -272,6 +272,7 @@ _FORM = {
     "day": "date",
     "days": "smallint",
     "event_key": "bytea",
+    "mark": "smallint",
 }
 _SAYING = {"observed_at": "timestamptz", "delivery_id": "uuid", "received_at": "timestamptz"}
 

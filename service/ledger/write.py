@@ -228,7 +228,7 @@ def _whole(shape: Shape, home: Home) -> Cell:
 def _spread(
     rows: TallyRows, place: int, shape: Shape, metrics: Mapping[str, int], home: Home, zones: Sequence[str]
 ) -> None:
-    line = Line(*shape[1:8], metrics, *shape[8:])
+    line = Line(*shape[1:8], metrics, *shape[8:11])
     if shape.sign > 0:
         crossings.carry(rows, place, line, home.key, zones)
     for cell, sums in spread(line, zones, home.key.zone, home.key.currency, home.key.paid):
