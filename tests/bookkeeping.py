@@ -11,9 +11,10 @@ from uuid import UUID
 import msgspec
 import sqlalchemy as sa
 
-from connectors.contract import Kind, Observation, SubjectRef, SubjectSeen
+from connectors.contract import ADDITIVE, Kind, Observation, SubjectRef, SubjectSeen
 from service.context import Context, fixed
 from service.db.engine import Database, driver
+from service.ledger import statements
 from service.ledger.moves import go_on, record_version
 from service.ledger.posting import RetryExclusive, close_posting, open_posting
 from service.ledger.series import Ref
@@ -23,6 +24,14 @@ from service.pipeline.run import veiled
 from service.records import CampaignKind, CampaignVersion, Rule, SourceRow, SourceState
 
 START = datetime(2026, 6, 1, tzinfo=UTC)
+_CELL = "subject_id, day, zone, basis, days, currency, paid"
+_SUMS = ", ".join(f"sum({metric})::bigint as {metric}" for metric in ADDITIVE)
+_DAYS = statements.days_of_subjects(ADDITIVE, "is not null").replace("$1", "current_setting('app.workspace_id')::uuid")
+SUBJECT_DAYS = f"""(
+  select current_setting('app.workspace_id')::uuid as workspace_id, {_CELL}, {_SUMS}, bit_or(carried) as carried
+  from ({_DAYS}) found group by {_CELL}
+)"""
+"""The days of subjects as a table: what lines are by themselves and what is added to them, as one row."""
 
 
 def at(days: float = 0, hours: float = 0) -> datetime:
@@ -180,7 +189,7 @@ class Books:
 
     async def tally(self, table: str, metric: str) -> dict[Any, int | None]:
         """Return day to sum of one metric over all rows of a tally table."""
-        rows = await self.rows(f"select day, sum({metric})::bigint as n from {table} group by day order by day")
+        rows = await self.rows(f"select day, sum({metric})::bigint as n from {table} t group by day order by day")
         return {row["day"]: row["n"] for row in rows}
 
     async def fetch(self, query: str, *values: Any) -> list[Any]:

@@ -25,8 +25,6 @@ _LOST_CLASSES = frozenset({"08", "28", "53", "58"})
 _LOST_STATES = frozenset({"57P01", "57P02", "57P03", "57P05", "25006", "25P03", "3D000"})
 _SERIALIZATION, _DEADLOCK = "40001", "40P01"
 _LOCK_TIMEOUT = "55P03"
-# A tally row that was not there a moment ago: another posting of the same subject was first.
-_MET = ("23505", ("subject_days", "campaign_days"))
 _STATEMENT_TIMEOUT = "57014"
 
 
@@ -55,12 +53,8 @@ def is_away(error: BaseException) -> bool:
 
 def is_conflict(error: BaseException) -> bool:
     """Say whether the transaction met another one, or a changed table, and may be run again at once, whole."""
-    inner = _inner(error)
-    table = str(getattr(inner, "table_name", None) or "")
-    return (
-        sqlstate(error) in {_SERIALIZATION, _DEADLOCK}
-        or isinstance(inner, asyncpg.InvalidCachedStatementError)
-        or (sqlstate(error) == _MET[0] and table.startswith(_MET[1]))
+    return sqlstate(error) in {_SERIALIZATION, _DEADLOCK} or isinstance(
+        _inner(error), asyncpg.InvalidCachedStatementError
     )
 
 

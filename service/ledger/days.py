@@ -40,7 +40,7 @@ async def add_subjects(connection: asyncpg.Connection[Any], workspace_id: UUID, 
     """Add rows to the days of subjects; return them as columns."""
     table = rows.table()
     if table.metrics:
-        statement = statements.put_days("subject_days", table.metrics, blank=table.blank, carries=table.carries)
+        statement = statements.put_days("subject_days", table.metrics, carries=table.carries)
         await connection.execute(statement, workspace_id, *table.parameters())
     return table
 
@@ -51,7 +51,7 @@ async def add_campaigns(
     """Add rows of one platform to the days of campaigns."""
     table = rows.table()
     if table.metrics:
-        statement = statements.put_days("campaign_days", table.metrics, blank=table.blank)
+        statement = statements.put_days("campaign_days", table.metrics)
         await connection.execute(statement, workspace_id, *table.parameters(), platform)
 
 
@@ -118,5 +118,5 @@ def subject_days(
         for line in net(series_lines):
             carry(found, owner, line, key, asked)
             for cell, sums in spread(line, asked, key.zone, key.currency, key.paid):
-                found.add(owner, found.cell(cell), sums, blank=True)
+                found.add(owner, found.cell(cell), sums)
     return found

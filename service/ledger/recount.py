@@ -25,7 +25,7 @@ from service.ledger import days, statements
 from service.ledger.edges import FIRST_MONTH, month_start
 from service.ledger.posting import Posting
 from service.ledger.rows import line_of
-from service.ledger.series import Flag, Line
+from service.ledger.series import Flag, Line, Mark
 from service.ledger.sheet import Roster
 from service.ledger.tallies import OPENING_DAY, Cell, Sums
 from service.ledger.tally_rows import TallyRows
@@ -255,11 +255,14 @@ async def _replace(
     if keys:
         columns = [list(column) for column in zip(*((subject, *cell) for subject, cell in keys), strict=True)]
         await connection.execute(_FORGET_SUBJECT_DAYS, workspace_id, *columns)
+        own = [cell.day for _, cell in keys if cell.basis == 1]
+        if own:
+            await connection.execute(_DISOWN, workspace_id, *columns, min(own), max(own))
         rows = TallyRows(Roster())
         for subject, cell in keys:
             if (subject, cell) in new:
                 owner, place, row = rows.owners.place(subject), rows.cell(cell), new[subject, cell]
-                rows.add(owner, place, row.sums, blank=True)
+                rows.add(owner, place, row.sums)
                 if row.carried:
                     rows.carry(owner, place, row.carried)
         await days.add_subjects(connection, workspace_id, rows)
@@ -321,10 +324,22 @@ def _columns(keys: Iterable[_CampaignCell]) -> list[list[Any]]:
 _PLATFORMS = "select subject_id, platform from subjects where workspace_id = $1 and subject_id = any($2::uuid[])"
 
 _STORED = f"""
-select d.subject_id, {", ".join(f"d.{name}" for name in _CELL)}, d.carried, {", ".join(f"d.{key}" for key in ADDITIVE)}
-from unnest($2::uuid[], $3::date[], $4::date[], $5::boolean[]) as given (subject_id, first, last, openings)
-join subject_days d on d.workspace_id = $1 and d.subject_id = given.subject_id
-where (d.day > '-infinity' and d.day >= first and d.day <= last) or (openings and d.day = '-infinity')
+select subject_id, {", ".join(_CELL)}, bit_or(carried) as carried,
+  {", ".join(f"sum({key})::bigint as {key}" for key in ADDITIVE)}
+from (
+  select d.subject_id, {", ".join(f"d.{name}" for name in _CELL)}, d.carried,
+    {", ".join(f"d.{key}" for key in ADDITIVE)}
+  from unnest($2::uuid[], $3::date[], $4::date[], $5::boolean[]) as given (subject_id, first, last, openings)
+  join subject_days d on d.workspace_id = $1 and d.subject_id = given.subject_id
+  where (d.day > '-infinity' and d.day >= first and d.day <= last) or (openings and d.day = '-infinity')
+  union all
+  select own.*
+  from unnest($2::uuid[], $3::date[], $4::date[]) as given (subject_id, first, last)
+  cross join lateral (
+    {statements.days_of_lines(ADDITIVE, "= given.subject_id", ("given.first", "given.last"))}
+  ) own
+) d
+group by subject_id, {", ".join(_CELL)}
 """
 
 _LINES = f"""
@@ -350,6 +365,17 @@ _SUBJECT_CELLS, _SAME_SUBJECT_CELL = _same_cell({"subject_id": "uuid"})
 _CAMPAIGN_CELLS, _SAME_CAMPAIGN_CELL = _same_cell({"campaign_id": "uuid", "platform": "text"})
 
 _FORGET_SUBJECT_DAYS = f"delete from subject_days d using {_SUBJECT_CELLS} where {_SAME_SUBJECT_CELL}"
+# Lines that were tallies by themselves are so no more: the whole of their day is written beside them.
+_DISOWN = f"""
+update entries e set mark = e.mark & ~{Mark.TALLY}
+from {_SUBJECT_CELLS}, series s
+where s.workspace_id = $1 and s.series_id = e.series_id
+  and e.workspace_id = $1 and e.subject_id = any($2::uuid[]) and e.mark & {Mark.TALLY} <> 0
+  and e.valid_from >= ($9::date - 1)::timestamp at time zone 'UTC'
+  and e.valid_from <= ($10::date + 1)::timestamp at time zone 'UTC'
+  and (e.subject_id, e.day, s.zone, 1, e.days, s.currency, s.paid)
+    = (given.subject_id, {", ".join(f"given.{name}" for name in _CELL)})
+"""
 _FORGET_EMPTY = f"""
 delete from campaign_days d using {_CAMPAIGN_CELLS}
 where {_SAME_CAMPAIGN_CELL} and coalesce({", ".join(f"d.{key}" for key in ADDITIVE)}) is null
@@ -365,6 +391,7 @@ def _forget(metric: str) -> str:
     days of everybody to be as near.
     """
     own = " and ".join(f"m.{name} = given.{name}" for name in _CELL)
+    days = statements.days_of_subjects((metric,), "= n.subject_id", ("given.day", "given.day"))
     return f"""
     with standing as materialized (
       select n.campaign_id, n.subject_id, s.platform from memberships n
@@ -375,8 +402,7 @@ def _forget(metric: str) -> str:
       select given.* from {_CAMPAIGN_CELLS} where (
         select true from standing n
         cross join lateral (
-          select from subject_days m
-          where m.workspace_id = $1 and m.subject_id = n.subject_id and {own} and m.{metric} is not null offset 0
+          select from ({days}) m where {own} and m.{metric} is not null offset 0
         ) m
         where n.campaign_id = given.campaign_id and n.platform = given.platform limit 1
       ) is null

@@ -20,6 +20,7 @@ import numpy as np
 
 from connectors.contract import ADDITIVE
 from service.kpi.members import IntArray
+from service.ledger import statements
 from service.ledger.history.places import NOBODY, Numbers, ids, packed, unpacked
 from service.ledger.history.running import CARRIED, OPENING_DAY, Part, parts_of
 
@@ -77,9 +78,9 @@ MEMBERS = """
 select subject_id from memberships where workspace_id = $1 and campaign_id = $2
 group by subject_id having sum(sign) > 0
 """
-_FIRST_DAYS = """
-select subject_id, min(day) as day from subject_days
-where workspace_id = $1 and subject_id = any($2::uuid[]) and days = 1 and day > '-infinity' and (basis = 1 or zone = $3)
+_FIRST_DAYS = f"""
+select subject_id, min(day) as day from ({statements.days_of_subjects((), "= any($2::uuid[])")}) d
+where days = 1 and day > '-infinity' and (basis = 1 or zone = $3)
 group by subject_id
 """
 _OCCURRING = f"""
@@ -354,7 +355,8 @@ def of_day(day: Day, size: int) -> dict[str, Numbers]:
         known = column != (0 if metric == CARRIED else _NULL)
         if known.any():
             numbers, places = Numbers.none(size), day.places[known]
-            numbers.sums[places], numbers.counts[places] = column[known], 1
+            np.add.at(numbers.sums, places, column[known])
+            numbers.counts[places] = 1
             found[metric] = numbers
     return found
 
@@ -377,14 +379,17 @@ def _numbers(data: bytes, width: str) -> IntArray:
 
 @lru_cache(maxsize=64)
 def _rows(metrics: tuple[str, ...]) -> str:
-    """Return SQL for the rows of subjects by day and part, each column as one string of bytes."""
+    """Return SQL for the rows of subjects by day and part, each column as one string of bytes.
+
+    A subject may have two rows of a day, which are to be added.
+    """
     sums = [f"string_agg(int8send(coalesce(d.{metric}, {_NULL})), '') as {metric}" for metric in metrics]
     return f"""
     select d.day, case when d.basis = 1 then d.zone end as zone, d.currency, d.paid,
       string_agg(int4send(r.place), '') as places, string_agg(int8send(d.carried), '') as {CARRIED},
       {", ".join(sums)}
     from unnest($2::uuid[], $3::integer[]) as r (subject_id, place)
-    join subject_days d on d.workspace_id = $1 and d.subject_id = r.subject_id
-    where d.days = 1 and (d.basis = 1 or d.zone = $4) and d.day >= $5 and d.day <= $6
+    join ({statements.days_of_subjects(metrics, "= any($2::uuid[])", ("$5", "$6"))}) d using (subject_id)
+    where d.days = 1 and (d.basis = 1 or d.zone = $4)
     group by 1, 2, 3, 4 order by 1
     """

@@ -8,7 +8,7 @@ once. Pure.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from datetime import date, datetime
 from operator import itemgetter
 from typing import Any, NamedTuple
@@ -75,14 +75,13 @@ class Roster:
 
 
 class Sheet:
-    """Lines side by side. ``blank`` tells of each whether the tally cell it falls in is known to be empty."""
+    """Lines side by side."""
 
     def __init__(self, roster: Roster) -> None:
         self.roster = roster
         self.subjects: list[int] = []
         self.numbers: list[int] = []
         self.metrics: list[Mapping[str, int]] = []
-        self.blank: list[bool] = []
         self.shapes: list[Shape] = []
         self._numbers: dict[Shape, int] = {}
         self._grids: list[Grid] = []
@@ -108,17 +107,23 @@ class Sheet:
         self.subjects.append(place)
         self.numbers.append(self.shape(shape))
         self.metrics.append(metrics)
-        self.blank.append(False)
 
-    def extend(self, subjects: Any, numbers: Any, metrics: Sequence[Mapping[str, int]], grid: Grid, blank: Any) -> None:
-        """Take many lines: arrays of subjects' places, shapes' numbers and ``blank``; ``grid`` holds their metrics."""
+    def extend(self, subjects: Any, numbers: Any, metrics: Sequence[Mapping[str, int]], grid: Grid) -> None:
+        """Take many lines: arrays of subjects' places and shapes' numbers; ``grid`` holds their metrics."""
         self._turn()
         self.subjects += subjects.tolist()
         self.numbers += numbers.tolist()
         self.metrics += metrics
-        self.blank += blank.tolist()
         self._grids.append(grid)
         self._turned = len(self.subjects)
+
+    def unmark(self, subjects: Container[UUID], mark: int) -> None:
+        """Take a mark from the lines of some subjects."""
+        places = {place for place, one in enumerate(self.roster.ids) if one in subjects}
+        for line, (place, number) in enumerate(zip(self.subjects, self.numbers, strict=True)):
+            shape = self.shapes[number]
+            if place in places and shape.mark & mark:
+                self.numbers[line] = self.shape(shape._replace(mark=shape.mark & ~mark))
 
     def _turn(self) -> None:
         if self._turned < len(self.subjects):

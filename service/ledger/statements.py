@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from connectors.contract import ADDITIVE, STORED
-from service.ledger.series import UNSAYING, Cause
+from service.ledger.series import UNSAYING, Cause, Mark
 
 SUBJECTS = """
 select external_id, subject_id, type, facts from subjects
@@ -221,6 +221,40 @@ from unnest($3::uuid[], $4::uuid[], $5::smallint[], $6::integer[]) as given (cam
 
 
 _CELL = "day, zone, basis, days, currency, paid"
+_EVER = ("'-infinity'", "'infinity'")
+
+
+def days_of_lines(metrics: Sequence[str], owner: str, days: tuple[str, str] = _EVER) -> str:
+    """Return the select of the days that lines are a tally of by themselves (``Mark.TALLY``): subject, cell, no bits
+    carried, metrics. $1 is the workspace; ``owner`` is what is asked of the subject, ``days`` the first and the last.
+
+    The index knows instants: in any zone a day begins less than a day from its begin in UTC.
+    """
+    first, last = (f"({day}::date)::timestamp at time zone 'UTC'" for day in days)
+    return f"""
+    select e.subject_id, e.day, s.zone, 1::smallint as basis, e.days, s.currency, s.paid, 0::bigint as carried,
+      {", ".join(f"e.{key}" for key in metrics)}
+    from entries e join series s on s.workspace_id = $1 and s.series_id = e.series_id
+    where e.workspace_id = $1 and e.subject_id {owner} and e.mark & {Mark.TALLY} <> 0
+      and e.day >= {days[0]} and e.day <= {days[1]}
+      and e.valid_from >= {first} - interval '1 day' and e.valid_from <= {last} + interval '1 day'
+    """
+
+
+def days_of_subjects(metrics: Sequence[str], owner: str, days: tuple[str, str] = _EVER) -> str:
+    """Return the select of the days of subjects, as :func:`days_of_lines`: those of lines, and what else adds to them.
+
+    A day may be two rows, which are to be added: what its first line says, and what came to it in ``subject_days``.
+    """
+    return f"""
+    select d.subject_id, {", ".join(f"d.{name}" for name in _CELL.split(", "))}, d.carried,
+      {", ".join(f"d.{key}" for key in metrics)}
+    from subject_days d
+    where d.workspace_id = $1 and d.subject_id {owner} and d.day >= {days[0]} and d.day <= {days[1]}
+    union all {days_of_lines(metrics, owner, days)}
+    """
+
+
 _MEMBER_DAYS = f"""
 select m.campaign_id, s.platform, d.day, d.zone, d.basis, d.days, d.currency, d.paid,
   {", ".join(f"sum(d.{key})::bigint as {key}" for key in ADDITIVE)}
@@ -230,7 +264,7 @@ from (
 ) m
 join campaigns c on c.workspace_id = $1 and c.campaign_id = m.campaign_id
 join subjects s on s.workspace_id = $1 and s.subject_id = m.subject_id
-join subject_days d on d.workspace_id = $1 and d.subject_id = m.subject_id
+cross join lateral ({days_of_subjects(ADDITIVE, "= m.subject_id")}) d
 where d.basis = 1 or d.zone = c.zone
 group by m.campaign_id, s.platform, d.day, d.zone, d.basis, d.days, d.currency, d.paid
 """
@@ -435,10 +469,10 @@ _CELL_TYPES |= {"paid": "smallint"}
 
 
 @lru_cache(maxsize=256)
-def put_days(table: str, metrics: tuple[str, ...], *, blank: bool, carries: bool = False) -> str:
+def put_days(table: str, metrics: tuple[str, ...], *, carries: bool = False) -> str:
     """Return the null-aware addition to ``subject_days`` or ``campaign_days``: $1 workspace, then the parameters of
-    ``Table.parameters``, and for campaigns the platform. ``blank``: no row is there yet, and one that is refuses the
-    statement. ``carries``: each row has the bits of days that begin inside a line.
+    ``Table.parameters``, and for campaigns the platform. ``carries``: each row has the bits of days that begin inside a
+    line.
     """
     cell, platform = tuple(_CELL_TYPES), f"${5 + len(_CELL_TYPES)}"
     owner, extra = ("subject_id", "") if table == "subject_days" else ("campaign_id", "platform, ")
@@ -452,5 +486,5 @@ def put_days(table: str, metrics: tuple[str, ...], *, blank: bool, carries: bool
       {_of("g", (*carried, *metrics))}
     from {_numbers(4, "$3::integer", ("owner", "cell", *carried), metrics)} g
     join unnest({_arrays(tuple(_CELL_TYPES.values()), 5)}) with ordinality as k ({", ".join(cell)}, cell) using (cell)
-    {"" if blank else f"on conflict ({key}) do update set {', '.join(sums)}"}
+    on conflict ({key}) do update set {", ".join(sums)}
     """

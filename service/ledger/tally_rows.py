@@ -22,14 +22,11 @@ _MASK = (1 << _SHIFT) - 1
 
 
 class TallyRows:
-    """Sums by owner and cell. ``blank``: the table has none of the rows yet. ``carried`` holds the bits of those whose
-    day begins inside a line.
-    """
+    """Sums by owner and cell. ``carried`` holds the bits of those whose day begins inside a line."""
 
     def __init__(self, owners: Roster) -> None:
         self.owners = owners
         self.cells: list[Cell] = []
-        self.blank = True
         self.carried: dict[int, int] = {}
         self._places: dict[Cell, int] = {}
         self._rows: dict[int, Sums] = {}
@@ -45,11 +42,10 @@ class TallyRows:
             self.cells.append(cell)
         return place
 
-    def add(self, owner: int, cell: int, amounts: Sums, *, blank: bool = False) -> None:
-        """Add amounts to a row; null and a number is the number. ``blank``: the table has no such row yet."""
+    def add(self, owner: int, cell: int, amounts: Sums) -> None:
+        """Add amounts to a row; null and a number is the number."""
         key = owner << _SHIFT | cell
         known = self._rows.get(key)
-        self.blank = self.blank and blank
         if known is None:
             self._rows[key] = amounts
             return
@@ -59,11 +55,10 @@ class TallyRows:
         self._rows[key] = sums
         self._own.add(key)
 
-    def extend(self, owners: Any, cells: Any, grid: Grid, *, blank: bool) -> None:
+    def extend(self, owners: Any, cells: Any, grid: Grid) -> None:
         """Add many amounts: arrays of the places of owners and of cells; rows without a number add nothing."""
         told = (grid.numbers != NULL).any(axis=1)
         if told.any():
-            self.blank = self.blank and blank
             self._keys.append((owners << _SHIFT | cells)[told])
             self._grids.append(grid.taken(told))
 
@@ -81,16 +76,32 @@ class TallyRows:
 
     def table(self) -> Table:
         """Return the rows as columns, in the order of their key."""
+        keys, grid = self._columns()
+        if not len(keys):
+            return Table(self, keys, grid)
+        ranks, cells = self.owners.ranks(), ranked(self.cells)
+        codes, grid = summed(grid, ranks[keys >> _SHIFT] << _SHIFT | cells[keys & _MASK])
+        return Table(self, _inverse(ranks)[codes >> _SHIFT] << _SHIFT | _inverse(cells)[codes & _MASK], grid)
+
+    def summed(self, group_of: Sequence[int | None]) -> Iterator[tuple[int, Cell, Sums]]:
+        """Yield (group, cell, sums) over the owners of each group (None: in no group), by owner's place."""
+        keys, grid = self._columns()
+        if not len(keys):
+            return
+        groups = np.array([-1 if group is None else group for group in group_of], dtype=np.int64)
+        own = groups[keys >> _SHIFT]
+        chosen = own >= 0
+        codes, grid = summed(grid.taken(chosen), (own << _SHIFT | keys & _MASK)[chosen])
+        for place, code in enumerate(codes.tolist()):
+            yield code >> _SHIFT, self.cells[code & _MASK], grid.row(place)
+
+    def _columns(self) -> tuple[Any, Grid]:
+        """Return what was added as columns: rows of one key may be several."""
         keys, grids = list(self._keys), list(self._grids)
         if self._rows:
             keys.append(np.array(list(self._rows), dtype=np.int64))
             grids.append(grid_of(list(self._rows.values())))
-        if not keys:
-            return Table(self, np.empty(0, dtype=np.int64), EMPTY)
-        joined = np.concatenate(keys)
-        ranks, cells = self.owners.ranks(), ranked(self.cells)
-        codes, grid = summed(stacked(grids), ranks[joined >> _SHIFT] << _SHIFT | cells[joined & _MASK])
-        return Table(self, _inverse(ranks)[codes >> _SHIFT] << _SHIFT | _inverse(cells)[codes & _MASK], grid)
+        return (np.concatenate(keys), stacked(grids)) if keys else (np.empty(0, dtype=np.int64), EMPTY)
 
 
 def _inverse(ranks: Any) -> Any:
@@ -124,19 +135,3 @@ class Table:
             columns.append([carried.get(key, 0) for key in self.keys.tolist()])
         dictionary = [[cell[part] for cell in cells] for part in range(len(Cell._fields))]
         return [self._source.owners.ids, len(self.keys), packed(columns, self.grid), *dictionary]
-
-    @property
-    def blank(self) -> bool:
-        """Whether the table has none of the rows yet."""
-        return self._source.blank
-
-    def summed(self, group_of: Sequence[int | None]) -> Iterator[tuple[int, Cell, Sums]]:
-        """Yield (group, cell, sums) over the owners of each group (None: in no group), by owner's place."""
-        groups = np.array([-1 if group is None else group for group in group_of], dtype=np.int64)
-        if not len(self.keys):
-            return
-        own = groups[self.keys >> _SHIFT]
-        chosen = own >= 0
-        codes, grid = summed(self.grid.taken(chosen), (own << _SHIFT | self.keys & _MASK)[chosen])
-        for place, code in enumerate(codes.tolist()):
-            yield code >> _SHIFT, self._source.cells[code & _MASK], grid.row(place)

@@ -94,8 +94,10 @@ async def _subject_chunks(raw: asyncpg.Connection[Any], workspace_id: UUID) -> A
 # ------------------------------------------------------------------------------------------------ caches
 
 _DAYS = f"""
-select subject_id, day, zone, basis, days, currency, paid, {", ".join(ADDITIVE)}, carried from subject_days
-where workspace_id = $1 and subject_id = any($2::uuid[])
+select subject_id, day, zone, basis, days, currency, paid,
+  {", ".join(f"sum({key})::bigint as {key}" for key in ADDITIVE)}, bit_or(carried) as carried
+from ({statements.days_of_subjects(ADDITIVE, "= any($2::uuid[])")}) d
+group by subject_id, day, zone, basis, days, currency, paid
 """
 _BALANCES = f"""
 select subject_id, series_id, at, earlier, {", ".join(STORED)} from balances

@@ -21,7 +21,7 @@ from service.ledger import statements
 from service.ledger.grid import EMPTY, Grid, grid_of, packed, stacked
 from service.ledger.readings import Readings
 from service.ledger.rows import line_of
-from service.ledger.series import Cause, Flag, Line, Ref, WindowReading, book, mask_of
+from service.ledger.series import Cause, Flag, Line, Mark, Ref, WindowReading, book, mask_of
 from service.ledger.sheet import Shape, picked
 from service.ledger.work import Said, Work
 
@@ -49,12 +49,13 @@ class _Block(msgspec.Struct, frozen=True):
     def whole(self) -> bool:
         return self.window.day is not None
 
-    def shape(self, sign: int, cause: int, at: datetime, ref: Ref, quality: int) -> Shape:
+    def shape(self, sign: int, cause: int, at: datetime, ref: Ref, quality: int, mark: int = Mark.NONE) -> Shape:
         """Return the shape of lines of this window."""
         window = self.window
         flags = (Flag.NONE if self.whole else Flag.SHORT) | quality
         days = window.days if self.whole else 0
-        return Shape(self.series_id, window.start, window.end, sign, cause, flags, at, ref, window.day, days, None)
+        begin, end, day = window.start, window.end, window.day
+        return Shape(self.series_id, begin, end, sign, cause, flags, at, ref, day, days, None, mark)
 
 
 class _Rows:
@@ -178,15 +179,14 @@ def _write_new(work: Work, rows: _Rows, verdicts: Any) -> None:
     blocks = rows.numbers[new]
     cause = Cause.MANUAL if work.source.is_own else Cause.GROWTH
     shapes = np.zeros(len(rows.blocks), dtype=np.int64)
-    whole = np.array([block.whole for block in rows.blocks])
     for number in np.unique(blocks).tolist():
         block = rows.blocks[number]
         readings = block.readings
-        shapes[number] = work.sheet.shape(block.shape(1, cause, readings.at, block.ref, readings.quality))
-    # The cell of a whole day begins with its window; that of a part of a day may hold lines that begin before.
-    blank = (verdicts[new] == _FRESH) | ((verdicts[new] == _UNSAID) & whole[blocks])
+        # A window of several days is asked for by its number of days, which tallies have an index for.
+        mark = Mark.TALLY if block.window.days == 1 and block.whole and work.tallied(block.series_id) else Mark.NONE
+        shapes[number] = work.sheet.shape(block.shape(1, cause, readings.at, block.ref, readings.quality, mark))
     metrics, grid = picked(rows.metrics, new.tolist()), rows.grids[0].taken(new)
-    work.sheet.extend(rows.subjects[new], shapes[blocks], metrics, grid, blank)
+    work.sheet.extend(rows.subjects[new], shapes[blocks], metrics, grid)
 
 
 def _key(work: Work, rows: _Rows, row: int) -> WindowOf:

@@ -7,7 +7,8 @@ the tallies it touches from the ledger, alone in the workspace.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from uuid import UUID
 
 import msgspec
@@ -26,10 +27,10 @@ from service.ledger.posting import EVERY, Posting
 from service.ledger.recount import recount_all
 from service.ledger.rows import balance_columns
 from service.ledger.sales import book_sales, hold_first
-from service.ledger.series import Line
+from service.ledger.series import Line, Mark
 from service.ledger.sheet import Roster, Shape
 from service.ledger.tallies import Cell, spread
-from service.ledger.tally_rows import Table, TallyRows
+from service.ledger.tally_rows import TallyRows
 from service.ledger.touches import Touches
 from service.ledger.windows import book_windows
 from service.ledger.work import Home, Said, Work
@@ -78,6 +79,9 @@ async def post(
     for subject_id in crossings.bared(work.sheet, work.tallied, joined.zones_of):
         work.needs_rebuild(subject_id)
     await _insert_series(work)
+    if work.rebuild:
+        # What their days were is read after this: lines of this posting are no part of it.
+        work.sheet.unmark(work.rebuild, Mark.TALLY)
     await lines.write(work.connection, posting, work.sheet, work.tallied)
     await _write_balances(work)
     await _write_tallies(work, {**joined.campaigns, **work.campaigns}, {**joined.zones, **work.zones})
@@ -150,11 +154,11 @@ async def _write_balances(work: Work) -> None:
 async def _write_tallies(work: Work, campaigns: Mapping[UUID, Sequence[UUID]], zones: Mapping[UUID, str]) -> None:
     """Add the lines of counted series to the days of their subjects and campaigns."""
     crowds = _Crowds(work, campaigns, zones)
-    table = await days.add_subjects(work.connection, work.workspace_id, _subject_rows(work, crowds))
+    added, told = _subject_rows(work, crowds)
+    await days.add_subjects(work.connection, work.workspace_id, added)
     for platform in crowds.platforms:
-        await days.add_campaigns(
-            work.connection, work.workspace_id, platform, crowds.rows(table, platform, work.posting.touches)
-        )
+        rows = crowds.rows((added, told), platform, work.posting.touches)
+        await days.add_campaigns(work.connection, work.workspace_id, platform, rows)
 
 
 class _Crowds:
@@ -180,10 +184,10 @@ class _Crowds:
         crowd = self._of[place]
         return () if crowd is None else self._asked[crowd]
 
-    def rows(self, table: Table, platform: str, touches: Touches) -> TallyRows:
+    def rows(self, members: Iterable[TallyRows], platform: str, touches: Touches) -> TallyRows:
         """Return the days of campaigns from those of subjects of a platform, and note them in ``touches``."""
         found = TallyRows(Roster())
-        for number, cell, sums in table.summed(self._of):
+        for number, cell, sums in chain.from_iterable(one.summed(self._of) for one in members):
             of, crowd = self._crowds[number]
             for campaign in crowd if of == platform else ():
                 if cell.basis == 1 or cell.zone == self._zones[campaign]:
@@ -192,31 +196,33 @@ class _Crowds:
         return found
 
 
-def _subject_rows(work: Work, crowds: _Crowds) -> TallyRows:
-    """Return what the lines of counted series add to the days of their subjects."""
+def _subject_rows(work: Work, crowds: _Crowds) -> tuple[TallyRows, TallyRows]:
+    """Return what the lines of counted series add to the days of their subjects, and what they are by themselves."""
     sheet = work.sheet
-    rows = TallyRows(sheet.roster)
+    rows, told = TallyRows(sheet.roster), TallyRows(sheet.roster)
     if not len(sheet):
-        return rows
+        return rows, told
     homes = [work.series[shape.series_id] if work.tallied(shape.series_id) else None for shape in sheet.shapes]
     # A window of whole days falls in one cell whoever the subject is.
     cells = [
-        rows.cell(_whole(shape, home)) if home is not None and shape.day is not None else -1
+        (told if shape.mark & Mark.TALLY else rows).cell(_whole(shape, home))
+        if home is not None and shape.day is not None
+        else -1
         for shape, home in zip(sheet.shapes, homes, strict=True)
     ]
     subjects, numbers, grid = sheet.arrays()
     rebuilt = np.array([subject_id in work.rebuild for subject_id in sheet.roster.ids])
     counts = np.array([home is not None for home in homes])[numbers] & ~rebuilt[subjects]
     cell_of = np.array(cells)[numbers]
-    whole = counts & (cell_of >= 0)
-    blank = bool(np.array(sheet.blank)[whole].all())
-    rows.extend(subjects[whole], cell_of[whole], grid.of(_ADDITIVE).taken(whole), blank=blank)
+    marked = np.array([bool(shape.mark & Mark.TALLY) for shape in sheet.shapes])[numbers]
+    for found, whole in ((rows, counts & (cell_of >= 0) & ~marked), (told, counts & marked)):
+        found.extend(subjects[whole], cell_of[whole], grid.of(_ADDITIVE).taken(whole))
     for line in np.flatnonzero(counts & (cell_of < 0)).tolist():
         place, number = sheet.subjects[line], sheet.numbers[line]
         home = homes[number]
         assert home is not None  # noqa: S101 - it counts
         _spread(rows, place, sheet.shapes[number], sheet.metrics[line], home, crowds.zones_of(place))
-    return rows
+    return rows, told
 
 
 def _whole(shape: Shape, home: Home) -> Cell:

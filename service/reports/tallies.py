@@ -18,6 +18,7 @@ import numpy as np
 
 from connectors.contract import MONEY
 from service.kpi.members import IntArray
+from service.ledger import statements
 from service.ledger.history.knowledge import of_paid
 
 UNKNOWN = -(2**63)
@@ -74,15 +75,15 @@ def _day_sums(metrics: tuple[str, ...], *, windows: bool, paid: int | None) -> s
     sums = ", ".join(f"coalesce(sum(d.{metric})::bigint, {UNKNOWN}) as {metric}" for metric in metrics)
     key = ("segment", "source_zone", "currency")
     columns = ", ".join(f"array_agg({name}) as {name}" for name in (*key, "carried", *metrics))
+    days = statements.days_of_subjects(metrics, "= any((select $2::uuid[])::uuid[])", ("$5", "$6"))
     return f"""
     select array_agg(place) as place, {columns}
     from (
       select d.subject_id, width_bucket(d.day, $4::date[]) - 1 as segment,
         case when d.basis = 1 then d.zone end as source_zone, {"d.currency" if money else "null::text as currency"},
         coalesce(bit_or(d.carried) filter (where d.carried <> 0 and d.day = any($4::date[])), 0) as carried, {sums}
-      from subject_days d
-      where d.workspace_id = $1 and d.subject_id = any((select $2::uuid[])::uuid[]) and (d.basis = 1 or d.zone = $3)
-        and d.day >= $5 and d.day <= $6 {"and d.days = 1" if windows else ""}
+      from ({days}) d
+      where (d.basis = 1 or d.zone = $3) {"and d.days = 1" if windows else ""}
         {"" if paid is None else f"and {of_paid(paid, 'd')}"}
       group by d.subject_id, segment, source_zone {", d.currency" if money else ""}
     ) summed

@@ -25,7 +25,7 @@ from service.pipeline.worker import DrainSummary, Worker
 from service.records import CampaignKind, CampaignVersion, ClaimedDelivery, Rule, SourceRow
 from service.registry import campaigns
 from tests.integration.inbox.world import SETTINGS, Clock, count, make_source, rows
-from tests.integration.ledger.test_order import BALANCES, CAMPAIGN_DAYS, SUBJECT_DAYS
+from tests.integration.ledger.test_order import BALANCES, CAMPAIGN_DAYS, DAYS
 
 START = datetime(2025, 6, 1, tzinfo=UTC)
 LEASE = timedelta(seconds=61)
@@ -215,7 +215,7 @@ class Office:
 
     async def state(self) -> dict[str, Any]:
         """Return the books without ids that differ from workspace to workspace."""
-        queries = {"balances": BALANCES, "days": SUBJECT_DAYS, "campaigns": CAMPAIGN_DAYS, "events": _EVENTS}
+        queries = {"balances": BALANCES, "days": DAYS, "campaigns": CAMPAIGN_DAYS, "events": _EVENTS}
         found: dict[str, Any] = {
             name: [tuple(row) for row in await rows(self.database, self.workspace_id, query)]
             for name, query in queries.items()

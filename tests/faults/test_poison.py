@@ -23,6 +23,7 @@ from service.inbox import deliveries
 from service.inbox.deliveries import Chosen, State
 from service.reports.campaign import campaign_kpis
 from service.reports.question import PlatformNotes, Question
+from tests.bookkeeping import SUBJECT_DAYS
 from tests.faults.office import START, Office, at, body, click, item, likes
 from tests.integration.inbox.world import SETTINGS, count, rows
 
@@ -115,7 +116,7 @@ async def test_its_neighbours_are_posted_and_it_can_be_replayed(
     assert (report.differences, report.replay_would_change) == ([], len(NEIGHBOURS))
     found = [row for row in await office.outcomes() if row.body == POISON]
     assert [(row.turn, row.outcome) for row in found] == [(1, "dead"), (2, "posted")]
-    (clicks,) = await rows(sound, office.workspace_id, "select sum(clicks_link)::int as n from subject_days")
+    (clicks,) = await rows(sound, office.workspace_id, f"select sum(clicks_link)::int as n from {SUBJECT_DAYS} d")
     assert clicks.n == len(NEIGHBOURS) + 1
     await office.close()
 

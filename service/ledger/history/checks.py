@@ -13,6 +13,7 @@ from uuid import UUID
 
 import asyncpg
 
+from service.ledger import statements
 from service.ledger.journeys import NOBODY
 
 SOLD = ("orders", "refunds", "conversions", "conversion_value")
@@ -49,13 +50,21 @@ async def sales(
 
 
 @lru_cache(maxsize=64)
-def _days(columns: tuple[str, ...], table: str, key: str) -> str:
-    sums = ", ".join(f"sum(d.{column})::bigint as {column}" for column in columns)
+def _days(columns: tuple[str, ...]) -> str:
     return f"""
-    select {sums} from {table} d
-    where d.workspace_id = $1 and d.{key} = any($2::uuid[]) and (d.basis = 1 or d.zone = $3)
-      and d.day >= $4 and d.day <= $5
+    select {_sums(columns)} from campaign_days d
+    where d.workspace_id = $1 and d.campaign_id = $2 and (d.basis = 1 or d.zone = $3) and d.day >= $4 and d.day <= $5
     """
+
+
+@lru_cache(maxsize=64)
+def _days_of_members(columns: tuple[str, ...]) -> str:
+    days = statements.days_of_subjects(columns, "= any($2::uuid[])", ("$4", "$5"))
+    return f"select {_sums(columns)} from ({days}) d where d.basis = 1 or d.zone = $3"
+
+
+def _sums(columns: Sequence[str]) -> str:
+    return ", ".join(f"sum(d.{column})::bigint as {column}" for column in columns)
 
 
 async def days_of_campaign(
@@ -68,10 +77,6 @@ async def days_of_campaign(
     columns: Sequence[str],
 ) -> tuple[Mapping[str, int | None], Mapping[str, int | None]]:
     """Return the sums of a campaign's own days, and of the days of its subjects, in the campaign's zone."""
-    own = await connection.fetchrow(
-        _days(tuple(columns), "campaign_days", "campaign_id"), workspace_id, [campaign_id], zone, *days
-    )
-    members = await connection.fetchrow(
-        _days(tuple(columns), "subject_days", "subject_id"), workspace_id, list(subject_ids), zone, *days
-    )
+    own = await connection.fetchrow(_days(tuple(columns)), workspace_id, campaign_id, zone, *days)
+    members = await connection.fetchrow(_days_of_members(tuple(columns)), workspace_id, list(subject_ids), zone, *days)
     return dict(own), dict(members)

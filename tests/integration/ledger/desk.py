@@ -32,7 +32,7 @@ from service.reports.campaign import campaign_kpis
 from service.reports.question import Question
 from service.settings import Settings
 from tests.bookkeeping import Books, at
-from tests.integration.ledger.test_order import CAMPAIGN_DAYS, NOTES, SUBJECT_DAYS, _answers
+from tests.integration.ledger.test_order import CAMPAIGN_DAYS, DAYS, NOTES, _answers
 
 SETTINGS = Settings(retry_seconds=0.0, worker_poll_seconds=0.05, worker_batch=7)
 BALANCES = """
@@ -159,7 +159,7 @@ class Desk:
     async def state(self) -> dict[str, Any]:
         """Return the books without what names ids, postings and deliveries."""
         books = self.books
-        queries = {"balances": BALANCES, "days": SUBJECT_DAYS, "campaigns": CAMPAIGN_DAYS, "events": EVENTS}
+        queries = {"balances": BALANCES, "days": DAYS, "campaigns": CAMPAIGN_DAYS, "events": EVENTS}
         found: dict[str, Any] = {name: await books.rows(query) for name, query in queries.items()}
         found["members"] = await books.rows(MEMBERS)
         found["windows"] = await self.windows()

@@ -14,7 +14,7 @@ from service.db import embedded, migrate
 from service.db.engine import Database
 from service.ledger.verify import verify
 from service.records import Rule
-from tests.bookkeeping import Books, at
+from tests.bookkeeping import SUBJECT_DAYS, Books, at
 
 _AS_BEFORE = """
 insert into events (workspace_id, event_key, subject_id, series_id, at, observed_at, metrics)
@@ -39,7 +39,7 @@ async def test_what_was_booked_is_carried_over_and_read_again_once(database: Dat
         Touchpoint(id="c1", at=at(1), subject=SubjectRef("p")),
     ]
     await books.post(source, items)
-    tallies = await books.rows("select * from subject_days order by subject_id, day")
+    tallies = await books.rows(f"select * from {SUBJECT_DAYS} d order by subject_id, day")
     async with database.workspace(books.workspace_id) as connection:
         await connection.execute(sa.text(_AS_BEFORE))
     settings = migrate.config(owner_url, embedded.SERVICE)
@@ -51,7 +51,7 @@ async def test_what_was_booked_is_carried_over_and_read_again_once(database: Dat
     assert await books.rows("select metrics from events") == [{"metrics": {"clicks_link": 1}}]
     await _prove(books)
     await books.post(source, items)
-    assert await books.rows("select * from subject_days order by subject_id, day") == tallies
+    assert await books.rows(f"select * from {SUBJECT_DAYS} d order by subject_id, day") == tallies
     rows = await books.rows(
         "select rule, customer is not null as named from conversions where sign = 1 and version = 2"
     )

@@ -16,16 +16,16 @@ from service.context import Context, fixed
 from service.db.engine import Database
 from service.ledger.verify import verify
 from service.records import Rule, SourceRow
-from tests.bookkeeping import Books, at
+from tests.bookkeeping import SUBJECT_DAYS, Books, at
 from tests.seeds import seeds
 
 Told = tuple[str, list[Item]]
 """Which source says it, and what."""
 
-DAYS = """
+DAYS = f"""
 select s.platform, s.external_id, d.day, d.zone, d.currency, d.clicks_link, d.orders, d.refunds, d.conversions,
   d.conversion_value
-from subject_days d join subjects s using (workspace_id, subject_id) order by 1, 2, 3, 4, 5
+from {SUBJECT_DAYS} d join subjects s using (workspace_id, subject_id) order by 1, 2, 3, 4, 5
 """
 CAMPAIGNS = """
 select v.name, d.platform, d.day, d.zone, d.currency, d.clicks_link, d.orders, d.refunds, d.conversions,
@@ -186,7 +186,7 @@ async def test_any_order_of_arrival_credits_the_same(database: Database, seed: i
 async def credited(shop: Shop) -> dict[str | None, tuple[int, int]]:
     """Return subject to (conversions, value) of what stands, in whole units."""
     rows = await shop.books.rows(
-        "select external_id, sum(conversions)::bigint as n, sum(conversion_value)::bigint as v from subject_days "
+        f"select external_id, sum(conversions)::bigint as n, sum(conversion_value)::bigint as v from {SUBJECT_DAYS} d "
         "join subjects using (workspace_id, subject_id) where zone = 'UTC' or zone = 'Asia/Kolkata' "
         "group by 1 having sum(conversions) is not null or sum(conversion_value) is not null"
     )

@@ -30,7 +30,7 @@ from service.ledger.verify import Report, verify
 from service.records import Rule
 from service.reports.campaign import campaign_kpis
 from service.reports.question import PlatformNotes, Question
-from tests.bookkeeping import Books, at, counter, seen
+from tests.bookkeeping import SUBJECT_DAYS, Books, at, counter, seen
 from tests.seeds import seeds
 
 POSTS = ("p1", "p2")
@@ -40,10 +40,10 @@ select s.external_id, r.kind, r.scope, b.at, b.earlier, b.likes, b.comments, b.f
 from balances b join subjects s using (workspace_id, subject_id) join series r using (workspace_id, series_id)
 order by 1, 2, 3
 """
-SUBJECT_DAYS = """
+DAYS = f"""
 select s.external_id, d.day, d.zone, d.basis, d.days, d.currency, d.paid, d.likes, d.comments, d.impressions,
   d.clicks_link, d.orders, d.refunds, d.conversions, d.conversion_value, d.carried
-from subject_days d join subjects s using (workspace_id, subject_id) order by 1, 2, 3, 4, 5, 6, 7
+from {SUBJECT_DAYS} d join subjects s using (workspace_id, subject_id) order by 1, 2, 3, 4, 5, 6, 7
 """
 CAMPAIGN_DAYS = """
 select c.zone as campaign, d.day, d.zone, d.basis, d.days, d.currency, d.paid, d.likes, d.comments, d.impressions,
@@ -117,7 +117,7 @@ async def books_of(
         await books.post(source, *batch)
     found: dict[str, list[Any]] = {
         "balances": await books.rows(BALANCES),
-        "subject_days": await books.rows(SUBJECT_DAYS),
+        "subject_days": await books.rows(DAYS),
         "campaign_days": await books.rows(CAMPAIGN_DAYS),
         "facts": await books.rows("select external_id, type, facts from subjects order by 1"),
     }

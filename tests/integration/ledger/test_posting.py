@@ -11,7 +11,7 @@ import pytest_asyncio
 from connectors.contract import Conversion, Kind, Observation, SubjectRef, Touchpoint, Withdrawal, day_window
 from service.db.engine import Database
 from service.records import Rule
-from tests.bookkeeping import Books, at, counter, seen
+from tests.bookkeeping import SUBJECT_DAYS, Books, at, counter, seen
 
 
 @pytest_asyncio.fixture
@@ -49,7 +49,7 @@ async def test_a_late_reading_changes_only_its_gap(books: Books) -> None:
     for day, value in ((1, 100), (4, 400), (5, 450)):
         await books.post(source, [counter("p", at(day), likes=value)])
     await books.post(source, [counter("p", at(2), likes=390)])
-    assert await books.tally("subject_days", "likes") == {
+    assert await books.tally(SUBJECT_DAYS, "likes") == {
         date.min: 100,
         date(2026, 6, 2): 290,
         date(2026, 6, 3): 5,
@@ -173,7 +173,7 @@ async def test_publication_learnt_later_turns_an_opening_into_growth(books: Book
     for item in (fact, value) if facts_first else (value, fact):
         await books.post(source, [item])
     assert await books.tally("campaign_days", "likes") == {date(2026, 6, 2): 7}
-    assert await books.tally("subject_days", "likes") == {date(2026, 6, 2): 7}
+    assert await books.tally(SUBJECT_DAYS, "likes") == {date(2026, 6, 2): 7}
 
 
 async def test_a_new_hashtag_moves_a_known_post_between_campaigns(books: Books) -> None:

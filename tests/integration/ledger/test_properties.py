@@ -24,7 +24,7 @@ from service.ledger.verify import verify
 from service.records import Rule, SourceRow
 from service.reports.campaign import campaign_kpis
 from service.reports.question import Question
-from tests.bookkeeping import Books, at, counter, seen
+from tests.bookkeeping import SUBJECT_DAYS, Books, at, counter, seen
 from tests.integration.ledger.test_order import NOTES
 
 T = TypeVar("T")
@@ -102,7 +102,7 @@ class Case:
         return found
 
     async def days(self) -> dict[Any, Any]:
-        rows = await self.books.rows("select day, zone, sum(likes)::bigint as n from subject_days group by 1, 2")
+        rows = await self.books.rows(f"select day, zone, sum(likes)::bigint as n from {SUBJECT_DAYS} d group by 1, 2")
         return {(row["day"], row["zone"]): row["n"] for row in rows}
 
 

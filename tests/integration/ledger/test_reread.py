@@ -13,7 +13,7 @@ from connectors.contract import Item, Kind, Observation, SubjectRef, Touchpoint,
 from service.db.engine import Database
 from service.pipeline import claim, reread
 from service.records import Rule
-from tests.bookkeeping import at, counter, seen
+from tests.bookkeeping import SUBJECT_DAYS, at, counter, seen
 from tests.integration.ledger import test_order
 from tests.integration.ledger.desk import SETTINGS, Desk, Script, mutated
 from tests.seeds import seeds
@@ -207,7 +207,7 @@ async def test_an_event_moves_with_its_reading(database: Database) -> None:
 
     desk = await two_versions(database, {1: click("p"), 2: click("p")}, {1: click("q"), 2: click("q")})
     rows = await desk.books.rows(
-        "select s.external_id, d.clicks_link from subject_days d join subjects s using (workspace_id, subject_id)"
+        f"select s.external_id, d.clicks_link from {SUBJECT_DAYS} d join subjects s using (workspace_id, subject_id)"
     )
     assert rows == [{"external_id": "q", "clicks_link": 1}]
 

@@ -19,7 +19,7 @@ from service.ledger.verify import verify
 from service.records import Rule, Settled, Verdict
 from service.reports.campaign import campaign_kpis
 from service.reports.question import Question
-from tests.bookkeeping import Books, at, counter, seen
+from tests.bookkeeping import SUBJECT_DAYS, Books, at, counter, seen
 from tests.integration.ledger.desk import Desk
 from tests.integration.reports.test_trails import NOTES, answer, changes
 
@@ -118,7 +118,7 @@ async def test_a_verdict_holds_whatever_arrives_late(books: Books) -> None:
     for hours, value, sum_of_all in ((10, 0, 20), (12, 5, 25), (11, 400, 25)):
         await books.post(source, [counter("p", at(1, hours), comments=value)])
         await prove(books)
-        rows = await books.rows("select sum(comments)::int as n from subject_days")
+        rows = await books.rows(f"select sum(comments)::int as n from {SUBJECT_DAYS} d")
         assert rows == [{"n": sum_of_all}]
     assert (await answer(books, campaign, "comments", **WEEK))["reason"] == "suspected_reset"
 

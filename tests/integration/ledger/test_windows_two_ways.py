@@ -17,7 +17,7 @@ from service.db.engine import Database
 from service.ledger import statements, windows
 from service.ledger.verify import verify
 from service.records import Rule
-from tests.bookkeeping import Books, at, seen
+from tests.bookkeeping import SUBJECT_DAYS, Books, at, seen
 from tests.seeds import seeds
 
 METRICS = ("impressions", "views", "likes")
@@ -30,9 +30,9 @@ CONFIRMATIONS = """
 select s.external_id, c.valid_from, c.valid_to, c.mask, c.confirmed_at
 from confirmations c join subjects s using (workspace_id, subject_id)
 """
-TALLIES = """
+TALLIES = f"""
 select s.external_id, d.day, d.zone, d.basis, d.days, d.impressions, d.views, d.likes, d.conversions
-from subject_days d join subjects s using (workspace_id, subject_id)
+from {SUBJECT_DAYS} d join subjects s using (workspace_id, subject_id)
 """
 CAMPAIGNS = "select day, zone, basis, days, impressions, views, likes, conversions from campaign_days"
 
@@ -160,6 +160,6 @@ async def test_what_is_older_than_all_that_is_known_is_told_apart_at_once(
         await books.post(source, said(hour, **metrics))
     # New, newer, older, and older with a number that nobody has said since.
     assert told[1:] == [[3], [1], [3]]
-    rows = await books.rows("select views, likes from subject_days")
+    rows = await books.rows(f"select views, likes from {SUBJECT_DAYS} d")
     assert rows == [{"views": 7, "likes": 1}]
     assert await books.rows("select 1 from confirmations") == []

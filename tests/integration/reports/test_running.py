@@ -316,9 +316,8 @@ async def test_what_an_older_process_posts_is_not_missed(database: Database) -> 
     assert await july(room) == 30
     # It leaves no touch, and its row of postings has the default.
     async with database.workspace(room.books.workspace_id) as connection:
-        for table in ("subject_days", "campaign_days"):
-            await connection.execute(sa.text(f"update {table} set impressions = 15 where day = '2026-07-02'"))
-        await connection.execute(sa.text(OLDER))
+        for statement in (*ADDED, OLDER):
+            await connection.execute(sa.text(statement))
     assert await july(room) == 35
     await room.build()
     assert room.read
@@ -350,6 +349,14 @@ async def test_a_loop_builds_what_it_hears_of(database: Database, monkeypatch: p
     assert await room.proof() == []
 
 
+ADDED = (
+    """
+    insert into subject_days (workspace_id, subject_id, day, zone, basis, days, currency, paid, impressions)
+    select workspace_id, e.subject_id, e.day, s.zone, 1, e.days, s.currency, s.paid, 5
+    from entries e join series s using (workspace_id, series_id) where e.day = '2026-07-02'
+    """,
+    "update campaign_days set impressions = 15 where day = '2026-07-02'",
+)
 OLDER = """
 with next as (
   update books set posting = posting + 1, recorded_at = recorded_at + interval '1 s' returning workspace_id, posting,
