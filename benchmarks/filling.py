@@ -1,7 +1,8 @@
 """Books of any size, written past the pipeline: what the posting of daily totals would have left, by whole days.
 
-The superuser inserts entries, tallies, subjects and memberships that fit each other; the proof of the books holds for
-them, but for deliveries, which there are none of. Rows lie in the order in which they would have arrived: day by day.
+The superuser inserts entries (each of them a tally by itself), days of campaigns, subjects and memberships that fit
+each other; the proof of the books holds for them, but for deliveries, which there are none of. Rows lie in the order in
+which they would have arrived: day by day.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from service.ledger import statements
 from service.ledger.facts import TIMELESS
 from service.ledger.readings import SeriesKey, series_id
 from service.ledger.rows import iso
-from service.ledger.series import Cause
+from service.ledger.series import Cause, Mark
 
 DAYS = 200
 """Days that each subject has one total for."""
@@ -60,16 +61,11 @@ select $1, ($4::uuid[])[1 + n / {MEMBERS}], {_ID}, $5, 1, 1 from generate_series
 """  # noqa: S608 - as above
 _ENTRIES = f"""
 insert into entries (workspace_id, subject_id, valid_from, valid_to, series_id, batch, line, sign, cause, flags,
-  observed_at, delivery_id, received_at, day, days, {", ".join(NARROW)})
+  observed_at, delivery_id, received_at, day, days, mark, {", ".join(NARROW)})
 select $1, {_ID}, $4::date::timestamp at time zone 'UTC', ($4::date + 1)::timestamp at time zone 'UTC',
   ($5::bigint[])[1 + n % {SOURCES}], $6, n + 1, 1, {int(Cause.GROWTH)}, 0, $7,
-  '01970000-0000-7000-8000-000000000000', $7, $4::date, 1, {_NUMBERS}
+  '01970000-0000-7000-8000-000000000000', $7, $4::date, 1, {Mark.TALLY | Mark.ALONE}, {_NUMBERS}
 from generate_series($2::integer, $3::integer - 1) as n cross join (select $8::integer as d) as the_day
-"""  # noqa: S608 - as above
-_SUBJECT_DAYS = f"""
-insert into subject_days (workspace_id, subject_id, day, zone, basis, days, currency, paid, {", ".join(NARROW)})
-select $1, {_ID}, $4::date, 'UTC', 1, 1, '', -1, {_NUMBERS}
-from generate_series($2::integer, $3::integer - 1) as n cross join (select $5::integer as d) as the_day
 """  # noqa: S608 - as above
 _SERIES = """
 insert into series (workspace_id, series_id, source_id, kind, zone, paid, counted)
@@ -154,7 +150,6 @@ async def fill(connection: Any, books: Books, entries: int) -> None:
                 await connection.execute(_MEMBERSHIPS, *span, list(books.office.campaigns), batch)
             day = AT.date() - timedelta(days=DAYS - number)
             await connection.execute(_ENTRIES, *span, day, numbers, batch, AT, number)
-            await connection.execute(_SUBJECT_DAYS, *span, day, number)
             await connection.execute(_POSTING, workspace_id, AT, batch, last - first)
         books.postings += 1
     await _tally(connection, workspace_id, books.office.campaigns[first // MEMBERS : last // MEMBERS])
