@@ -83,7 +83,9 @@ class Room:
         """Post what changes late days alone, as most postings do."""
         name, rng = self.rng.choice(POSTS), self.rng
         read = [counter(name, at(rng.randint(36, 44) + 0.3), likes=rng.randint(300, 500))]
-        await self.books.post(rng.choice(self.sources), [*read, shown(rng.randint(5, 14), name, impressions=7)])
+        await self.books.post(
+            rng.choice(self.sources), [*read, shown(rng.randint(5, 14), name, impressions=rng.randint(5, 9))]
+        )
 
     async def rule(self) -> None:
         """Change what decides about the second campaign: its members leave or come back."""
@@ -307,6 +309,17 @@ async def test_a_builder_keeps_what_it_does_not_see(database: Database) -> None:
     async with database.workspace(workspace_id) as connection:
         await connection.execute(sa.insert(running_days), {**kept, "sums": wrong})
     assert await room.proof() == ["running_sums"]
+
+
+async def test_a_restated_day_is_its_line_and_what_came_to_it(database: Database) -> None:
+    room = await opened(database, 0)
+    await room.post(shown(2, impressions=10), shown(3, impressions=20))
+    await room.post(shown(2, said=46, impressions=17))
+    await room.build()
+    before = room.read
+    assert await july(room) == 37
+    assert room.read > before
+    assert "running_sums" not in await room.proof()
 
 
 async def test_what_an_older_process_posts_is_not_missed(database: Database) -> None:
