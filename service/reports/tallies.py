@@ -140,7 +140,7 @@ async def carried(
     zone: str,
     paid: int | None = None,
 ) -> dict[date, int]:
-    """Return the bits of the metrics of which a line is carried into days."""
+    """Return the bits of the metrics of which a line is carried into days, which are in ``subject_days`` alone."""
     if not subject_ids or not days:
         return {}
     rows = await connection.fetch(_carried(paid=paid), workspace_id, subject_ids, zone, days)
@@ -168,7 +168,10 @@ async def windows(
     longest: int,
     paid: int | None = None,
 ) -> list[Window]:
-    """Return the windows of several days, at most ``longest``, that touch days from the first to the last."""
+    """Return the windows of several days, at most ``longest``, that touch days from the first to the last.
+
+    They are in ``subject_days`` alone: a line is a tally by itself of one day.
+    """
     if not subject_ids or not metrics or longest <= 1:
         return []
     first, last = days
