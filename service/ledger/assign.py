@@ -53,6 +53,31 @@ def campaigns_of(candidate: Candidate, campaigns: Iterable[Ruled], profiles: Pro
 
 
 _NO_CONDITION = Rule()
+_ASKED = {
+    "platform_campaign": "platform_campaign",
+    "hashtag": "hashtags",
+    "utm_campaign": "utm_campaign",
+    "utm_source": "utm_source",
+    "utm_medium": "utm_medium",
+    "promo_code": "promo_code",
+    "click_id": "click_id",
+    "in_flight": "published_at",
+}
+"""Conditions of rules, and the fact that each looks at."""
+
+
+def facts_asked(campaigns: Iterable[Ruled]) -> tuple[str, ...] | None:
+    """Return the facts that rules look at: subjects of one platform that agree in them, and in who named them, count in
+    the same campaigns. None where rules look at who a subject is or who made it.
+    """
+    rules = [rule for campaign in campaigns for rule in campaign.current.rules]
+    if any(rule.subjects is not None or rule.creator is not None for rule in rules):
+        return None
+    return tuple(fact for condition, fact in _ASKED.items() if any(_states(rule, condition) for rule in rules))
+
+
+def _states(rule: Rule, condition: str) -> bool:
+    return getattr(rule, condition) not in (None, False)
 
 
 def _meets(candidate: Candidate, rule: Rule, campaign: Ruled, profiles: Profiles) -> bool:

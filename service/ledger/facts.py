@@ -26,6 +26,7 @@ Stored = dict[str, list[Any]]
 """Name to [instant as sortable text, value]."""
 TIMELESS = datetime(1990, 1, 1, tzinfo=UTC)
 
+_SOURCE = "source:"
 _encode = msgspec.json.Encoder(order="sorted").encode
 
 
@@ -216,5 +217,9 @@ def _line(subject: Subject, before: Mapping[str, Stored]) -> str:
 
 def sources_of(facts: Mapping[str, Any]) -> frozenset[UUID]:
     """Return the sources that named a subject."""
-    prefix = "source:"
-    return frozenset(UUID(hex=name.removeprefix(prefix)) for name in facts if name.startswith(prefix))
+    return frozenset(UUID(hex=name.removeprefix(_SOURCE)) for name in facts if is_source(name))
+
+
+def is_source(name: str) -> bool:
+    """Tell whether a fact is that a source named a subject."""
+    return name.startswith(_SOURCE)

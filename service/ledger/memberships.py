@@ -6,7 +6,7 @@ What a posting says of its own subjects is decided here; what a changed rule mea
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -14,8 +14,8 @@ import asyncpg
 import msgspec
 
 from service.ledger import statements
-from service.ledger.assign import Candidate, Profiles, Ruled, campaigns_of
-from service.ledger.facts import Subject, sources_of
+from service.ledger.assign import Candidate, Profiles, Ruled, campaigns_of, facts_asked
+from service.ledger.facts import Subject, is_source, sources_of
 from service.ledger.posting import Posting, RetryExclusive
 from service.records import CampaignKind, CampaignVersion, Goal, Rule
 
@@ -64,6 +64,7 @@ async def reassign(
     profiles = await load_profiles(connection, posting.workspace_id, campaigns)
     known = [subject.subject_id for subject in subjects.values() if not subject.fresh]
     current = await _current(connection, posting.workspace_id, known)
+    belongs = decider(platform, campaigns, profiles)
     lines, moved = [], {}
     zones = {campaign.campaign_id: campaign.zone for campaign in campaigns}
     versions = {campaign.campaign_id: campaign.version for campaign in campaigns}
@@ -71,7 +72,7 @@ async def reassign(
         if not subject.changed:
             continue
         had = current.get(subject.subject_id, set())
-        has = campaigns_of(candidate(subject, platform), campaigns, profiles)
+        has = belongs(subject)
         if had == has:
             continue
         lines += [Line(name, subject.subject_id, 1, versions[name]) for name in has - had]
@@ -88,6 +89,29 @@ async def reassign(
         moved=moved,
         changed=bool(lines),
     )
+
+
+def decider(platform: str, campaigns: Sequence[Ruled], profiles: Profiles) -> Callable[[Subject], set[UUID]]:
+    """Return what tells the campaigns of a subject. Most subjects of a page say the same: it is decided once."""
+    asked = facts_asked(campaigns)
+    decided: dict[tuple[Any, ...], set[UUID]] = {}
+
+    def belongs(subject: Subject) -> set[UUID]:
+        if asked is None:
+            return campaigns_of(candidate(subject, platform), campaigns, profiles)
+        facts = subject.facts
+        key = (*filter(is_source, facts), None, *(_hashable(facts.get(name)) for name in asked))
+        found = decided.get(key)
+        if found is None:
+            found = decided[key] = campaigns_of(candidate(subject, platform), campaigns, profiles)
+        return found
+
+    return belongs
+
+
+def _hashable(fact: Sequence[Any] | None) -> Any:
+    value = None if fact is None else fact[1]
+    return tuple(value) if isinstance(value, list) else value
 
 
 def candidate(subject: Subject, platform: str) -> Candidate:
