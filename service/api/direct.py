@@ -9,12 +9,12 @@ or too large) goes their way.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
+import msgspec
 from starlette.datastructures import State
 from starlette.responses import Response
-from starlette.types import Scope
 
 from connectors.contract import Connector, Reply, SignatureInvalid
 from service.api import edge, problems, webhooks
@@ -27,14 +27,23 @@ Answer = Callable[[int, Sequence[tuple[bytes, bytes]], bytes], None]
 """Sends status, headers (names in lower case, the length of the body among them) and body. To be called once."""
 
 
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """A POST that has arrived whole. ``headers`` have names in lower case, each once."""
+
+    path: str
+    query: bytes
+    headers: Mapping[str, str]
+    body: bytes
+
+
 class Direct(Protocol):
     """What answers some requests directly."""
 
-    def wants(self, scope: Scope) -> bool:
-        """Tell by its head whether a request may be one to answer."""
+    def wants(self, method: str, path: str) -> bool:
+        """Tell whether a request may be one to answer."""
         ...
 
-    def take(self, scope: Scope, body: bytes, answer: Answer) -> bool:
+    def take(self, asked: Asked, answer: Answer) -> bool:
         """Answer a complete request, at once or later; False leaves it to the application, as if nothing had been."""
         ...
 
@@ -45,22 +54,22 @@ class DirectWebhooks:
     def __init__(self, state: State) -> None:
         self._state = state
 
-    def wants(self, scope: Scope) -> bool:
+    def wants(self, method: str, path: str) -> bool:
         """Tell whether a request is a push."""
-        path: str = scope["path"]
-        return scope["method"] == "POST" and path.startswith(webhooks.PREFIX)
+        return method == "POST" and path.startswith(webhooks.PREFIX)
 
-    def take(self, scope: Scope, body: bytes, answer: Answer) -> bool:
+    def take(self, asked: Asked, answer: Answer) -> bool:
         """Take a push in, if nothing has to be found out for it."""
         services: Services = self._state.services
-        address = scope["path"][len(webhooks.PREFIX) :]
+        address = asked.path[len(webhooks.PREFIX) :]
         addressed = webhooks.addresses_of(self._state).remembered(address, services.context.monotonic())
-        headers = webhooks.headers_of(scope)
-        if addressed is None or "content-encoding" in headers or len(body) > addressed.connector.capabilities.max_body:
+        if addressed is None or "content-encoding" in asked.headers:
             return False
-        push = _Push(scope, addressed.connector, answer, services.context)
+        if len(asked.body) > addressed.connector.capabilities.max_body:
+            return False
+        push = _Push(addressed.connector, answer, services.context)
         try:
-            request = webhooks.request_of(scope, headers, body)
+            request = webhooks.request_of("POST", asked.query, asked.headers, asked.body)
             webhooks.take_in(services, addressed, request).add_done_callback(push.kept)
         except Exception as error:  # noqa: BLE001 - nobody above could answer
             push.fail(error)
@@ -70,10 +79,9 @@ class DirectWebhooks:
 class _Push:
     """One request and its answer."""
 
-    def __init__(self, scope: Scope, connector: Connector, answer: Answer, context: Context) -> None:
-        scope[problems.REQUEST_ID] = str(context.new_id())
-        scope["route"] = webhooks.ROUTE
-        self._scope = scope
+    def __init__(self, connector: Connector, answer: Answer, context: Context) -> None:
+        request_id = str(context.new_id())
+        self._scope: dict[str, Any] = {problems.REQUEST_ID: request_id, "method": "POST", "route": webhooks.ROUTE}
         self._connector = connector
         self._answer = answer
         self._context = context

@@ -155,11 +155,10 @@ def headers_of(scope: Scope) -> dict[str, str]:
     return headers
 
 
-def request_of(scope: Scope, headers: Mapping[str, str], body: bytes) -> WebhookRequest:
-    """Return a request as connectors see it."""
-    asked: bytes = scope["query_string"]
+def request_of(method: str, asked: bytes, headers: Mapping[str, str], body: bytes) -> WebhookRequest:
+    """Return a request as connectors see it; ``asked`` is its query string."""
     query = dict(parse_qsl(asked.decode("latin-1"), keep_blank_values=True)) if asked else {}
-    return WebhookRequest(method=scope["method"], headers=headers, query=query, body=body)
+    return WebhookRequest(method=method, headers=headers, query=query, body=body)
 
 
 def take_in(services: Services, addressed: Addressed, received: WebhookRequest) -> asyncio.Future[Landed]:
@@ -217,7 +216,7 @@ _BODY = {"required": True, "content": {"*/*": {"schema": {"type": "string", "for
 async def confirm_webhook(address: str, request: Request, services: Parts) -> Response:
     """Answer the challenge by which a platform makes sure that a webhook address is wanted."""
     addressed = await _addressed(request, services, address)
-    received = request_of(request.scope, headers_of(request.scope), b"")
+    received = request_of("GET", request.scope["query_string"], headers_of(request.scope), b"")
     reply = addressed.connector.handshake(received, addressed.source)
     if reply is None:
         raise NotFound("this is no subscription challenge")
@@ -247,7 +246,7 @@ async def receive_webhook(address: str, request: Request, services: Parts) -> Re
     if body is None:
         telemetry.WEBHOOKS_REJECTED.labels("size").inc()
         return problem(request.scope, "too-large", f"the body may have {most} bytes at most", headers=_CLOSE)
-    received = request_of(request.scope, headers_of(request.scope), body)
+    received = request_of("POST", request.scope["query_string"], headers_of(request.scope), body)
     try:
         landed = await take_in(services, addressed, received)
     except SignatureInvalid:

@@ -15,7 +15,7 @@ import structlog
 from connectors.contract import Outcome, Reply, Source, Verified, WebhookRequest
 from service import serve, serve_direct, telemetry
 from service.api import webhooks
-from service.api.direct import Answer, DirectWebhooks
+from service.api.direct import Answer, Asked, DirectWebhooks
 from service.api.webhooks import addresses_of
 from service.db.engine import Database
 from service.serve import Listening
@@ -35,8 +35,8 @@ class Watched(DirectWebhooks):
         super().__init__(site.app.state)
         self.taken: list[bool] = []
 
-    def take(self, scope: Any, body: bytes, answer: Answer) -> bool:
-        self.taken.append(super().take(scope, body, answer))
+    def take(self, asked: Asked, answer: Answer) -> bool:
+        self.taken.append(super().take(asked, answer))
         return self.taken[-1]
 
 
