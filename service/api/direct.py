@@ -8,11 +8,11 @@ or too large) goes their way.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
+import structlog
 from starlette.datastructures import State
 from starlette.responses import Response
 
@@ -22,6 +22,8 @@ from service.api.state import Services
 from service.context import Context
 from service.errors import TallybookError
 from service.inbox.store import Landed
+
+_log = structlog.get_logger(__name__)
 
 Answer = Callable[[int, Sequence[tuple[bytes, bytes]], bytes], None]
 """Sends status, headers (names in lower case, the length of the body among them) and body. To be called once."""
@@ -70,14 +72,14 @@ class DirectWebhooks:
         push = _Push(addressed.connector, answer, services.context)
         try:
             request = webhooks.request_of("POST", asked.query, asked.headers, asked.body)
-            webhooks.take_in(services, addressed, request).add_done_callback(push.kept)
+            webhooks.take_in(services, addressed, request, push)
         except Exception as error:  # noqa: BLE001 - nobody above could answer
-            push.fail(error)
+            push.set_exception(error)
         return True
 
 
 class _Push:
-    """One request and its answer."""
+    """One request and its answer: who waits for the commit."""
 
     def __init__(self, connector: Connector, answer: Answer, context: Context) -> None:
         request_id = str(context.new_id())
@@ -86,13 +88,25 @@ class _Push:
         self._answer = answer
         self._context = context
         self._began = context.monotonic()
+        self._is_answered = False
 
-    def kept(self, landing: asyncio.Future[Landed]) -> None:
-        """Answer what was kept, or was not."""
+    def done(self) -> bool:
+        """Tell whether it was answered; what is pushed is kept whether or not its sender stays for the answer."""
+        return self._is_answered
+
+    def set_result(self, landed: Landed, /) -> None:
+        """Answer what was kept."""
         try:
-            self.reply(webhooks.kept(self._connector, landing.result()))
-        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - nobody above could answer
+            self.reply(webhooks.kept(self._connector, landed))
+        except Exception as error:  # noqa: BLE001 - nobody above could answer
+            self.set_exception(error)
+
+    def set_exception(self, error: BaseException, /) -> None:
+        """Answer what was not kept; an answer that cannot be sent ends its own connection alone."""
+        try:
             self.fail(error)
+        except Exception as another:  # noqa: BLE001 - those who wait for the same commit must be told
+            _log.error("push.unanswered", error=type(another).__name__)
 
     def fail(self, error: BaseException) -> None:
         """Answer what was not kept."""
@@ -115,5 +129,6 @@ class _Push:
         self._finish(response.status_code, response.raw_headers, bytes(response.body))
 
     def _finish(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> None:
+        self._is_answered = True
         self._answer(status, edge.dressed(self._scope, headers), body)
         edge.record(self._scope, status, self._context.monotonic() - self._began)

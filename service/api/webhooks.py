@@ -28,6 +28,7 @@ from service import telemetry
 from service.api.problems import problem
 from service.api.state import Parts, Services
 from service.errors import Busy, NotFound
+from service.inbox.commit import Waiter
 from service.inbox.land import origin_of
 from service.inbox.store import Kept, Landed, Origin
 from service.records import SourceRow
@@ -161,15 +162,15 @@ def request_of(method: str, asked: bytes, headers: Mapping[str, str], body: byte
     return WebhookRequest(method=method, headers=headers, query=query, body=body)
 
 
-def take_in(services: Services, addressed: Addressed, received: WebhookRequest) -> asyncio.Future[Landed]:
-    """Keep a request that is authentic; return what tells when it is committed.
+def take_in(services: Services, addressed: Addressed, received: WebhookRequest, waiter: Waiter) -> None:
+    """Keep a request that is authentic; the waiter is told when it is committed.
 
-    Raises :class:`SignatureInvalid`, :class:`Busy`; the result may be a :class:`Busy` too, or an Invalid.
+    Raises :class:`SignatureInvalid`, :class:`Busy`; the waiter may hear of a :class:`Busy` too, or an Invalid.
     """
     now = services.context.now()
     verified = addressed.connector.verify(received, addressed.source, now)
     delivery = Delivery(channel="webhook", body=received.body, received_at=now, headers=received.headers)
-    return services.lander.submit(addressed.origin, delivery, verified.key)
+    services.lander.hand_in(addressed.origin, delivery, verified.key, waiter)
 
 
 def kept(connector: Connector, landed: Landed) -> Reply:
@@ -247,11 +248,12 @@ async def receive_webhook(address: str, request: Request, services: Parts) -> Re
         telemetry.WEBHOOKS_REJECTED.labels("size").inc()
         return problem(request.scope, "too-large", f"the body may have {most} bytes at most", headers=_CLOSE)
     received = request_of("POST", request.scope["query_string"], headers_of(request.scope), body)
+    landed: asyncio.Future[Landed] = asyncio.get_running_loop().create_future()
     try:
-        landed = await take_in(services, addressed, received)
+        take_in(services, addressed, received, landed)
     except SignatureInvalid:
         return response(not_authentic(addressed.connector))
-    return response(kept(addressed.connector, landed))
+    return response(kept(addressed.connector, await landed))
 
 
 async def _read(request: Request, most: int) -> bytes | None:
