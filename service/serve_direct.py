@@ -9,14 +9,14 @@ in plain words (:mod:`service.serve_plain`) is not even shown to the parser.
 from __future__ import annotations
 
 from asyncio.events import TimerHandle
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable
+from functools import lru_cache, partial
 from typing import Any, ClassVar, cast
 
 from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import HEADER_VALUE_RE, STATUS_LINE, RequestResponseCycle
 
-from service.api.direct import Asked, Direct
+from service.api.direct import Asked, Direct, Headers
 from service.api.webhooks import headers_of
 from service.serve_plain import plain
 from service.serve_protocol import Limits, PatientProtocol
@@ -142,22 +142,33 @@ class DirectProtocol(PatientProtocol):
         self._answered_at = self.loop.time()
 
     def _answer(
-        self, cycle: RequestResponseCycle | _Turn, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes
+        self, cycle: RequestResponseCycle | _Turn, status: int, alike: Headers, own: Headers, body: bytes
     ) -> None:
         """Write an answer as the cycle itself would."""
         if cycle.disconnected:
             return
-        if HEADER_VALUE_RE.search(b" ".join([value for _, value in headers])):
+        try:
+            lines = _lines(tuple(cycle.default_headers)) + _lines(alike) + _rendered(own)
+        except ValueError:
             self.transport.close()
-            raise ValueError("a header with control characters")
-        lines = [b"%b: %b\r\n" % pair for pair in (*cycle.default_headers, *headers)]
+            raise
         if not cycle.keep_alive:
-            lines.append(b"connection: close\r\n")
-        self.transport.write(b"%b%b\r\n%b" % (STATUS_LINE[status], b"".join(lines), body))
+            lines += b"connection: close\r\n"
+        self.transport.write(b"%b%b\r\n%b" % (STATUS_LINE[status], lines, body))
         cycle.response_started = cycle.response_complete = True
         if not cycle.keep_alive:
             self.transport.close()
         cycle.on_response()
+
+
+def _rendered(headers: Headers) -> bytes:
+    """Return headers as they go over the wire. Raises :class:`ValueError` for what would be more than one line."""
+    if HEADER_VALUE_RE.search(b" ".join([value for _, value in headers])):
+        raise ValueError("a header with control characters")
+    return b"".join([b"%b: %b\r\n" % pair for pair in headers])
+
+
+_lines = lru_cache(maxsize=256)(_rendered)
 
 
 def _scope(cycle: RequestResponseCycle) -> Scope:

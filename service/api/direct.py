@@ -9,6 +9,7 @@ or too large) goes their way.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Protocol
 
 import msgspec
@@ -25,8 +26,12 @@ from service.inbox.store import Landed
 
 _log = structlog.get_logger(__name__)
 
-Answer = Callable[[int, Sequence[tuple[bytes, bytes]], bytes], None]
-"""Sends status, headers (names in lower case, the length of the body among them) and body. To be called once."""
+Headers = tuple[tuple[bytes, bytes], ...]
+Answer = Callable[[int, Headers, Headers, bytes], None]
+"""Sends status, headers that other answers have too, headers of this one alone, and body; to be called once.
+
+Names are in lower case, and the length of the body is among the headers.
+"""
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,7 +69,7 @@ class DirectWebhooks:
         """Take a push in, if nothing has to be found out for it."""
         services: Services = self._state.services
         address = asked.path[len(webhooks.PREFIX) :]
-        addressed = webhooks.addresses_of(self._state).remembered(address, services.context.monotonic())
+        addressed = webhooks.addresses_of(self._state).remembered(services, address)
         if addressed is None or "content-encoding" in asked.headers:
             return False
         if len(asked.body) > addressed.connector.capabilities.max_body:
@@ -130,5 +135,11 @@ class _Push:
 
     def _finish(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> None:
         self._is_answered = True
-        self._answer(status, edge.dressed(self._scope, headers), body)
+        named = ((edge.ID_HEADER, self._scope[problems.REQUEST_ID].encode("ascii")),)
+        self._answer(status, _complete(tuple(headers)), named, body)
         edge.record(self._scope, status, self._context.monotonic() - self._began)
+
+
+@lru_cache(maxsize=256)
+def _complete(headers: Headers) -> Headers:
+    return tuple(edge.complete(headers))

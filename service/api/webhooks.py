@@ -32,13 +32,15 @@ from service.inbox.commit import Waiter
 from service.inbox.land import origin_of
 from service.inbox.store import Kept, Landed, Origin
 from service.records import SourceRow
-from service.registry import rings, sources, workspaces
+from service.registry import sources, workspaces
 
 BODY_SECONDS = 10.0
 """A whole body arrives within this, however steadily it drips."""
 LOOK_UP_SECONDS = 0.9
 KEEP_SECONDS = 5.0
 """A changed key or address works everywhere after this."""
+AHEAD_SECONDS = 0.5
+"""An address that is asked for so shortly before it is forgotten is looked up again meanwhile."""
 MOST_ADDRESSES = 10_000
 _ADDRESS = re.compile(r"[A-Za-z0-9_-]{16,128}")
 _LONGEST_NUMBER = 19
@@ -60,53 +62,57 @@ class Addressed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Addresses:
-    """Sources by the hash of their address, remembered for a few seconds: opening secrets costs three queries.
+    """Sources by their address, remembered for a few seconds: opening secrets costs three queries.
 
     An address is looked up once at a time, however many requests wait for it: a burst must not take every connection.
+    One that is in use is looked up again before it is forgotten, so that nobody waits.
     """
 
     def __init__(self) -> None:
-        self._known: OrderedDict[bytes, tuple[float, Addressed]] = OrderedDict()
-        self._flights: dict[bytes, asyncio.Task[Addressed]] = {}
+        self._known: OrderedDict[str, tuple[float, Addressed]] = OrderedDict()
+        self._flights: dict[str, asyncio.Task[Addressed]] = {}
 
     async def find(self, services: Services, address: str) -> Addressed:
         """Return the source behind an address. Raises :class:`NotFound`, or :class:`Busy` while it cannot be known."""
         if not _ADDRESS.fullmatch(address):
             raise NotFound("no such webhook address")
-        now = services.context.monotonic()
-        found = self.remembered(address, now)
+        found = self.remembered(services, address)
         if found is not None:
             return found
-        hashed = rings.address_hash(address)
         try:
             async with asyncio.timeout(LOOK_UP_SECONDS):
-                found = await asyncio.shield(self._flight(hashed, services, address))
+                return await asyncio.shield(self._flight(services, address))
         except TimeoutError:
             raise Busy("the database does not answer at the moment") from None
-        self._known[hashed] = (now + KEEP_SECONDS, found)
-        self._known.move_to_end(hashed)
-        if len(self._known) > MOST_ADDRESSES:
-            self._known.popitem(last=False)
+
+    def remembered(self, services: Services, address: str) -> Addressed | None:
+        """Return the source behind an address, or None where it has to be looked up."""
+        now = services.context.monotonic()
+        until, found = self._known.get(address, (now, None))
+        if until <= now:
+            return None
+        if until - now < AHEAD_SECONDS:
+            self._flight(services, address)
         return found
 
-    def remembered(self, address: str, now: float) -> Addressed | None:
-        """Return the source behind an address, or None where it has to be looked up."""
-        until, found = self._known.get(rings.address_hash(address), (now, None))
-        return found if until > now else None
-
-    def _flight(self, hashed: bytes, services: Services, address: str) -> asyncio.Task[Addressed]:
+    def _flight(self, services: Services, address: str) -> asyncio.Task[Addressed]:
         """Return the look-up of an address that is under way, or a new one; it outlives whoever began it."""
-        flight = self._flights.get(hashed)
+        flight = self._flights.get(address)
         if flight is None:
-            flight = self._flights[hashed] = asyncio.create_task(_look_up(services, address), name="address")
-            flight.add_done_callback(lambda done: self._landed(hashed, done))
+            until = services.context.monotonic() + KEEP_SECONDS
+            flight = self._flights[address] = asyncio.create_task(_look_up(services, address), name="address")
+            flight.add_done_callback(lambda done: self._landed(address, until, done))
         return flight
 
-    def _landed(self, hashed: bytes, flight: asyncio.Task[Addressed]) -> None:
-        self._flights.pop(hashed, None)
-        if not flight.cancelled():
-            # Read, so that an error that nobody waited for is not reported as lost.
-            flight.exception()
+    def _landed(self, address: str, until: float, flight: asyncio.Task[Addressed]) -> None:
+        self._flights.pop(address, None)
+        # Its error is read, so that one that nobody waited for is not reported as lost.
+        if flight.cancelled() or flight.exception() is not None:
+            return
+        self._known[address] = (until, flight.result())
+        self._known.move_to_end(address)
+        if len(self._known) > MOST_ADDRESSES:
+            self._known.popitem(last=False)
 
 
 async def _look_up(services: Services, address: str) -> Addressed:

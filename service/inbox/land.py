@@ -71,7 +71,7 @@ def landing(origin: Origin, delivery: Delivery, key: str, context: Context) -> L
         delivery_id=context.new_id(),
         received_at=delivery.received_at,
         headers=_text(kept_headers(delivery.headers, origin.headers)),
-        request=_text(delivery.request),
+        request=_text(delivery.request) if delivery.request else "{}",
         body=delivery.body,
         body_hash=hashlib.sha256(delivery.body).digest(),
     )
