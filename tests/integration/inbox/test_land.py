@@ -18,7 +18,7 @@ from service.db.embedded import Embedded
 from service.db.engine import Database, make_engine
 from service.db.line import landing_line
 from service.errors import Busy, Invalid, Misconfigured, TooLarge
-from service.inbox.commit import Limits
+from service.inbox.commit import Limits, pass_on
 from service.inbox.land import Lander, kept_headers, origin_of
 from service.inbox.store import Kept, Landed, Landing, store
 from service.settings import Settings
@@ -156,6 +156,8 @@ async def test_a_large_body_has_a_commit_of_its_own(database: Database) -> None:
         heard.append(await asyncio.gather(waiter, return_exceptions=True))
     assert [type(one) for (one,) in heard] == [Landed, Busy]
     await lander.stop()
+    # Who does not wait any more hears nothing.
+    pass_on(waiter, waiter)
 
 
 async def test_what_cannot_be_stored_fails_alone(database: Database, lander: Lander) -> None:
