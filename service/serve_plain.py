@@ -15,7 +15,9 @@ from service.api.direct import Asked
 
 _HEAD = re.compile(rb"POST ((?:/[A-Za-z0-9_~-]++)++) HTTP/1\.1((?:\r\n[A-Za-z0-9-]++: [!-~][ -~]*+)++)\r\n\r\n")
 _LENGTH = re.compile(r"[0-9]{1,9}")
-_STEERING = frozenset({"connection", "proxy-connection", "transfer-encoding", "upgrade", "expect"})
+_STEERING = frozenset({"proxy-connection", "transfer-encoding", "upgrade", "expect"})
+_AS_IT_IS = "keep-alive"
+"""What a sender may say of the connection without steering it."""
 
 
 def plain(data: bytes) -> Asked | None:
@@ -29,6 +31,8 @@ def plain(data: bytes) -> Asked | None:
     headers = {name.lower(): value for name, value in [line.split(": ", 1) for line in lines]}
     length = headers.get("content-length", "")
     if not _LENGTH.fullmatch(length) or int(length) != len(body):
+        return None
+    if headers.get("connection", _AS_IT_IS).lower() != _AS_IT_IS:
         return None
     if len(headers) != len(lines) or not _STEERING.isdisjoint(headers) or b" \r\n" in head[2]:
         return None

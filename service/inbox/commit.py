@@ -105,18 +105,21 @@ def _tell_all(batch: Sequence[_Waiting], landed: Sequence[Landed]) -> None:
 
 def count_landed(channel: str, landed: Landed) -> None:
     """Count a delivery once its transaction is committed."""
-    telemetry.DELIVERIES_LANDED.labels(channel, _fate(landed)).inc()
+    telemetry.DELIVERIES_LANDED.labels(channel, _fate(landed.outcome, is_first=landed.conflict_of is None)).inc()
 
 
 def _count_all(batch: Sequence[_Waiting], landed: Sequence[Landed]) -> None:
     telemetry.LANDING_BATCH.observe(len(batch))
-    channels = (waiting.landing.origin.channel for waiting in batch)
-    for labels, number in Counter(zip(channels, map(_fate, landed), strict=True)).items():
-        telemetry.DELIVERIES_LANDED.labels(*labels).inc(number)
+    kinds = [
+        (waiting.landing.origin.channel, one.outcome, one.conflict_of is None)
+        for waiting, one in zip(batch, landed, strict=True)
+    ]
+    for (channel, outcome, is_first), number in Counter(kinds).items():
+        telemetry.DELIVERIES_LANDED.labels(channel, _fate(outcome, is_first=is_first)).inc(number)
 
 
-def _fate(landed: Landed) -> str:
-    return "conflict" if landed.outcome is Kept.STORED and landed.conflict_of is not None else landed.outcome.value
+def _fate(outcome: Kept, *, is_first: bool) -> str:
+    return outcome.value if is_first or outcome is not Kept.STORED else "conflict"
 
 
 class SharedCommit:

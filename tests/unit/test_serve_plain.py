@@ -82,9 +82,13 @@ def test_the_parser_would_have_read_the_same(data: bytes) -> None:
     assert b"expect" not in dict(heard.headers)
 
 
-def test_a_plain_push_is_read() -> None:
-    headers = {"host": "h", "content-length": "4", "x-two": "a: b"}
-    assert plain(WIRE) == Asked(path="/v1/webhooks/a_B-1", query=b"", headers=headers, body=b"body")
+@pytest.mark.parametrize("more", [{}, {"connection": "keep-alive"}, {"connection": "Keep-Alive"}])
+def test_a_plain_push_is_read(more: dict[str, str]) -> None:
+    headers = {"host": "h", "content-length": "4", "x-two": "a: b"} | more
+    wire = WIRE.replace(
+        b"\r\n\r\n", b"".join(b"\r\n%b: %b" % (k.encode(), v.encode()) for k, v in more.items()) + b"\r\n\r\n"
+    )
+    assert plain(wire) == Asked(path="/v1/webhooks/a_B-1", query=b"", headers=headers, body=b"body")
 
 
 @pytest.mark.parametrize(
@@ -96,6 +100,7 @@ def test_a_plain_push_is_read() -> None:
         (b"HTTP/1.1", b"HTTP/1.0"),
         (b"Host", b"Expect"),
         (b"Host: h", b"Connection: close"),
+        (b"Host: h", b"Connection: keep-alive, upgrade"),
         (b"Host: h", b"Transfer-Encoding: chunked"),
         (b"Host: h", b"Upgrade: h2c"),
         (b"Host: h", b"host: h\r\nHost: i"),
