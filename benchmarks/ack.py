@@ -20,7 +20,7 @@ from benchmarks.ingest import set_up
 from benchmarks.office import Office
 from benchmarks.plan import Sizes
 
-_MOST = 9000
+_MOST = 15_000
 """Requests a second that are prepared: more than any of the servers answers."""
 _WARM = 1.0
 _UP_SECONDS = 60.0

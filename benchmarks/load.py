@@ -64,6 +64,18 @@ def request(hook: Hook, name: str, body: bytes, context: Context) -> bytes:
     return "\r\n".join(lines).encode() + body
 
 
+def _is_whole(answer: bytes) -> bool:
+    """Tell whether an answer is there to its end; its head is looked at as it comes, and in lower case if need be."""
+    end = answer.find(b"\r\n\r\n")
+    if end < 0:
+        return False
+    place = answer.find(_LENGTH, 0, end)
+    if place < 0:
+        place = answer.lower().find(_LENGTH, 0, end)
+    length = int(answer[place + len(_LENGTH) : answer.find(b"\r\n", place)]) if place >= 0 else 0
+    return len(answer) - end - 4 >= length
+
+
 class Sender(asyncio.Protocol):
     """One connection: one request at a time, the next as soon as it is answered."""
 
@@ -84,17 +96,14 @@ class Sender(asyncio.Protocol):
             self._transport.write(wire)
 
     def data_received(self, data: bytes) -> None:
-        self._buffer += data
-        head, end, body = self._buffer.partition(b"\r\n\r\n")
-        if not end:
-            return
-        place = head.lower().find(_LENGTH)
-        length = int(head[place + len(_LENGTH) :].split(b"\r\n", 1)[0]) if place >= 0 else 0
-        if len(body) < length:
+        run, answer = self._run, self._buffer + data if self._buffer else data
+        if not _is_whole(answer):
+            self._buffer = answer
             return
         self._buffer = b""
-        self._run.answered(self._run.clock() - self._begun, well=head.startswith(self._run.well))
-        self._run.free(self)
+        if run.counting:
+            run.answered(run.clock() - self._begun, well=answer.startswith(run.well))
+        run.free(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._run.lost += 1
@@ -125,8 +134,6 @@ class Run:
 
     def answered(self, seconds: float, *, well: bool) -> None:
         """Count an answer."""
-        if not self.counting:
-            return
         if well:
             self.latencies.append(seconds)
         else:

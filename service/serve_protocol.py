@@ -55,6 +55,8 @@ class PatientProtocol(HttpToolsProtocol):
         super().__init__(*arguments, **options)
         self._phase = _Phase.IDLE
         self._head_size = 0
+        self._is_new = True
+        self._answered_at = 0.0
         self._deadline: TimerHandle | None = None
         self._stuck: TimerHandle | None = None
 
@@ -78,6 +80,7 @@ class PatientProtocol(HttpToolsProtocol):
         if self._phase is _Phase.IDLE and not self._is_answering():
             # Before the parser sees a request: line ends between requests begin none for it.
             self._begin_head()
+        self._is_new = False
         self._head_size += len(data)
         super().data_received(data)
         if self._phase is _Phase.HEAD and self._head_size > self.limits.head_bytes:
@@ -130,6 +133,21 @@ class PatientProtocol(HttpToolsProtocol):
         self._head_size = 0
         self._wait(self.limits.head)
 
+    def timeout_keep_alive_handler(self) -> None:
+        """End a connection that has been idle for long enough; the timer may be older than the last answer."""
+        idle = 0.0 if self._is_answering() else self.loop.time() - self._answered_at
+        if idle < self.timeout_keep_alive:
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive - idle, self.timeout_keep_alive_handler
+            )
+        else:
+            super().timeout_keep_alive_handler()
+
+    def _rest_between(self) -> None:
+        """Wait for the next request, and for nothing else."""
+        self._rest()
+        self._phase = _Phase.IDLE
+
     def _wait(self, seconds: float) -> None:
         self._rest()
         self._deadline = self.loop.call_later(seconds, self._is_late)
@@ -147,6 +165,12 @@ class PatientProtocol(HttpToolsProtocol):
     def _is_answering(self) -> bool:
         """Tell whether the newest request has no complete answer yet."""
         return self.cycle is not None and not self.cycle.response_complete
+
+    def _is_between(self) -> bool:
+        """Tell whether the next byte begins a request, and all before it are answered."""
+        if self.transport.is_closing() or self._is_answering():
+            return False
+        return self._phase is _Phase.IDLE or self._is_new
 
     def _is_late(self) -> None:
         if self.flow.read_paused or (self._phase is _Phase.HEAD and self._is_answering()):

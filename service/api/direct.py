@@ -8,13 +8,14 @@ or too large) goes their way.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any, Protocol
 
+import msgspec
+import structlog
 from starlette.datastructures import State
 from starlette.responses import Response
-from starlette.types import Scope
 
 from connectors.contract import Connector, Reply, SignatureInvalid
 from service.api import edge, problems, webhooks
@@ -23,18 +24,33 @@ from service.context import Context
 from service.errors import TallybookError
 from service.inbox.store import Landed
 
-Answer = Callable[[int, Sequence[tuple[bytes, bytes]], bytes], None]
-"""Sends status, headers (names in lower case, the length of the body among them) and body. To be called once."""
+_log = structlog.get_logger(__name__)
+
+Headers = tuple[tuple[bytes, bytes], ...]
+Answer = Callable[[int, Headers, Headers, bytes], None]
+"""Sends status, headers that other answers have too, headers of this one alone, and body; to be called once.
+
+Names are in lower case, and the length of the body is among the headers.
+"""
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """A POST that has arrived whole. ``headers`` have names in lower case, each once."""
+
+    path: str
+    query: bytes
+    headers: Mapping[str, str]
+    body: bytes
 
 
 class Direct(Protocol):
     """What answers some requests directly."""
 
-    def wants(self, scope: Scope) -> bool:
-        """Tell by its head whether a request may be one to answer."""
+    def wants(self, method: str, path: str) -> bool:
+        """Tell whether a request may be one to answer."""
         ...
 
-    def take(self, scope: Scope, body: bytes, answer: Answer) -> bool:
+    def take(self, asked: Asked, answer: Answer) -> bool:
         """Answer a complete request, at once or later; False leaves it to the application, as if nothing had been."""
         ...
 
@@ -45,46 +61,57 @@ class DirectWebhooks:
     def __init__(self, state: State) -> None:
         self._state = state
 
-    def wants(self, scope: Scope) -> bool:
+    def wants(self, method: str, path: str) -> bool:
         """Tell whether a request is a push."""
-        path: str = scope["path"]
-        return scope["method"] == "POST" and path.startswith(webhooks.PREFIX)
+        return method == "POST" and path.startswith(webhooks.PREFIX)
 
-    def take(self, scope: Scope, body: bytes, answer: Answer) -> bool:
+    def take(self, asked: Asked, answer: Answer) -> bool:
         """Take a push in, if nothing has to be found out for it."""
         services: Services = self._state.services
-        address = scope["path"][len(webhooks.PREFIX) :]
-        addressed = webhooks.addresses_of(self._state).remembered(address, services.context.monotonic())
-        headers = webhooks.headers_of(scope)
-        if addressed is None or "content-encoding" in headers or len(body) > addressed.connector.capabilities.max_body:
+        address = asked.path[len(webhooks.PREFIX) :]
+        addressed = webhooks.addresses_of(self._state).remembered(services, address)
+        if addressed is None or "content-encoding" in asked.headers:
             return False
-        push = _Push(scope, addressed.connector, answer, services.context)
+        if len(asked.body) > addressed.connector.capabilities.max_body:
+            return False
+        push = _Push(addressed.connector, answer, services.context)
         try:
-            request = webhooks.request_of(scope, headers, body)
-            webhooks.take_in(services, addressed, request).add_done_callback(push.kept)
+            request = webhooks.request_of("POST", asked.query, asked.headers, asked.body)
+            webhooks.take_in(services, addressed, request, push)
         except Exception as error:  # noqa: BLE001 - nobody above could answer
-            push.fail(error)
+            push.set_exception(error)
         return True
 
 
 class _Push:
-    """One request and its answer."""
+    """One request and its answer: who waits for the commit."""
 
-    def __init__(self, scope: Scope, connector: Connector, answer: Answer, context: Context) -> None:
-        scope[problems.REQUEST_ID] = str(context.new_id())
-        scope["route"] = webhooks.ROUTE
-        self._scope = scope
+    def __init__(self, connector: Connector, answer: Answer, context: Context) -> None:
+        request_id = str(context.new_id())
+        self._scope: dict[str, Any] = {problems.REQUEST_ID: request_id, "method": "POST", "route": webhooks.ROUTE}
         self._connector = connector
         self._answer = answer
         self._context = context
         self._began = context.monotonic()
+        self._is_answered = False
 
-    def kept(self, landing: asyncio.Future[Landed]) -> None:
-        """Answer what was kept, or was not."""
+    def done(self) -> bool:
+        """Tell whether it was answered; what is pushed is kept whether or not its sender stays for the answer."""
+        return self._is_answered
+
+    def set_result(self, landed: Landed, /) -> None:
+        """Answer what was kept."""
         try:
-            self.reply(webhooks.kept(self._connector, landing.result()))
-        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - nobody above could answer
+            self.reply(webhooks.kept(self._connector, landed))
+        except Exception as error:  # noqa: BLE001 - nobody above could answer
+            self.set_exception(error)
+
+    def set_exception(self, error: BaseException, /) -> None:
+        """Answer what was not kept; an answer that cannot be sent ends its own connection alone."""
+        try:
             self.fail(error)
+        except Exception as another:  # noqa: BLE001 - those who wait for the same commit must be told
+            _log.error("push.unanswered", error=type(another).__name__)
 
     def fail(self, error: BaseException) -> None:
         """Answer what was not kept."""
@@ -107,5 +134,12 @@ class _Push:
         self._finish(response.status_code, response.raw_headers, bytes(response.body))
 
     def _finish(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> None:
-        self._answer(status, edge.dressed(self._scope, headers), body)
+        self._is_answered = True
+        named = ((edge.ID_HEADER, self._scope[problems.REQUEST_ID].encode("ascii")),)
+        self._answer(status, _complete(tuple(headers)), named, body)
         edge.record(self._scope, status, self._context.monotonic() - self._began)
+
+
+@lru_cache(maxsize=256)
+def _complete(headers: Headers) -> Headers:
+    return tuple(edge.complete(headers))

@@ -29,7 +29,7 @@ _UPLOAD = re.compile(r"/v1/sources/[^/]+/uploads")
 _OWN_LIMITS = "/v1/webhooks/"
 """Routes below it bound their bodies themselves, by connector."""
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-_ID_HEADER = b"x-request-id"
+ID_HEADER = b"x-request-id"
 _HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"cache-control", b"no-store"),
@@ -154,9 +154,13 @@ class _Exchange:
 
 def dressed(scope: Scope, headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     """Return the headers of an answer with those that every answer has; names are in lower case."""
-    own = [pair for pair in headers if pair[0] != _ID_HEADER]
+    return [*complete(headers), (ID_HEADER, scope[REQUEST_ID].encode("ascii"))]
+
+
+def complete(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Return the headers of an answer with those that every answer has, but for the id of the request."""
+    own = [pair for pair in headers if pair[0] != ID_HEADER]
     chosen = {name for name, _ in own}
-    own.append((_ID_HEADER, scope[REQUEST_ID].encode("ascii")))
     return own + [pair for pair in _HEADERS if pair[0] not in chosen]
 
 

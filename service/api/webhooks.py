@@ -28,16 +28,19 @@ from service import telemetry
 from service.api.problems import problem
 from service.api.state import Parts, Services
 from service.errors import Busy, NotFound
+from service.inbox.commit import Waiter
 from service.inbox.land import origin_of
 from service.inbox.store import Kept, Landed, Origin
 from service.records import SourceRow
-from service.registry import rings, sources, workspaces
+from service.registry import sources, workspaces
 
 BODY_SECONDS = 10.0
 """A whole body arrives within this, however steadily it drips."""
 LOOK_UP_SECONDS = 0.9
 KEEP_SECONDS = 5.0
 """A changed key or address works everywhere after this."""
+AHEAD_SECONDS = 0.5
+"""An address that is asked for so shortly before it is forgotten is looked up again meanwhile."""
 MOST_ADDRESSES = 10_000
 _ADDRESS = re.compile(r"[A-Za-z0-9_-]{16,128}")
 _LONGEST_NUMBER = 19
@@ -59,53 +62,57 @@ class Addressed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Addresses:
-    """Sources by the hash of their address, remembered for a few seconds: opening secrets costs three queries.
+    """Sources by their address, remembered for a few seconds: opening secrets costs three queries.
 
     An address is looked up once at a time, however many requests wait for it: a burst must not take every connection.
+    One that is in use is looked up again before it is forgotten, so that nobody waits.
     """
 
     def __init__(self) -> None:
-        self._known: OrderedDict[bytes, tuple[float, Addressed]] = OrderedDict()
-        self._flights: dict[bytes, asyncio.Task[Addressed]] = {}
+        self._known: OrderedDict[str, tuple[float, Addressed]] = OrderedDict()
+        self._flights: dict[str, asyncio.Task[Addressed]] = {}
 
     async def find(self, services: Services, address: str) -> Addressed:
         """Return the source behind an address. Raises :class:`NotFound`, or :class:`Busy` while it cannot be known."""
         if not _ADDRESS.fullmatch(address):
             raise NotFound("no such webhook address")
-        now = services.context.monotonic()
-        found = self.remembered(address, now)
+        found = self.remembered(services, address)
         if found is not None:
             return found
-        hashed = rings.address_hash(address)
         try:
             async with asyncio.timeout(LOOK_UP_SECONDS):
-                found = await asyncio.shield(self._flight(hashed, services, address))
+                return await asyncio.shield(self._flight(services, address))
         except TimeoutError:
             raise Busy("the database does not answer at the moment") from None
-        self._known[hashed] = (now + KEEP_SECONDS, found)
-        self._known.move_to_end(hashed)
-        if len(self._known) > MOST_ADDRESSES:
-            self._known.popitem(last=False)
+
+    def remembered(self, services: Services, address: str) -> Addressed | None:
+        """Return the source behind an address, or None where it has to be looked up."""
+        now = services.context.monotonic()
+        until, found = self._known.get(address, (now, None))
+        if until <= now:
+            return None
+        if until - now < AHEAD_SECONDS:
+            self._flight(services, address)
         return found
 
-    def remembered(self, address: str, now: float) -> Addressed | None:
-        """Return the source behind an address, or None where it has to be looked up."""
-        until, found = self._known.get(rings.address_hash(address), (now, None))
-        return found if until > now else None
-
-    def _flight(self, hashed: bytes, services: Services, address: str) -> asyncio.Task[Addressed]:
+    def _flight(self, services: Services, address: str) -> asyncio.Task[Addressed]:
         """Return the look-up of an address that is under way, or a new one; it outlives whoever began it."""
-        flight = self._flights.get(hashed)
+        flight = self._flights.get(address)
         if flight is None:
-            flight = self._flights[hashed] = asyncio.create_task(_look_up(services, address), name="address")
-            flight.add_done_callback(lambda done: self._landed(hashed, done))
+            until = services.context.monotonic() + KEEP_SECONDS
+            flight = self._flights[address] = asyncio.create_task(_look_up(services, address), name="address")
+            flight.add_done_callback(lambda done: self._landed(address, until, done))
         return flight
 
-    def _landed(self, hashed: bytes, flight: asyncio.Task[Addressed]) -> None:
-        self._flights.pop(hashed, None)
-        if not flight.cancelled():
-            # Read, so that an error that nobody waited for is not reported as lost.
-            flight.exception()
+    def _landed(self, address: str, until: float, flight: asyncio.Task[Addressed]) -> None:
+        self._flights.pop(address, None)
+        # Its error is read, so that one that nobody waited for is not reported as lost.
+        if flight.cancelled() or flight.exception() is not None:
+            return
+        self._known[address] = (until, flight.result())
+        self._known.move_to_end(address)
+        if len(self._known) > MOST_ADDRESSES:
+            self._known.popitem(last=False)
 
 
 async def _look_up(services: Services, address: str) -> Addressed:
@@ -155,22 +162,21 @@ def headers_of(scope: Scope) -> dict[str, str]:
     return headers
 
 
-def request_of(scope: Scope, headers: Mapping[str, str], body: bytes) -> WebhookRequest:
-    """Return a request as connectors see it."""
-    asked: bytes = scope["query_string"]
+def request_of(method: str, asked: bytes, headers: Mapping[str, str], body: bytes) -> WebhookRequest:
+    """Return a request as connectors see it; ``asked`` is its query string."""
     query = dict(parse_qsl(asked.decode("latin-1"), keep_blank_values=True)) if asked else {}
-    return WebhookRequest(method=scope["method"], headers=headers, query=query, body=body)
+    return WebhookRequest(method=method, headers=headers, query=query, body=body)
 
 
-def take_in(services: Services, addressed: Addressed, received: WebhookRequest) -> asyncio.Future[Landed]:
-    """Keep a request that is authentic; return what tells when it is committed.
+def take_in(services: Services, addressed: Addressed, received: WebhookRequest, waiter: Waiter) -> None:
+    """Keep a request that is authentic; the waiter is told when it is committed.
 
-    Raises :class:`SignatureInvalid`, :class:`Busy`; the result may be a :class:`Busy` too, or an Invalid.
+    Raises :class:`SignatureInvalid`, :class:`Busy`; the waiter may hear of a :class:`Busy` too, or an Invalid.
     """
     now = services.context.now()
     verified = addressed.connector.verify(received, addressed.source, now)
     delivery = Delivery(channel="webhook", body=received.body, received_at=now, headers=received.headers)
-    return services.lander.submit(addressed.origin, delivery, verified.key)
+    services.lander.hand_in(addressed.origin, delivery, verified.key, waiter)
 
 
 def kept(connector: Connector, landed: Landed) -> Reply:
@@ -217,7 +223,7 @@ _BODY = {"required": True, "content": {"*/*": {"schema": {"type": "string", "for
 async def confirm_webhook(address: str, request: Request, services: Parts) -> Response:
     """Answer the challenge by which a platform makes sure that a webhook address is wanted."""
     addressed = await _addressed(request, services, address)
-    received = request_of(request.scope, headers_of(request.scope), b"")
+    received = request_of("GET", request.scope["query_string"], headers_of(request.scope), b"")
     reply = addressed.connector.handshake(received, addressed.source)
     if reply is None:
         raise NotFound("this is no subscription challenge")
@@ -247,12 +253,13 @@ async def receive_webhook(address: str, request: Request, services: Parts) -> Re
     if body is None:
         telemetry.WEBHOOKS_REJECTED.labels("size").inc()
         return problem(request.scope, "too-large", f"the body may have {most} bytes at most", headers=_CLOSE)
-    received = request_of(request.scope, headers_of(request.scope), body)
+    received = request_of("POST", request.scope["query_string"], headers_of(request.scope), body)
+    landed: asyncio.Future[Landed] = asyncio.get_running_loop().create_future()
     try:
-        landed = await take_in(services, addressed, received)
+        take_in(services, addressed, received, landed)
     except SignatureInvalid:
         return response(not_authentic(addressed.connector))
-    return response(kept(addressed.connector, landed))
+    return response(kept(addressed.connector, await landed))
 
 
 async def _read(request: Request, most: int) -> bytes | None:

@@ -12,6 +12,7 @@ from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager, suppress
 from functools import partial
+from typing import Protocol
 
 import msgspec
 import structlog
@@ -57,36 +58,68 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     stop: float = 10.0
 
 
+class Waiter(Protocol):
+    """Who waits for a landing, in the words of a future: told once, unless done with waiting before."""
+
+    def done(self) -> bool:
+        """Tell whether nobody waits any more."""
+        ...
+
+    def set_result(self, result: Landed, /) -> None:
+        """Hear that it is committed. Raises nothing: others are told by the same hand."""
+        ...
+
+    def set_exception(self, exception: BaseException, /) -> None:
+        """Hear that it is not, or not known to be. Raises nothing."""
+        ...
+
+
 class _Waiting(msgspec.Struct, frozen=True):
-    """A landing and the future that its caller waits for."""
+    """A landing and who waits for it."""
 
     landing: Landing
-    done: asyncio.Future[Landed]
+    waiter: Waiter
 
     def fail(self, error: TallybookError, reason: str) -> None:
-        if not self.done.done():
+        if not self.waiter.done():
             telemetry.LANDING_REFUSED.labels(reason).inc()
-            self.done.set_exception(error)
+            self.waiter.set_exception(error)
 
-    def succeed(self, landed: Landed) -> None:
-        if not self.done.done():
-            self.done.set_result(landed)
+
+def pass_on(waiter: Waiter, done: asyncio.Future[Landed]) -> None:
+    """Tell a waiter what a future that is done holds."""
+    if waiter.done():
+        return
+    error = asyncio.CancelledError() if done.cancelled() else done.exception()
+    if error is None:
+        waiter.set_result(done.result())
+    else:
+        waiter.set_exception(error)
+
+
+def _tell_all(batch: Sequence[_Waiting], landed: Sequence[Landed]) -> None:
+    for waiting, result in zip(batch, landed, strict=True):
+        if not waiting.waiter.done():
+            waiting.waiter.set_result(result)
 
 
 def count_landed(channel: str, landed: Landed) -> None:
     """Count a delivery once its transaction is committed."""
-    telemetry.DELIVERIES_LANDED.labels(channel, _fate(landed)).inc()
+    telemetry.DELIVERIES_LANDED.labels(channel, _fate(landed.outcome, is_first=landed.conflict_of is None)).inc()
 
 
 def _count_all(batch: Sequence[_Waiting], landed: Sequence[Landed]) -> None:
     telemetry.LANDING_BATCH.observe(len(batch))
-    channels = (waiting.landing.origin.channel for waiting in batch)
-    for labels, number in Counter(zip(channels, map(_fate, landed), strict=True)).items():
-        telemetry.DELIVERIES_LANDED.labels(*labels).inc(number)
+    kinds = [
+        (waiting.landing.origin.channel, one.outcome, one.conflict_of is None)
+        for waiting, one in zip(batch, landed, strict=True)
+    ]
+    for (channel, outcome, is_first), number in Counter(kinds).items():
+        telemetry.DELIVERIES_LANDED.labels(channel, _fate(outcome, is_first=is_first)).inc(number)
 
 
-def _fate(landed: Landed) -> str:
-    return "conflict" if landed.outcome is Kept.STORED and landed.conflict_of is not None else landed.outcome.value
+def _fate(outcome: Kept, *, is_first: bool) -> str:
+    return outcome.value if is_first or outcome is not Kept.STORED else "conflict"
 
 
 class SharedCommit:
@@ -132,20 +165,31 @@ class SharedCommit:
 
         Raises :class:`Busy` for what is not taken at all.
         """
-        if not self._is_open or self._is_away:
-            raise _refused("away", _AWAY)
+        if len(landing.body) >= self._limits.alone_bytes:
+            self._require_open()
+            return asyncio.ensure_future(self._write_alone(landing))
+        done: asyncio.Future[Landed] = asyncio.get_running_loop().create_future()
+        self.hand_in(landing, done)
+        return done
+
+    def hand_in(self, landing: Landing, waiter: Waiter) -> None:
+        """Tell the waiter when the landing is committed, and no sooner; errors are those of :meth:`submit`."""
         size = len(landing.body)
         if size >= self._limits.alone_bytes:
-            return asyncio.ensure_future(self._write_alone(landing))
+            self.submit(landing).add_done_callback(partial(pass_on, waiter))
+            return
+        self._require_open()
         if len(self._queue) >= self._limits.queue or self._queued_bytes + size > self._limits.queue_bytes:
             raise _refused("busy", "too many deliveries are waiting to be stored")
-        waiting = self._waiting(landing)
-        self._queue.append(waiting)
+        self._queue.append(_Waiting(landing, waiter))
         self._queued_bytes += size
         self._arrived.set()
         if len(self._queue) >= self._limits.company:
             self._has_company.set()
-        return waiting.done
+
+    def _require_open(self) -> None:
+        if not self._is_open or self._is_away:
+            raise _refused("away", _AWAY)
 
     async def _write_alone(self, landing: Landing) -> Landed:
         size = len(landing.body)
@@ -154,14 +198,11 @@ class SharedCommit:
         self._alone_bytes += size
         try:
             async with self._alone, landing_line(self._db) as line:
-                waiting = self._waiting(landing)
-                await self._write([waiting], line, shared=False)
-                return await waiting.done
+                done: asyncio.Future[Landed] = asyncio.get_running_loop().create_future()
+                await self._write([_Waiting(landing, done)], line, shared=False)
+                return await done
         finally:
             self._alone_bytes -= size
-
-    def _waiting(self, landing: Landing) -> _Waiting:
-        return _Waiting(landing, asyncio.get_running_loop().create_future())
 
     # -------------------------------------------------------------------------------------------- the writer
 
@@ -211,7 +252,7 @@ class SharedCommit:
                 break
             waiting = self._queue.popleft()
             self._queued_bytes -= following
-            if not waiting.done.done():
+            if not waiting.waiter.done():
                 batch.append(waiting)
                 size += following
         return batch
@@ -236,8 +277,8 @@ class SharedCommit:
             return
         self.landed.set()
         _count_all(batch, landed)
-        for waiting, result in zip(batch, landed, strict=True):
-            waiting.succeed(result)
+        # Only after the next batch is on its way: to answer these takes as long as a commit.
+        asyncio.get_running_loop().call_soon(_tell_all, batch, landed)
 
     async def _commit_again(self, batch: Sequence[_Waiting], line: LandingLine, *, shared: bool) -> list[Landed]:
         for _ in range(self._limits.tries - 1):

@@ -18,7 +18,7 @@ from connectors.contract import Delivery, Page, fingerprint
 from service.context import Context
 from service.db.engine import Database, driver
 from service.errors import TooLarge
-from service.inbox.commit import Limits, SharedCommit
+from service.inbox.commit import Limits, SharedCommit, Waiter
 from service.inbox.store import Landed, Landing, Origin, key_hash, store
 from service.records import SourceRow
 from service.settings import Settings
@@ -71,7 +71,7 @@ def landing(origin: Origin, delivery: Delivery, key: str, context: Context) -> L
         delivery_id=context.new_id(),
         received_at=delivery.received_at,
         headers=_text(kept_headers(delivery.headers, origin.headers)),
-        request=_text(delivery.request),
+        request=_text(delivery.request) if delivery.request else "{}",
         body=delivery.body,
         body_hash=hashlib.sha256(delivery.body).digest(),
     )
@@ -145,6 +145,10 @@ class Lander:
         Raises :class:`service.errors.Busy` for what is not taken at all.
         """
         return self._commit.submit(landing(origin, delivery, key, self._context))
+
+    def hand_in(self, origin: Origin, delivery: Delivery, key: str, waiter: Waiter) -> None:
+        """Take a delivery in and tell the waiter when it is committed; otherwise as :meth:`submit`."""
+        self._commit.hand_in(landing(origin, delivery, key, self._context), waiter)
 
     async def land_upload(
         self, source: SourceRow, body: bytes, *, filename: str = "", options: Mapping[str, Any] | None = None

@@ -115,6 +115,13 @@ def test_a_request_of_the_load_is_signed() -> None:
     assert standard_webhooks(headers, body, (Secret(value=hook.secret),), NOW) == "m-7"
 
 
+@pytest.mark.parametrize("name", [b"content-length", b"Content-Length"])
+def test_an_answer_is_whole_with_its_last_byte(name: bytes) -> None:
+    whole = b"HTTP/1.1 200 OK\r\n%b: 4\r\nx: y\r\n\r\nnull" % name
+    assert [place for place in range(len(whole) + 1) if load._is_whole(whole[:place])] == [len(whole)]
+    assert load._is_whole(b"HTTP/1.1 204 No Content\r\nx: y\r\n\r\n")
+
+
 def test_the_lock_of_the_peers_pins_them_with_hashes_and_names_no_host() -> None:
     lock = (peers.HERE / "requirements.lock").read_text(encoding="utf-8")
     assert {"dlt==1.31.0", "meltanolabs-target-postgres==0.8.1"} <= set(lock.replace("[postgres]", "").split())

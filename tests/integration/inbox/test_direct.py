@@ -11,13 +11,15 @@ import msgspec
 import pytest
 import pytest_asyncio
 import structlog
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from connectors.contract import Outcome, Reply, Source, Verified, WebhookRequest
 from service import serve, serve_direct, telemetry
 from service.api import webhooks
-from service.api.direct import Answer, DirectWebhooks
+from service.api.direct import Answer, Asked, DirectWebhooks
 from service.api.webhooks import addresses_of
 from service.db.engine import Database
+from service.inbox.store import Landed, store
 from service.serve import Listening
 from service.serve_protocol import Limits
 from tests.integration.inbox.test_webhooks import Site, opened, stored
@@ -35,8 +37,8 @@ class Watched(DirectWebhooks):
         super().__init__(site.app.state)
         self.taken: list[bool] = []
 
-    def take(self, scope: Any, body: bytes, answer: Answer) -> bool:
-        self.taken.append(super().take(scope, body, answer))
+    def take(self, asked: Asked, answer: Answer) -> bool:
+        self.taken.append(super().take(asked, answer))
         return self.taken[-1]
 
 
@@ -207,6 +209,112 @@ async def test_requests_on_one_connection_are_answered_in_order(post: Post) -> N
         await answer(reader)
     # What waited behind another request is not for the direct way.
     assert post.watched.taken == [True] * 3
+    writer.close()
+
+
+async def test_plain_pieces_and_others_take_turns_on_one_connection(
+    database: Database, post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parsed: list[bytes] = []
+    feed = HttpToolsProtocol.data_received
+
+    def watched(protocol: HttpToolsProtocol, data: bytes) -> None:
+        parsed.append(data)
+        feed(protocol, data)
+
+    monkeypatch.setattr(HttpToolsProtocol, "data_received", watched)
+    reader, writer = await post.dial()
+    wires = [post.request(b"%d" % number) for number in range(6)]
+    ready = b"GET /healthz HTTP/1.1\r\nhost: h\r\n\r\n"
+    # Whole, in two pieces, whole, another request, two at once, whole.
+    for parts in ((wires[0],), (wires[1][:40], wires[1][40:]), (wires[2],), (ready,), (wires[3] + wires[4],)):
+        for part in parts:
+            writer.write(part)
+            await asyncio.sleep(0.02)
+        said = [await answer(reader) for _ in range(1 + (wires[4] in parts[0]))]
+        assert [status for status, _, _ in said] == [200] * len(said)
+    assert parsed == [wires[1][:40], wires[1][40:], ready, wires[3] + wires[4]]
+    # What looks like a push is a body where a body is due, and a header where a header is.
+    for begin, said_last in ((post.request(wires[5])[: -len(wires[5])], b"stored"), (ready[:-2] + b"x: ", b"")):
+        writer.write(begin)
+        await asyncio.sleep(0.02)
+        writer.write(wires[5])
+        status, _, body = await answer(reader)
+        assert (status, body if said_last else b"") == (200, said_last)
+    bodies = [row.body for row in await stored(database, post.site)]
+    assert (wires[5] in bodies, b"5" in bodies) == (True, False)
+    writer.close()
+
+
+async def test_a_push_that_comes_while_another_waits_is_answered_after_it(
+    post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_commit = asyncio.Event()
+
+    async def held(connection: Any, landings: Any, now: Any) -> list[Landed]:
+        await may_commit.wait()
+        return await store(connection, landings, now)
+
+    monkeypatch.setattr(post.site.services.lander._commit, "_store", held)
+    reader, writer = await post.dial()
+    for body in (b"first", b"second"):
+        writer.write(post.request(body))
+        await asyncio.sleep(0.1)
+    assert post.watched.taken == [True]
+    may_commit.set()
+    assert [(await answer(reader))[2] for _ in range(2)] == [b"stored"] * 2
+    assert post.watched.taken == [True]
+    writer.close()
+
+
+async def test_an_idle_connection_is_ended_by_the_timer_of_an_earlier_answer(post: Post) -> None:
+    limits, clock = msgspec.structs.replace(Limits(), keep_alive=1), post.site.services.context.monotonic
+    async with serve.answering(post.site.app, serve.bind("127.0.0.1", 0), limits) as listening:
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(listening.address.rpartition(":")[2]))
+        for pause in (0.6, 0.6, 0.0):
+            writer.write(post.request(b"again"))
+            assert (await answer(reader))[0] == 200
+            last = clock()
+            await asyncio.sleep(pause)
+        async with asyncio.timeout(30):
+            assert await reader.read() == b""
+    assert clock() - last > 0.9
+    writer.close()
+
+
+async def test_an_address_in_use_is_looked_up_before_it_is_forgotten(post: Post) -> None:
+    clock, address = [0.0], post.site.path.rpartition("/")[2]
+    context = msgspec.structs.replace(post.site.services.context, monotonic=lambda: clock[0])
+    services = post.site.app.state.services = msgspec.structs.replace(post.site.services, context=context)
+    known = post.site.app.state.addresses = webhooks.Addresses()
+    await known.find(services, address)
+    for seconds, is_flying in ((4.4, False), (4.9, True), (9.3, False), (9.8, True), (14.9, False)):
+        clock[0] = seconds
+        assert (await post.ask(post.request(b"%f" % seconds)))[0] == 200
+        flights = list(known._flights.values())
+        assert is_flying or not flights
+        await asyncio.gather(*flights)
+    assert post.watched.taken == [True] * 4 + [False]
+
+
+async def test_a_push_whose_commit_was_given_up_is_answered_once(
+    database: Database, post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared = post.site.services.lander._commit
+
+    async def given_up(connection: Any, landings: Any, now: Any) -> list[Landed]:
+        landed = await store(connection, landings, now)
+        shared._give_up(shared._batch, "hangs", shared=True)
+        return landed
+
+    monkeypatch.setattr(shared, "_store", given_up)
+    reader, writer = await post.dial()
+    writer.write(post.request(b"late"))
+    assert (await answer(reader))[0] == 503
+    monkeypatch.setattr(shared, "_store", store)
+    writer.write(post.request(b"late"))
+    assert (await answer(reader))[2] == b"duplicate"
+    assert len(await stored(database, post.site)) == 1
     writer.close()
 
 

@@ -11,14 +11,15 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from connectors.contract import Delivery
 from service import context as contexts
 from service.db import line as line_of_landing
 from service.db.embedded import Embedded
 from service.db.engine import Database, make_engine
 from service.db.line import landing_line
 from service.errors import Busy, Invalid, Misconfigured, TooLarge
-from service.inbox.commit import Limits
-from service.inbox.land import Lander, kept_headers
+from service.inbox.commit import Limits, pass_on
+from service.inbox.land import Lander, kept_headers, origin_of
 from service.inbox.store import Kept, Landed, Landing, store
 from service.settings import Settings
 from tests.integration.inbox.world import SETTINGS, count, make_source, make_workspace, rows
@@ -137,7 +138,7 @@ async def test_a_thousand_at_once_share_commits(database: Database, lander: Land
 
 
 async def test_a_large_body_has_a_commit_of_its_own(database: Database) -> None:
-    lander = Lander(database, CONTEXT, SETTINGS, Limits(alone_bytes=1000))
+    lander = Lander(database, CONTEXT, SETTINGS, Limits(alone_bytes=1000, alone_queue_bytes=5000))
     await lander.start()
     source = await make_source(database, CONTEXT)
     bodies = [b"s", b"x" * 2000, b"t", b"y" * 2000]
@@ -147,7 +148,16 @@ async def test_a_large_body_has_a_commit_of_its_own(database: Database) -> None:
     assert {result.outcome for result in landed} == {Kept.STORED}
     query = "select xmin::text as number, count(*) from deliveries where workspace_id = :w group by 1 order by 2"
     assert [row[1] for row in await rows(database, source.workspace_id, query)] == [1, 1, 2]
+    heard = []
+    for size in (2000, 6000):
+        waiter: asyncio.Future[Landed] = asyncio.get_running_loop().create_future()
+        delivery = Delivery(channel="webhook", body=b"z" * size, received_at=CONTEXT.now())
+        lander.hand_in(origin_of(source), delivery, f"z{size}", waiter)
+        heard.append(await asyncio.gather(waiter, return_exceptions=True))
+    assert [type(one) for (one,) in heard] == [Landed, Busy]
     await lander.stop()
+    # Who does not wait any more hears nothing.
+    pass_on(waiter, waiter)
 
 
 async def test_what_cannot_be_stored_fails_alone(database: Database, lander: Lander) -> None:

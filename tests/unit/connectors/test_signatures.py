@@ -123,6 +123,13 @@ def test_a_signature_with_the_empty_key_is_not_believed(scheme: Scheme) -> None:
         scheme(header, b"", ring(""), NOW)
 
 
+@pytest.mark.parametrize("length", [1, 63, 64, 65, 200])
+def test_a_key_of_any_length_makes_the_mac_of_the_library(length: int) -> None:
+    key = "k" * length
+    for body in (b"", BODY, BODY * 100):
+        hub_sha256("sha256=" + hmac.digest(key.encode(), body, "sha256").hex(), body, ring(key), NOW)
+
+
 def test_hubs_sign_with_sha1_and_the_header_does_not_choose() -> None:
     sha1, sha256 = (hmac.digest(b"key", BODY, name).hex() for name in ("sha1", "sha256"))
     hub_sha1(f"sha1={sha1}", BODY, ring("other", "key"), NOW)
