@@ -636,24 +636,46 @@ class Booked(NamedTuple):
     bare: bool = False
 
 
+MANY = 8
+"""Lines of a window from which on what stands is written anew where it changes: it stands alone from then on."""
+
+
 def book(
     lines: Sequence[Line],
     confirmations: Sequence[tuple[int, datetime]],
     readings: Sequence[WindowReading],
     *,
     whole: bool = True,
+    many: int = MANY,
 ) -> Booked:
     """Return what readings do to a window, given every confirmation of it and every line, or those from one on that
     stood alone when it was written.
 
-    ``whole``: the lines have no metrics but those given. Without it no new line is known to stand alone.
+    ``whole``: the lines have no metrics but those given. Without it no new line is known to stand alone. A platform
+    that restates some numbers of a day and not the others leaves two lines that stand, and more each time: where there
+    are more than ``many``, a reading that says them all takes their place, whatever it changes.
     """
     if len(lines) == len(readings) == 1 and spoke(lines[0]) > 0:
         booked = _book_at_once(lines[0], confirmations, readings[0], whole=whole)
         if booked is not None:
             return booked
     booked = book_at_length(lines, confirmations, readings)
-    return booked._replace(written=_marked(booked.written, lines)) if whole else booked
+    if not whole:
+        return booked
+    anew = None
+    if len(lines) > many and len(readings) == 1 and booked.written:
+        anew = _book_anew(window_state(lines, confirmations), readings[0])
+    return anew or booked._replace(written=_marked(booked.written, lines))
+
+
+def _book_anew(state: WindowState, reading: WindowReading) -> Booked | None:
+    """Return what a reading does to a window that takes all back and says all anew; None where it does not say all."""
+    told = {metric: value for metric, value in reading.metrics.items() if value is not None}
+    is_newer = all(at < reading.at for at in state.said.values())
+    if not is_newer or not state.stands.keys() | state.said.keys() <= told.keys():
+        return None
+    said = Written(1, Cause.SOURCE_RESTATED, reading.at, reading.ref, told, reading.quality, Mark.ALONE)
+    return Booked([*_written(state.stands.items(), -1, Cause.REVERSAL), said], [])
 
 
 def _marked(written: Sequence[Written], lines: Iterable[Line]) -> list[Written]:

@@ -122,7 +122,10 @@ class Replay:
         extra += ["suspected_reset"] if self.suspected - before else []
         settled = "reset_settled" if posted.cause == "reset" else "reset_recovered"
         extra += [settled] if before - self.suspected else []
-        moved = {row["subject_id"] for row in movements} | touched | set(self.watch.doubtful)
+        added = {
+            row["subject_id"] for row in movements if any(row[f"sign_{key}"] or row[key] for key in self.asked.columns)
+        }
+        moved = added | touched | set(self.watch.doubtful)
         return Change(
             posted=posted,
             old=old,

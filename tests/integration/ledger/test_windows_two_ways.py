@@ -6,6 +6,7 @@ import random  # noqa: TID251 - seeded, so that a failing case comes back
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -15,14 +16,17 @@ import pytest
 from connectors.contract import Item, Kind, Observation, Quality, SubjectRef, Window, Withdrawal, day_window
 from service.context import fixed
 from service.db.engine import Database
-from service.ledger import statements, windows
+from service.ledger import series, statements, windows
 from service.ledger.rows import line_of
 from service.ledger.series import SAID, Line, Mark, Stand, window_state
 from service.ledger.verify import verify
 from service.records import Rule
+from service.reports.history import campaign_history
+from service.reports.question import PlatformNotes, Question
 from tests.bookkeeping import SUBJECT_DAYS, Books, at, seen
 from tests.seeds import seeds
 
+NOTES = PlatformNotes(mappings={}, simulated=frozenset())
 METRICS = ("impressions", "views", "likes")
 ENTRIES = """
 select s.external_id, r.kind, r.goal, e.valid_from, e.valid_to, e.sign, e.cause, e.flags, e.observed_at, e.delivery_id,
@@ -161,6 +165,8 @@ async def test_one_statement_and_one_by_one_agree(
 ) -> None:
     batches = batches_of(seed)
     told = _verdicts(monkeypatch)
+    # A reader of all lines finds many of them sooner.
+    monkeypatch.setattr(windows, "book", partial(series.book, many=1000))
     # Every other case books its windows one by one, whatever the batch.
     monkeypatch.setattr(windows, "_SCATTERED", 0 if seed % 2 else 1_000_000)
     at_once = await _books(database, batches, 1)
@@ -199,6 +205,35 @@ async def test_a_line_is_marked_where_nothing_else_stands_of_its_window(database
     await books.post(source, [_day("p", 12, views=1)], [_day("p", 13, shares=2)], [_day("q", 15, views=7, likes=5)])
     rows = await books.rows(f"select views, likes, shares from {SUBJECT_DAYS} d order by views desc")
     assert rows == [{"views": 10, "likes": 6, "shares": 1}, {"views": 7, "likes": 5, "shares": None}]
+
+
+async def test_of_a_day_of_which_some_numbers_move_few_lines_are_read(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+    usual = series.book
+
+    def listening(lines: Sequence[Line], *given: Any, **named: Any) -> Any:
+        read.append(len(lines))
+        return usual(lines, *given, **named)
+
+    monkeypatch.setattr(windows, "book", listening)
+    books = Books(database, fixed(at(61), 1))
+    await books.open()
+    source = await books.source()
+    campaign = await books.campaign([Rule(source=source.source_id)])
+    for hour in range(12):
+        # Another process posts now and then, and its clock is behind.
+        books.context = fixed(at(60 + hour % 2), hour)
+        await books.post(source, [_day("p", hour, views=hour, likes=3)])
+    assert await _marked(books) == 3
+    assert max(read) == series.MANY + 1
+    question = Question(metrics=("likes",), preset="lifetime")
+    async with database.snapshot(books.workspace_id) as connection:
+        assert (await verify(connection, books.workspace_id, lambda _delivery, _version: None)).differences == []
+        about = (connection, books.workspace_id, campaign, question, NOTES, at(61, 1))
+        told = await campaign_history(*about, after=0, limit=50)
+    assert [change.new.value for change in told.data] == [3]
 
 
 async def test_what_is_older_than_all_that_is_known_is_told_apart_at_once(

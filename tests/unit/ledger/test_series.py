@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from service.ledger.edges import FIRST_MONTH, edges_between
 from service.ledger.series import (
     BIT,
+    MANY,
     Balance,
     Booked,
     Cause,
@@ -231,15 +232,20 @@ def test_a_restated_window_is_booked_as_any_other(
     assert unmarked(book([line], confirmations, readings)) == book_at_length([line], confirmations, readings)
 
 
+def values_of(state: WindowState) -> dict[str, int]:
+    """Return what stands of a window, whoever said it first."""
+    return {metric: stand.value for metric, stand in state.stands.items()}
+
+
 sayings = st.dictionaries(
     st.sampled_from(("views", "likes", "saves")), st.one_of(st.none(), st.integers(0, 2)), min_size=1
 )
 said_together = st.lists(st.tuples(st.integers(0, 6), sayings), min_size=1, max_size=2)
 
 
-@given(st.lists(said_together, min_size=1, max_size=10))
+@given(st.lists(said_together, min_size=1, max_size=12), st.sampled_from((1, 3, MANY)))
 def test_what_was_said_before_a_line_stood_alone_is_not_needed(
-    batches: list[list[tuple[int, dict[str, int | None]]]],
+    batches: list[list[tuple[int, dict[str, int | None]]]], many: int
 ) -> None:
     lines: list[Line] = []
     confirmed: dict[int, datetime] = {}
@@ -252,19 +258,38 @@ def test_what_was_said_before_a_line_stood_alone_is_not_needed(
             line._replace(metrics={key: line.metrics[key] for key in named & line.metrics.keys()}) for line in lines
         ]
         whole = [line.metrics for line in shown[alone:]] == [line.metrics for line in lines[alone:]]
-        booked = book(shown[alone:], list(confirmed.items()), readings, whole=whole)
+        booked = book(shown[alone:], list(confirmed.items()), readings, whole=whole, many=many)
         at_length = book_at_length(shown, list(confirmed.items()), readings)
-        assert sorted(booked.confirmed) == sorted(at_length.confirmed)
         assert booked.bare == at_length.bare
+        wanted = window_state([*lines, *map(line_of, at_length.written)], [*confirmed.items(), *at_length.confirmed])
         for mask, at in booked.confirmed:
             confirmed[mask] = max(at, confirmed.get(mask, at))
-        found = [[*lines, *map(line_of, one.written)] for one in (booked, at_length)]
-        told, wanted = (window_state(one, list(confirmed.items())) for one in found)
-        assert told == wanted
         for place, part in enumerate(booked.written, len(lines)):
             alone = place if part.mark & Mark.ALONE else alone
-        lines = found[0]
+        lines += [line_of(part) for part in booked.written]
+        told = window_state(lines, list(confirmed.items()))
         assert window_state(lines[alone:], list(confirmed.items())) == told
+        assert (values_of(told), told.said) == (values_of(wanted), wanted.said)
+
+
+def test_a_window_of_which_some_numbers_move_is_written_anew_after_a_while() -> None:
+    lines: list[Line] = []
+    alone: list[int] = []
+    read = [0]
+    for hour in range(40):
+        reading = WindowReading(START + timedelta(hours=hour), {"views": hour, "likes": 3}, REF)
+        shown = lines[alone[-1] :] if alone else lines
+        read.append(len(shown))
+        booked = book(shown, [], [reading])
+        alone += [place for place, part in enumerate(booked.written, len(lines)) if part.mark & Mark.ALONE]
+        lines += [line_of(part) for part in booked.written]
+    assert max(read) == MANY + 1
+    assert values_of(window_state(lines, ())) == {"views": 39, "likes": 3}
+    # Nothing is written anew that did not change, nor by a reading that does not say all that stands.
+    same = WindowReading(START + timedelta(hours=50), {"views": 39, "likes": 3}, REF)
+    assert book(lines, [], [same]) == book_at_length(lines, [], [same])
+    fewer = WindowReading(START + timedelta(hours=50), {"views": 40}, REF)
+    assert book(lines, [], [fewer]) == book_at_length(lines, [], [fewer])
 
 
 def test_a_value_that_was_never_said_needs_no_line_that_said_it() -> None:
