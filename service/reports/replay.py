@@ -122,9 +122,9 @@ class Replay:
         extra += ["suspected_reset"] if self.suspected - before else []
         settled = "reset_settled" if posted.cause == "reset" else "reset_recovered"
         extra += [settled] if before - self.suspected else []
-        added = {
-            row["subject_id"] for row in movements if any(row[f"sign_{key}"] or row[key] for key in self.asked.columns)
-        }
+        columns = [name for key in self.asked.columns for name in (key, f"sign_{key}")]
+        # What was taken back and said again in one posting moved nothing.
+        added = {row["subject_id"] for row in movements if any(row[name] for name in columns)}
         moved = added | touched | set(self.watch.doubtful)
         return Change(
             posted=posted,
