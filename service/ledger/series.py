@@ -659,20 +659,23 @@ def book(
         booked = _book_at_once(lines[0], confirmations, readings[0], whole=whole)
         if booked is not None:
             return booked
+    if whole and len(lines) > many and len(readings) == 1:
+        booked = _book_anew(window_state(lines, confirmations), readings[0])
+        if booked is not None:
+            return booked
     booked = book_at_length(lines, confirmations, readings)
-    if not whole:
-        return booked
-    anew = None
-    if len(lines) > many and len(readings) == 1 and booked.written:
-        anew = _book_anew(window_state(lines, confirmations), readings[0])
-    return anew or booked._replace(written=_marked(booked.written, lines))
+    return booked._replace(written=_marked(booked.written, lines)) if whole else booked
 
 
 def _book_anew(state: WindowState, reading: WindowReading) -> Booked | None:
-    """Return what a reading does to a window that takes all back and says all anew; None where it does not say all."""
+    """Return what a reading does to a window that takes all back and says all anew; None where it does not say all, or
+    changes nothing.
+    """
     told = {metric: value for metric, value in reading.metrics.items() if value is not None}
     is_newer = all(at < reading.at for at in state.said.values())
     if not is_newer or not state.stands.keys() | state.said.keys() <= told.keys():
+        return None
+    if told == {metric: stand.value for metric, stand in state.stands.items()}:
         return None
     said = Written(1, Cause.SOURCE_RESTATED, reading.at, reading.ref, told, reading.quality, Mark.ALONE)
     return Booked([*_written(state.stands.items(), -1, Cause.REVERSAL), said], [])
