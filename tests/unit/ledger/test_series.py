@@ -292,6 +292,8 @@ def test_a_window_of_which_some_numbers_move_is_written_anew_after_a_while() -> 
     assert book(lines, [], [same]) == book_at_length(lines, [], [same])
     fewer = WindowReading(START + timedelta(hours=50), {"views": 40}, REF)
     assert book(lines, [], [fewer]) == book_at_length(lines, [], [fewer])
+    both = [same._replace(metrics={"views": 40, "likes": 3}), same._replace(at=START + timedelta(hours=60))]
+    assert unmarked(book(lines, [], both)) == book_at_length(lines, [], both)
 
 
 def test_a_value_that_was_never_said_needs_no_line_that_said_it() -> None:
