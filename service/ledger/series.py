@@ -668,12 +668,12 @@ def book(
 
 
 def _book_anew(state: WindowState, reading: WindowReading) -> Booked | None:
-    """Return what a reading does to a window that takes all back and says all anew; None where it does not say all, or
-    changes nothing.
+    """Return what a reading does to a window that takes all back and says all anew; None where it does not say all,
+    withdraws something, or changes nothing.
     """
     told = {metric: value for metric, value in reading.metrics.items() if value is not None}
-    is_newer = all(at < reading.at for at in state.said.values())
-    if not is_newer or not state.stands.keys() | state.said.keys() <= told.keys():
+    says_all = len(told) == len(reading.metrics) and all(at < reading.at for at in state.said.values())
+    if not says_all or not state.stands.keys() | state.said.keys() <= told.keys():
         return None
     if told == {metric: stand.value for metric, stand in state.stands.items()}:
         return None

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from service.ledger.edges import FIRST_MONTH, edges_between
@@ -246,6 +246,7 @@ said_together = st.lists(st.tuples(st.integers(0, 15), sayings), min_size=1, max
 
 
 @given(st.lists(said_together, min_size=1, max_size=12), st.sampled_from((1, 3, MANY)))
+@example([[(0, {"saves": 0})], [(0, {"views": 0})], [(1, {"views": 0, "likes": None, "saves": 1})]], 1)
 def test_what_was_said_before_a_line_stood_alone_is_not_needed(
     batches: list[list[tuple[int, dict[str, int | None]]]], many: int
 ) -> None:
