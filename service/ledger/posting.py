@@ -2,13 +2,13 @@
 
 A posting is opened first (its ``batch`` is the key its lines carry) and closed last: closing locks the workspace's
 ``books`` row, takes the next number and a time after the last one. Commit order is number order, so a posting that is
-visible is complete.
+visible is complete. The keys of postings that follow each other, as those of a source do, ascend (docs/adr/0002).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import msgspec
@@ -19,8 +19,12 @@ from service.context import Context
 from service.ledger.touches import Touches
 
 # Postings share the workspace; whoever changes which subjects count where has it alone.
-_SHARE = sa.text("select kept_from from workspaces where workspace_id = :workspace for key share")
-_ALONE = sa.text("select kept_from from workspaces where workspace_id = :workspace for update")
+_OPEN = """
+select w.kept_from, b.recorded_at from workspaces w join books b using (workspace_id)
+where w.workspace_id = :workspace for {lock} of w
+"""
+_SHARE = sa.text(_OPEN.format(lock="key share"))
+_ALONE = sa.text(_OPEN.format(lock="update"))
 
 _NUMBER = sa.text("""
 update books set posting = posting + 1, recorded_at = greatest(:now, recorded_at + interval '1 microsecond')
@@ -43,6 +47,8 @@ insert into campaign_postings (workspace_id, campaign_id, posting, recorded_at)
 select :workspace, campaign_id, :number, :recorded_at from unnest(cast(:shaped as uuid[])) as campaign_id
 on conflict (workspace_id, campaign_id) do update set posting = excluded.posting, recorded_at = excluded.recorded_at
 """)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 EVERY = UUID(int=0)
 """In place of a campaign: all of the workspace."""
 
@@ -55,13 +61,14 @@ class Posting(msgspec.Struct, frozen=True, kw_only=True):
     """An open posting: the key that its lines carry until it has a number.
 
     Nothing is written before ``kept_from``: retention takes it, or has taken it. ``touches`` is what it changes of
-    running sums, noted by whoever writes tallies.
+    running sums, noted by whoever writes tallies. It is recorded at ``opened_at`` or later.
     """
 
     workspace_id: UUID
     posting_id: UUID
     batch: int
     cause: str
+    opened_at: datetime
     source_id: UUID | None = None
     kept_from: datetime | None = None
     touches: Touches = msgspec.field(default_factory=Touches)
@@ -84,17 +91,24 @@ async def open_posting(
     exclusive: bool = False,
 ) -> Posting:
     """Open a posting in a workspace transaction; ``exclusive`` waits until no other one is open and keeps them out."""
-    kept_from = await connection.scalar(_ALONE if exclusive else _SHARE, {"workspace": workspace_id})
-    milliseconds = int(context.now().timestamp() * 1000)
-    batch = milliseconds << 22 | int.from_bytes(context.token(3), "big") >> 2
+    books = (await connection.execute(_ALONE if exclusive else _SHARE, {"workspace": workspace_id})).one()
+    # After every posting that is there, whosever clock runs behind.
+    opened_at = max(context.now(), books.recorded_at + _MICROSECOND)
     return Posting(
         workspace_id=workspace_id,
         posting_id=context.new_id(),
-        batch=batch,
+        batch=_key(opened_at, context.token(3)),
         cause=cause,
+        opened_at=opened_at,
         source_id=source_id,
-        kept_from=kept_from,
+        kept_from=books.kept_from,
     )
+
+
+def _key(at: datetime, token: bytes) -> int:
+    """Return a batch key: milliseconds, then microseconds in ten bits and twelve random ones."""
+    milliseconds, microseconds = divmod((at - _EPOCH) // _MICROSECOND, 1000)
+    return milliseconds << 22 | microseconds << 12 | int.from_bytes(token, "big") >> 12
 
 
 async def close_posting(
@@ -111,7 +125,8 @@ async def close_posting(
     ``shaped`` are the campaigns whose answers it may change: who does not know says nothing, which is all of them.
     """
     touched, first_days, openings, moved = posting.touches.columns()
-    row = (await connection.execute(_NUMBER, {"workspace": posting.workspace_id, "now": context.now()})).one()
+    now = max(context.now(), posting.opened_at)
+    row = (await connection.execute(_NUMBER, {"workspace": posting.workspace_id, "now": now})).one()
     values = {
         "workspace": posting.workspace_id,
         "number": row.posting,

@@ -550,7 +550,7 @@ def window_state(lines: Iterable[Line], confirmations: Iterable[tuple[int, datet
         for metric, (sign, value, said) in own.items():
             if sign:
                 state.stands[metric] = Stand(value, observed_at, ref, quality)
-            if said and (metric not in state.said or observed_at > state.said[metric]):
+            if said > 0 and (metric not in state.said or observed_at > state.said[metric]):
                 state.said[metric] = observed_at
     for mask, at in confirmations:
         for metric in metrics_of(mask):
@@ -622,6 +622,7 @@ class Written(NamedTuple):
     ref: Ref
     metrics: Mapping[str, int]
     quality: int = 0
+    mark: int = Mark.NONE
 
 
 class Booked(NamedTuple):
@@ -635,19 +636,63 @@ class Booked(NamedTuple):
     bare: bool = False
 
 
+MANY = 8
+"""Lines of a window from which on what stands is written anew where it changes: it stands alone from then on."""
+
+
 def book(
-    lines: Sequence[Line], confirmations: Sequence[tuple[int, datetime]], readings: Sequence[WindowReading]
+    lines: Sequence[Line],
+    confirmations: Sequence[tuple[int, datetime]],
+    readings: Sequence[WindowReading],
+    *,
+    whole: bool = True,
+    many: int = MANY,
 ) -> Booked:
-    """Return what readings do to a window, given every line and confirmation of it."""
-    if len(lines) == len(readings) == 1 and not confirmations and _restates(lines[0], readings[0]):
-        return _restated(lines[0], readings[0])
-    return book_at_length(lines, confirmations, readings)
+    """Return what readings do to a window, given every confirmation of it and every line, or those from one on that
+    stood alone when it was written.
+
+    ``whole``: the lines have no metrics but those given. Without it no new line is known to stand alone. A platform
+    that restates some numbers of a day and not the others leaves two lines that stand, and more each time: where there
+    are more than ``many``, a reading that says them all takes their place, whatever it changes.
+    """
+    if len(lines) == len(readings) == 1 and spoke(lines[0]) > 0:
+        booked = _book_at_once(lines[0], confirmations, readings[0], whole=whole)
+        if booked is not None:
+            return booked
+    if whole and len(lines) > many and len(readings) == 1:
+        booked = _book_anew(window_state(lines, confirmations), readings[0])
+        if booked is not None:
+            return booked
+    booked = book_at_length(lines, confirmations, readings)
+    return booked._replace(written=_marked(booked.written, lines)) if whole else booked
+
+
+def _book_anew(state: WindowState, reading: WindowReading) -> Booked | None:
+    """Return what a reading does to a window that takes all back and says all anew; None where it does not say all,
+    withdraws something, or changes nothing.
+    """
+    told = {metric: value for metric, value in reading.metrics.items() if value is not None}
+    says_all = len(told) == len(reading.metrics) and all(at < reading.at for at in state.said.values())
+    if not says_all or not state.stands.keys() | state.said.keys() <= told.keys():
+        return None
+    if told == {metric: stand.value for metric, stand in state.stands.items()}:
+        return None
+    said = Written(1, Cause.SOURCE_RESTATED, reading.at, reading.ref, told, reading.quality, Mark.ALONE)
+    return Booked([*_written(state.stands.items(), -1, Cause.REVERSAL), said], [])
+
+
+def _marked(written: Sequence[Written], lines: Iterable[Line]) -> list[Written]:
+    """Mark a new line that stands alone: it says anew every metric that lines spoke of, so each was taken back."""
+    new = [part for part in written if part.sign > 0]
+    if len(new) != 1 or any(not line.metrics.keys() <= new[0].metrics.keys() for line in lines):
+        return list(written)
+    return [part._replace(mark=Mark.ALONE) if part.sign > 0 else part for part in written]
 
 
 def book_at_length(
     lines: Sequence[Line], confirmations: Sequence[tuple[int, datetime]], readings: Sequence[WindowReading]
 ) -> Booked:
-    """Return the same as :func:`book`, whatever the lines are: metric by metric."""
+    """Return the same as :func:`book` but for marks, whatever the lines are: metric by metric."""
     change = book_window(window_state(lines, confirmations), sorted(readings, key=lambda reading: reading.at))
     replaced = {metric for metric, _ in change.added}
     taken_back = Cause.REVERSAL if replaced else Cause.SOURCE_WITHDREW
@@ -660,25 +705,37 @@ def book_at_length(
     return Booked(written, [(mask, at) for at, mask in by_instant.items()], bare)
 
 
-def _restates(line: Line, reading: WindowReading) -> bool:
-    """Tell whether a reading is newer than a line and says each of its metrics anew, which is what most do."""
-    return (
-        reading.at > line.observed_at
-        and reading.metrics.keys() == line.metrics.keys()
-        and None not in reading.metrics.values()
-    )
-
-
-def _restated(line: Line, reading: WindowReading) -> Booked:
-    new = {key: value for key, value in reading.metrics.items() if value is not None and value != line.metrics[key]}
-    same = mask_of(key for key in line.metrics if key not in new)
-    confirmed = [(same, reading.at)] if same else []
+def _book_at_once(
+    line: Line, confirmations: Sequence[tuple[int, datetime]], reading: WindowReading, *, whole: bool
+) -> Booked | None:
+    """Return what a reading does to a window of one line, in the usual cases: it says metrics of the line anew, or it
+    is older.
+    """
+    at, _, ref, quality = reading
+    known, told = line.metrics, reading.metrics
+    if not told.keys() <= known.keys():
+        return None
+    if at < line.observed_at:
+        return Booked([], [])
+    if at == line.observed_at or any(confirmed >= at for _, confirmed in confirmations):
+        return None
+    new: dict[str, int] = {}
+    old: dict[str, int] = {}
+    same = 0
+    for metric, value in told.items():
+        before = known[metric]
+        if value is None:
+            return None
+        if value == before:
+            same |= BIT[metric]
+        else:
+            new[metric], old[metric] = value, -before
+    confirms = [(same, at)] if same else []
     if not new:
-        return Booked([], confirmed)
-    old = {key: -line.metrics[key] for key in new}
+        return Booked([], confirms)
     taken_back = Written(-1, Cause.REVERSAL, line.observed_at, line.ref, old, line.flags & SAID)
-    said = Written(1, Cause.SOURCE_RESTATED, reading.at, reading.ref, new, reading.quality)
-    return Booked([taken_back, said], confirmed)
+    mark = Mark.ALONE if whole and len(new) == len(known) else Mark.NONE
+    return Booked([taken_back, Written(1, Cause.SOURCE_RESTATED, at, ref, new, quality, mark)], confirms)
 
 
 def _written(stands: Iterable[tuple[str, Stand]], sign: int, cause: Cause) -> list[Written]:

@@ -147,9 +147,11 @@ class Sheet:
         """Return the metrics that occur and the parameters of ``statements.insert_entries`` after the batch.
 
         Lines go in the order of subject and validity, which is that of their index: neighbours are written together.
+        Those of one window keep theirs: what takes back comes before what takes its place.
         """
         subjects, numbers, grid = self.arrays()
-        begins = ranked([shape.valid_from for shape in self.shapes])
+        instants = {at: place for place, at in enumerate(sorted({shape.valid_from for shape in self.shapes}))}
+        begins = np.array([instants[shape.valid_from] for shape in self.shapes], dtype=np.int64)
         order = np.argsort(self.roster.ranks()[subjects] * len(self.shapes) + begins[numbers], kind="stable")
         numbers = numbers[order]
         forms, form_of = _told_apart([_form(shape) for shape in self.shapes])

@@ -335,39 +335,31 @@ def insert_entries(metrics: tuple[str, ...], *, credits_: bool = False) -> str:
 
 @lru_cache(maxsize=256)
 def entries_of_windows(metrics: tuple[str, ...]) -> str:
-    """Return the select of the lines of windows, with the given metrics: $1 workspace, then subjects, series, first and
-    last instants, and the bounds of the first.
+    """Return the select of the lines of windows, with the given metrics and how many each has in all (``known``): $1
+    workspace, then subjects, series, first and last instants, and the bounds of the first.
 
-    Of a window that was restated often the newest line is enough where it is all that stands: nothing else is of its
-    instant, it says what its delivery said, and the amounts of all lines come to its own. So what is handed over does
-    not grow with what was said before. Window functions over all lines would take twice as long where there are many.
+    Of each window those from the newest on that stood alone when it was written: what came before it comes to nothing.
+    Its index is read backwards, so that what is read does not grow with what was said before. Lines of a window are
+    written one posting after the other, and the keys of these postings ascend (docs/adr/0002).
     """
-    own = ("subject_id", *_FORM, *_SAYING, *metrics)
+
+    def since(column: str, least: int) -> str:
+        # Not coalesce: it may leak what it sees, as the policy has it, and is no condition of an index then.
+        return f"case when alone.{column} is null then {least} else alone.{column} end"
+
     lines = """entries e
-        where e.workspace_id = $1 and e.subject_id = given.subject_id and e.valid_from = given.valid_from
-          and e.series_id = given.series_id and e.valid_to = given.valid_to and e.valid_from between $6 and $7"""
-    newest = "observed_at desc, sign desc"
+      where e.workspace_id = $1 and e.subject_id = given.subject_id and e.valid_from = given.valid_from
+        and e.series_id = given.series_id and e.valid_to = given.valid_to and e.valid_from between $6 and $7"""
     return f"""
-    select {_ENTRY_COLUMNS}, {_of("e", metrics)}
+    select {_ENTRY_COLUMNS}, num_nonnulls({_of("e", STORED)}) as known, {_of("e", metrics)}
     from unnest($2::uuid[], $3::bigint[], $4::timestamptz[], $5::timestamptz[])
       as given (subject_id, series_id, valid_from, valid_to)
+    left join lateral (
+      select e.batch, e.line from {lines} and e.mark & {Mark.ALONE} <> 0
+      order by e.batch desc, e.line desc limit 1
+    ) alone on true
     cross join lateral (
-      with newest as materialized (
-        select {_of("e", own)} from {lines} order by {newest} limit 2
-      ), whole as materialized (
-        select sum(e.sign) as signs, {", ".join(f"sum(e.{key}) as {key}" for key in metrics)} from {lines}
-      ), alone as materialized (
-        select {_of("n", own)}
-        from (
-          select *, row_number() over w as place, lead(observed_at) over w as before from newest
-          window w as (order by {newest})
-        ) n cross join whole w
-        where place = 1 and w.signs = 1 and n.sign = 1 and n.cause not in ({_UNSAYING}) and n.before < n.observed_at
-          and ({_of("w", metrics)}) is not distinct from ({_of("n", metrics)})
-      )
-      select * from alone
-      union all
-      select {_of("e", own)} from {lines} and not exists (select from alone)
+      select * from {lines} and (e.batch, e.line) >= ({since("batch", _NULL)}, {since("line", -(2**31))})
       offset 0
     ) e
     """
@@ -379,27 +371,16 @@ def _all_of(table: str, alias: str) -> str:
         and {alias}.subject_id = any($2::uuid[]) and {alias}.valid_from = any($7::timestamptz[])"""
 
 
-def _asked_of(table: str, alias: str) -> str:
-    """Return the rows of a table for the pairs in ``given``, which lie between the instants $9 and $10."""
-    return f"""(select distinct subject_id, valid_from from given) asked cross join lateral (
-        select * from {table} held where held.workspace_id = $1 and held.subject_id = asked.subject_id
-          and held.valid_from = asked.valid_from and held.valid_from between $9 and $10
-        offset 0
-      ) {alias}"""
-
-
 @lru_cache(maxsize=256)
-def held_windows(metrics: tuple[str, ...], *, scattered: bool) -> str:
+def held_windows(metrics: tuple[str, ...]) -> str:
     """Return the look at windows that are about to be booked: $1 workspace, then ``windows.question``.
 
     Rows (verdict, the places of its windows, each in eight bytes) of those whose subject has any line that begins when
     the window does: 0 the window itself is new, 1 it says the same already or something newer of all these metrics,
     2 the same and this is the newest time that it is said, 3 look closer. What is sorted is told apart before
     (offset 0): rows of metrics are wide. Lines join what is given by a full join, which cannot be made by looping: how
-    many there are is not known to the planner. All pairs of a batch's subjects and instants are looked at or, where its
-    windows are ``scattered`` among them, those alone that are asked for.
+    many there are is not known to the planner. All pairs of a batch's subjects and instants are looked at.
     """
-    source = _asked_of if scattered else _all_of
     known = f"num_nonnulls({_of('g', metrics)})"
     same = f"l.sign = 1 and l.known = {known} and ({_of('l', metrics)}) is not distinct from ({_of('g', metrics)})"
     newer = f"l.observed_at > g.at and {' and '.join(f'(g.{key} is null or l.{key} is not null)' for key in metrics)}"
@@ -413,7 +394,7 @@ def held_windows(metrics: tuple[str, ...], *, scattered: bool) -> str:
         as k (series_id, valid_from, valid_to, cell) using (cell)
     ), confirmed as materialized (
       select c.subject_id, c.series_id, c.valid_from, c.valid_to, c.mask, c.confirmed_at
-      from {source("confirmations", "c")}
+      from {_all_of("confirmations", "c")}
     ), held as materialized (
       select n, at, count(*) filter (where own) as lines, count(*) filter (where own and same) as same,
         max(observed_at) filter (where own) as said,
@@ -424,7 +405,7 @@ def held_windows(metrics: tuple[str, ...], *, scattered: bool) -> str:
         from (
           select e.subject_id, e.series_id, e.valid_from, e.valid_to, e.sign, e.observed_at, {_of("e", metrics)},
             num_nonnulls({_of("e", STORED)}) as known, {_SPOKE} as spoke
-          from {source("entries", "e")}
+          from {_all_of("entries", "e")}
           offset 0
         ) l
         full join given g using (subject_id, valid_from)

@@ -1,8 +1,9 @@
 """Booking of stated windows: only the newest point of each metric counts.
 
-Most readings of a window are its first, or say again what is known. Both are told by one statement over the whole
-batch (``statements.held_windows``); what is restated, withdrawn or said twice in one batch is booked window by window
-by :func:`service.ledger.series.book`. A test holds the two ways to the same books.
+Most readings of a page are the first of their windows, or say again what is known. Both are told by one statement over
+the whole batch (``statements.held_windows``); what is restated, withdrawn or said twice in one batch is booked window
+by window by :func:`service.ledger.series.book`. What is pushed names few windows of many subjects, and restates most
+of them: all that are known are booked one by one. A test holds the two ways to the same books.
 """
 
 from __future__ import annotations
@@ -28,12 +29,11 @@ from service.ledger.work import Said, Work
 WindowOf = tuple[UUID, int, datetime, datetime]
 """A subject, a series and the window."""
 _SCATTERED = 3
-"""Pairs of a subject and an instant for each window that is asked for, from which on they are looked up one by one."""
+"""Pairs of a subject and an instant for each window that is asked for, from which on all are booked one by one."""
 _SAID = frozenset({Cause.GROWTH, Cause.SOURCE_RESTATED})
 """Causes of lines that say what their delivery said: by hand, where people of the workspace say it."""
-_BLANK, _KNOWN, _CONFIRMED, _CLOSER, _UNSAID, _FRESH = range(6)
-"""Verdicts on a reading. The first four are those of ``statements.held_windows``; *unsaid*: no line of its subject
-begins when its window does; *fresh*: the posting itself made its subject, which has no line."""
+_NEW, _KNOWN, _CONFIRMED, _CLOSER = range(4)
+"""Verdicts on a reading: those of ``statements.held_windows``."""
 
 
 class _Block(msgspec.Struct, frozen=True):
@@ -49,13 +49,23 @@ class _Block(msgspec.Struct, frozen=True):
     def whole(self) -> bool:
         return self.window.day is not None
 
-    def shape(self, sign: int, cause: int, at: datetime, ref: Ref, quality: int, mark: int = Mark.NONE) -> Shape:
+    def shape(self, sign: int, cause: int, at: datetime, ref: Ref, quality: int, mark: int) -> Shape:
         """Return the shape of lines of this window."""
         window = self.window
         flags = (Flag.NONE if self.whole else Flag.SHORT) | quality
         days = window.days if self.whole else 0
         begin, end, day = window.start, window.end, window.day
         return Shape(self.series_id, begin, end, sign, cause, flags, at, ref, day, days, None, mark)
+
+
+class _Known(msgspec.Struct):
+    """The lines of a window, or those from one on that stood alone, what confirms them, and how many metrics of theirs
+    were not read.
+    """
+
+    lines: list[Line]
+    confirmations: list[tuple[int, datetime]]
+    hidden: int = 0
 
 
 class _Rows:
@@ -113,11 +123,12 @@ class _Rows:
         packs = packed((self.subjects[rows] + 1, self.cell_of[rows] + 1, self.numbers[rows] + 1), grid)
         columns: list[Any] = [ids, len(rows), packs, [block.readings.at for block in self.blocks]]
         columns += [[cell[part] for cell in self.cells] for part in range(3)]
-        instants = {begin for _, begin, _ in self.cells}
-        scattered = len(ids) * len(instants) > _SCATTERED * len(rows)
-        if scattered:
-            columns += [min(instants), max(instants)]
-        return statements.held_windows(grid.metrics, scattered=scattered), columns
+        return statements.held_windows(grid.metrics), columns
+
+    def scattered(self, rows: Any) -> bool:
+        """Tell whether some rows name few of the pairs of their subjects and instants."""
+        subjects, instants = len(np.unique(self.subjects[rows])), len({begin for _, begin, _ in self.cells})
+        return subjects * instants > _SCATTERED * len(rows)
 
 
 async def book_windows(work: Work, said: Sequence[Said]) -> None:
@@ -126,15 +137,24 @@ async def book_windows(work: Work, said: Sequence[Said]) -> None:
     if not rows:
         return
     alone, made = rows.alone(), fresh[rows.subjects]
-    verdicts = np.where(alone, _FRESH, _CLOSER)
+    verdicts = np.where(alone, _NEW, _CLOSER)
     asked = np.flatnonzero(alone & ~made)
-    verdicts[asked] = await _held(work, rows, asked)
+    verdicts[asked] = _CLOSER if rows.scattered(asked) else await _held(work, rows, asked)
+    closer: dict[WindowOf, list[int]] = defaultdict(list)
+    for row in np.flatnonzero(verdicts == _CLOSER).tolist():
+        closer[_key(work, rows, row)].append(row)
+    known = await _load_windows(work, rows.grids[0].metrics, [key for key, own in closer.items() if not made[own[0]]])
+    for key, own in closer.items():
+        if key not in known and alone[own[0]]:
+            verdicts[own[0]] = _NEW
     _write_new(work, rows, verdicts)
     confirmed: list[tuple[WindowOf, int, datetime]] = []
     for row in np.flatnonzero(verdicts == _CONFIRMED).tolist():
         at = rows.blocks[rows.numbers[row]].readings.at
         confirmed.append((_key(work, rows, row), mask_of(rows.metrics[row]), at))
-    confirmed += await _book_closely(work, rows, np.flatnonzero(verdicts == _CLOSER).tolist(), fresh)
+    for key, own in closer.items():
+        if verdicts[own[0]] == _CLOSER:
+            confirmed += _book_closely(work, rows, key, known.get(key, _Known([], [])), own)
     await _confirm(work, confirmed)
 
 
@@ -162,8 +182,8 @@ def _gathered(work: Work, said: Sequence[Said]) -> tuple[_Rows, Any]:
 
 
 async def _held(work: Work, rows: _Rows, asked: Any) -> Any:
-    """Return the verdicts on rows: unsaid where the subject has no line that begins when the window does."""
-    verdicts = np.full(len(asked), _UNSAID)
+    """Return the verdicts on rows: new where the subject has no line that begins when the window does."""
+    verdicts = np.full(len(asked), _NEW)
     if len(asked):
         statement, parameters = rows.question(asked, work.sheet.roster.ids)
         for row in await work.connection.fetch(statement, work.workspace_id, *parameters):
@@ -173,7 +193,7 @@ async def _held(work: Work, rows: _Rows, asked: Any) -> Any:
 
 def _write_new(work: Work, rows: _Rows, verdicts: Any) -> None:
     """Write the first line of windows that none is known of."""
-    new = np.flatnonzero(np.isin(verdicts, (_BLANK, _UNSAID, _FRESH)))
+    new = np.flatnonzero(verdicts == _NEW)
     if not len(new):
         return
     blocks = rows.numbers[new]
@@ -183,8 +203,9 @@ def _write_new(work: Work, rows: _Rows, verdicts: Any) -> None:
         block = rows.blocks[number]
         readings = block.readings
         # A window of several days is asked for by its number of days, which tallies have an index for.
-        mark = Mark.TALLY if block.window.days == 1 and block.whole and work.tallied(block.series_id) else Mark.NONE
-        shapes[number] = work.sheet.shape(block.shape(1, cause, readings.at, block.ref, readings.quality, mark))
+        tally = Mark.TALLY if block.window.days == 1 and block.whole and work.tallied(block.series_id) else Mark.NONE
+        shape = block.shape(1, cause, readings.at, block.ref, readings.quality, tally | Mark.ALONE)
+        shapes[number] = work.sheet.shape(shape)
     metrics, grid = picked(rows.metrics, new.tolist()), rows.grids[0].taken(new)
     work.sheet.extend(rows.subjects[new], shapes[blocks], metrics, grid)
 
@@ -194,28 +215,19 @@ def _key(work: Work, rows: _Rows, row: int) -> WindowOf:
     return (work.sheet.roster.ids[rows.subjects[row]], block.series_id, block.window.start, block.window.end)
 
 
-async def _book_closely(
-    work: Work, rows: _Rows, closer: Sequence[int], fresh: Any
+def _book_closely(
+    work: Work, rows: _Rows, key: WindowOf, known: _Known, own: Sequence[int]
 ) -> list[tuple[WindowOf, int, datetime]]:
-    """Book readings window by window, with the lines of each at hand; return what they confirm."""
-    by_window: dict[WindowOf, list[int]] = defaultdict(list)
-    for row in closer:
-        by_window[_key(work, rows, row)].append(row)
-    known = [key for key, own in by_window.items() if not fresh[rows.subjects[own[0]]]]
-    lines, confirmations = await _load_windows(work, rows.grids[0].metrics, known)
-    confirmed: list[tuple[WindowOf, int, datetime]] = []
-    by_hand = work.source.is_own
-    for key, own in by_window.items():
-        booked = book(lines.get(key, ()), confirmations.get(key, ()), [_reading(rows, row) for row in own])
-        if booked.bare and work.tallied(key[1]):
-            work.needs_rebuild(key[0])
-        block = rows.blocks[rows.numbers[own[0]]]
-        place = int(rows.subjects[own[0]])
-        for sign, cause, at, ref, metrics, quality in booked.written:
-            told = Cause.MANUAL if by_hand and cause in _SAID else cause
-            work.sheet.put(place, block.shape(sign, told, at, ref, quality), metrics)
-        confirmed += [(key, mask, at) for mask, at in booked.confirmed]
-    return confirmed
+    """Book what some rows say of one window, with what is known of it at hand; return what they confirm."""
+    booked = book(known.lines, known.confirmations, [_reading(rows, row) for row in own], whole=not known.hidden)
+    if booked.bare and work.tallied(key[1]):
+        work.needs_rebuild(key[0])
+    block = rows.blocks[rows.numbers[own[0]]]
+    place = int(rows.subjects[own[0]])
+    for sign, cause, at, ref, metrics, quality, mark in booked.written:
+        told = Cause.MANUAL if work.source.is_own and cause in _SAID else cause
+        work.sheet.put(place, block.shape(sign, told, at, ref, quality, mark), metrics)
+    return [(key, mask, at) for mask, at in booked.confirmed]
 
 
 def _reading(rows: _Rows, row: int) -> WindowReading:
@@ -223,23 +235,25 @@ def _reading(rows: _Rows, row: int) -> WindowReading:
     return WindowReading(block.readings.at, rows.metrics[row], block.ref, block.readings.quality)
 
 
-async def _load_windows(
-    work: Work, metrics: tuple[str, ...], keys: Sequence[WindowOf]
-) -> tuple[dict[WindowOf, list[Line]], dict[WindowOf, list[tuple[int, datetime]]]]:
-    """Return the lines of windows, as far as they speak of the given metrics, and what confirms them."""
-    lines: dict[WindowOf, list[Line]] = defaultdict(list)
-    confirmations: dict[WindowOf, list[tuple[int, datetime]]] = defaultdict(list)
+async def _load_windows(work: Work, metrics: tuple[str, ...], keys: Sequence[WindowOf]) -> dict[WindowOf, _Known]:
+    """Return what is known of windows, as far as it speaks of the given metrics; nothing of those that are new."""
+    found: dict[WindowOf, _Known] = defaultdict(lambda: _Known([], []))
     if not keys:
-        return lines, confirmations
+        return found
     columns = [list(column) for column in zip(*keys, strict=True)]
     bounds = (min(columns[2]), max(columns[2]))
     asked = (work.workspace_id, *columns, *bounds)
     for row in await work.connection.fetch(statements.entries_of_windows(metrics), *asked):
-        lines[row["subject_id"], row["series_id"], row["valid_from"], row["valid_to"]].append(line_of(row, metrics))
+        known, line = found[_window_of(row)], line_of(row, metrics)
+        known.lines.append(line)
+        known.hidden += row["known"] - len(line.metrics)
     for row in await work.connection.fetch(statements.CONFIRMATIONS, *asked):
-        key = (row["subject_id"], row["series_id"], row["valid_from"], row["valid_to"])
-        confirmations[key].append((row["mask"], row["confirmed_at"]))
-    return lines, confirmations
+        found[_window_of(row)].confirmations.append((row["mask"], row["confirmed_at"]))
+    return found
+
+
+def _window_of(row: Mapping[str, Any]) -> WindowOf:
+    return row["subject_id"], row["series_id"], row["valid_from"], row["valid_to"]
 
 
 async def _confirm(work: Work, confirmed: Iterable[tuple[WindowOf, int, datetime]]) -> None:

@@ -122,7 +122,10 @@ class Replay:
         extra += ["suspected_reset"] if self.suspected - before else []
         settled = "reset_settled" if posted.cause == "reset" else "reset_recovered"
         extra += [settled] if before - self.suspected else []
-        moved = {row["subject_id"] for row in movements} | touched | set(self.watch.doubtful)
+        columns = [name for key in self.asked.columns for name in (key, f"sign_{key}")]
+        # What was taken back and said again in one posting moved nothing.
+        added = {row["subject_id"] for row in movements if any(row[name] for name in columns)}
+        moved = added | touched | set(self.watch.doubtful)
         return Change(
             posted=posted,
             old=old,

@@ -8,21 +8,26 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from service.ledger.edges import FIRST_MONTH, edges_between
 from service.ledger.series import (
+    BIT,
+    MANY,
     Balance,
+    Booked,
     Cause,
     Flag,
     Line,
+    Mark,
     Point,
     Reading,
     Ref,
     Step,
     WindowReading,
     WindowState,
+    Written,
     advance,
     book,
     book_at_length,
@@ -156,6 +161,16 @@ def test_a_fall_below_a_tenth_is_suspect() -> None:
     assert [step.flags for step in steps(knots, None, None, level=False)] == [Flag.OPENING, Flag.SUSPECT, 0]
 
 
+def line_of(part: Written) -> Line:
+    """Return the line of a window that a part of one is of."""
+    return Line(START, START, part.sign, part.cause, part.quality, part.observed_at, part.ref, part.metrics)
+
+
+def unmarked(booked: Booked) -> Booked:
+    """Return what was booked without the marks of its lines."""
+    return booked._replace(written=[part._replace(mark=Mark.NONE) for part in booked.written])
+
+
 window_points = st.lists(st.tuples(instants, st.one_of(st.none(), st.integers(0, 4))), min_size=1, max_size=8)
 
 
@@ -170,10 +185,7 @@ def test_a_window_keeps_its_newest_point_in_any_order(
     confirmations: list[tuple[int, datetime]] = []
     for at, value in shuffled:
         booked = book(lines, confirmations, [WindowReading(at, {"views": value}, REF)])
-        lines += [
-            Line(START, START, sign, cause, quality, observed_at, ref, metrics)
-            for sign, cause, observed_at, ref, metrics, quality in booked.written
-        ]
+        lines += [line_of(part) for part in booked.written]
         confirmations = [(mask_of(["views"]), when) for _, when in (*confirmations, *booked.confirmed)][-1:]
     state = window_state(lines, confirmations)
     found = state.stands.get("views")
@@ -191,11 +203,18 @@ qualities = st.sampled_from((int(Flag.SAMPLED), 0))
 @given(
     window_values,
     st.tuples(qualities, qualities),
-    st.sampled_from(("as it is", "fewer", "more", "none", "older", "at once", "reversal", "carried", "taken back")),
+    st.sampled_from(("as it is", "fewer", "more", "none", "reversal", "carried", "taken back")),
+    st.integers(-1, 1),
     st.sampled_from((Cause.GROWTH, Cause.SOURCE_RESTATED)),
+    st.dictionaries(st.sampled_from(("views", "likes", "saves", "shares")).map(BIT.__getitem__), st.integers(-2, 2)),
 )
 def test_a_restated_window_is_booked_as_any_other(
-    values: dict[str, tuple[int, int]], quality: tuple[int, int], odd: str, cause: Cause
+    values: dict[str, tuple[int, int]],
+    quality: tuple[int, int],
+    odd: str,
+    later: int,
+    cause: Cause,
+    confirmed: dict[int, int],
 ) -> None:
     known = {metric: before for metric, (before, _) in values.items()}
     said: dict[str, int | None] = {metric: after for metric, (_, after) in values.items()}
@@ -208,6 +227,85 @@ def test_a_restated_window_is_booked_as_any_other(
     unusual = {"reversal": Cause.REVERSAL, "carried": Cause.CARRIED}
     sign = -1 if odd == "taken back" else 1
     line = Line(START, START, sign, unusual.get(odd, cause), quality[0], START, REF, known)
-    at = START + timedelta(hours={"older": -1, "at once": 0}.get(odd, 1))
-    readings = [WindowReading(at, said, Ref(UUID(int=2), START), quality[1])]
-    assert book([line], [], readings) == book_at_length([line], [], readings)
+    readings = [WindowReading(START + timedelta(hours=later), said, Ref(UUID(int=2), START), quality[1])]
+    confirmations = [(mask, START + timedelta(hours=hours)) for mask, hours in confirmed.items()]
+    assert unmarked(book([line], confirmations, readings)) == book_at_length([line], confirmations, readings)
+
+
+def values_of(state: WindowState) -> dict[str, int]:
+    """Return what stands of a window, whoever said it first."""
+    return {metric: stand.value for metric, stand in state.stands.items()}
+
+
+numbers = st.sampled_from((0, 1, 2, None))
+sayings = st.one_of(
+    st.fixed_dictionaries({"views": st.integers(0, 2), "likes": st.integers(0, 2)}),
+    st.dictionaries(st.sampled_from(("views", "likes", "saves")), numbers, min_size=1),
+)
+said_together = st.lists(st.tuples(st.integers(0, 15), sayings), min_size=1, max_size=2)
+
+
+@given(st.lists(said_together, min_size=1, max_size=12), st.sampled_from((1, 3, MANY)))
+@example([[(0, {"saves": 0})], [(0, {"views": 0})], [(1, {"views": 0, "likes": None, "saves": 1})]], 1)
+def test_what_was_said_before_a_line_stood_alone_is_not_needed(
+    batches: list[list[tuple[int, dict[str, int | None]]]], many: int
+) -> None:
+    lines: list[Line] = []
+    confirmed: dict[int, datetime] = {}
+    alone = 0
+    for number, batch in enumerate(batches):
+        ref = Ref(UUID(int=number), START)
+        readings = [WindowReading(START + timedelta(hours=hours), said, ref) for hours, said in batch]
+        named = set().union(*(said for _, said in batch))
+        shown = [
+            line._replace(metrics={key: line.metrics[key] for key in named & line.metrics.keys()}) for line in lines
+        ]
+        whole = [line.metrics for line in shown[alone:]] == [line.metrics for line in lines[alone:]]
+        booked = book(shown[alone:], list(confirmed.items()), readings, whole=whole, many=many)
+        at_length = book_at_length(shown, list(confirmed.items()), readings)
+        assert booked.bare == at_length.bare
+        wanted = window_state([*lines, *map(line_of, at_length.written)], [*confirmed.items(), *at_length.confirmed])
+        for mask, at in booked.confirmed:
+            confirmed[mask] = max(at, confirmed.get(mask, at))
+        for place, part in enumerate(booked.written, len(lines)):
+            alone = place if part.mark & Mark.ALONE else alone
+        lines += [line_of(part) for part in booked.written]
+        told = window_state(lines, list(confirmed.items()))
+        assert window_state(lines[alone:], list(confirmed.items())) == told
+        assert (values_of(told), told.said) == (values_of(wanted), wanted.said)
+
+
+def test_a_window_of_which_some_numbers_move_is_written_anew_after_a_while() -> None:
+    lines: list[Line] = []
+    alone: list[int] = []
+    read = [0]
+    for hour in range(40):
+        reading = WindowReading(START + timedelta(hours=hour), {"views": hour, "likes": 3}, REF)
+        shown = lines[alone[-1] :] if alone else lines
+        read.append(len(shown))
+        booked = book(shown, [], [reading])
+        alone += [place for place, part in enumerate(booked.written, len(lines)) if part.mark & Mark.ALONE]
+        lines += [line_of(part) for part in booked.written]
+    assert max(read) == MANY + 1
+    assert values_of(window_state(lines, ())) == {"views": 39, "likes": 3}
+    # Nothing is written anew that did not change, nor by a reading that does not say all that stands.
+    same = WindowReading(START + timedelta(hours=50), {"views": 39, "likes": 3}, REF)
+    assert book(lines, [], [same]) == book_at_length(lines, [], [same])
+    fewer = WindowReading(START + timedelta(hours=50), {"views": 40}, REF)
+    assert book(lines, [], [fewer]) == book_at_length(lines, [], [fewer])
+    both = [same._replace(metrics={"views": 40, "likes": 3}), same._replace(at=START + timedelta(hours=60))]
+    assert unmarked(book(lines, [], both)) == book_at_length(lines, [], both)
+
+
+def test_a_value_that_was_never_said_needs_no_line_that_said_it() -> None:
+    older, newer = (Ref(UUID(int=number), START) for number in (1, 2))
+    later = START + timedelta(hours=1)
+    lines = [
+        Line(START, START, 1, Cause.GROWTH, 0, START, older, {"views": 3}),
+        Line(START, START, -1, Cause.REVERSAL, 0, START, older, {"views": -3}),
+        Line(START, START, 1, Cause.SOURCE_RESTATED, 0, later, newer, {"views": 5}),
+        Line(START, START, -1, Cause.MAPPING_CHANGED, 0, later, newer, {"views": -5}),
+        Line(START, START, 1, Cause.REVERSAL, 0, START, older, {"views": 3}),
+        Line(START, START, -1, Cause.MAPPING_CHANGED, 0, START, older, {"views": -3}),
+    ]
+    assert window_state(lines, ()) == window_state(lines[2:], ()) == WindowState({}, {})
