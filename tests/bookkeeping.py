@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from connectors.contract import ADDITIVE, Kind, Observation, SubjectRef, SubjectSeen
 from service.context import Context, fixed
 from service.db.engine import Database, driver
-from service.ledger import statements
+from service.ledger.history.days import days_of_subjects
 from service.ledger.moves import go_on, record_version
 from service.ledger.posting import RetryExclusive, close_posting, open_posting
 from service.ledger.series import Ref
@@ -26,7 +26,7 @@ from service.records import CampaignKind, CampaignVersion, Rule, SourceRow, Sour
 START = datetime(2026, 6, 1, tzinfo=UTC)
 _CELL = "subject_id, day, zone, basis, days, currency, paid"
 _SUMS = ", ".join(f"sum({metric})::bigint as {metric}" for metric in ADDITIVE)
-_DAYS = statements.days_of_subjects(ADDITIVE, "is not null").replace("$1", "current_setting('app.workspace_id')::uuid")
+_DAYS = days_of_subjects(ADDITIVE, "is not null").replace("$1", "current_setting('app.workspace_id')::uuid")
 SUBJECT_DAYS = f"""(
   select current_setting('app.workspace_id')::uuid as workspace_id, {_CELL}, {_SUMS}, bit_or(carried) as carried
   from ({_DAYS}) found group by {_CELL}

@@ -19,12 +19,10 @@ from service.context import Context
 from service.ledger.touches import Touches
 
 # Postings share the workspace; whoever changes which subjects count where has it alone.
-_OPEN = """
-select w.kept_from, b.recorded_at from workspaces w join books b using (workspace_id)
-where w.workspace_id = :workspace for {lock} of w
-"""
-_SHARE = sa.text(_OPEN.format(lock="key share"))
-_ALONE = sa.text(_OPEN.format(lock="update"))
+_SHARE = sa.text("select kept_from from workspaces where workspace_id = :workspace for key share")
+_ALONE = sa.text("select kept_from from workspaces where workspace_id = :workspace for update")
+# A statement of its own: one that waited for the lock would see the books of before.
+_RECORDED = sa.text("select recorded_at from books where workspace_id = :workspace")
 
 _NUMBER = sa.text("""
 update books set posting = posting + 1, recorded_at = greatest(:now, recorded_at + interval '1 microsecond')
@@ -91,9 +89,10 @@ async def open_posting(
     exclusive: bool = False,
 ) -> Posting:
     """Open a posting in a workspace transaction; ``exclusive`` waits until no other one is open and keeps them out."""
-    books = (await connection.execute(_ALONE if exclusive else _SHARE, {"workspace": workspace_id})).one()
+    kept_from = await connection.scalar(_ALONE if exclusive else _SHARE, {"workspace": workspace_id})
+    recorded_at: datetime = (await connection.execute(_RECORDED, {"workspace": workspace_id})).scalar_one()
     # After every posting that is there, whosever clock runs behind.
-    opened_at = max(context.now(), books.recorded_at + _MICROSECOND)
+    opened_at = max(context.now(), recorded_at + _MICROSECOND)
     return Posting(
         workspace_id=workspace_id,
         posting_id=context.new_id(),
@@ -101,7 +100,7 @@ async def open_posting(
         cause=cause,
         opened_at=opened_at,
         source_id=source_id,
-        kept_from=books.kept_from,
+        kept_from=kept_from,
     )
 
 

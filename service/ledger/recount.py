@@ -23,6 +23,7 @@ import msgspec
 from connectors.contract import ADDITIVE
 from service.ledger import days, statements
 from service.ledger.edges import FIRST_MONTH, month_start
+from service.ledger.history.days import days_of_lines, days_of_subjects
 from service.ledger.posting import Posting
 from service.ledger.rows import line_of
 from service.ledger.series import Flag, Line, Mark
@@ -336,7 +337,7 @@ from (
   select own.*
   from unnest($2::uuid[], $3::date[], $4::date[]) as given (subject_id, first, last)
   cross join lateral (
-    {statements.days_of_lines(ADDITIVE, "= given.subject_id", ("given.first", "given.last"))}
+    {days_of_lines(ADDITIVE, "= given.subject_id", ("given.first", "given.last"))}
   ) own
 ) d
 group by subject_id, {", ".join(_CELL)}
@@ -391,7 +392,7 @@ def _forget(metric: str) -> str:
     days of everybody to be as near.
     """
     own = " and ".join(f"m.{name} = given.{name}" for name in _CELL)
-    days = statements.days_of_subjects((metric,), "= n.subject_id", ("given.day", "given.day"))
+    days = days_of_subjects((metric,), "= n.subject_id", ("given.day", "given.day"))
     return f"""
     with standing as materialized (
       select n.campaign_id, n.subject_id, s.platform from memberships n

@@ -20,7 +20,7 @@ import numpy as np
 
 from connectors.contract import ADDITIVE
 from service.kpi.members import IntArray
-from service.ledger import statements
+from service.ledger.history.days import days_of_subjects
 from service.ledger.history.places import NOBODY, Numbers, ids, packed, unpacked
 from service.ledger.history.running import CARRIED, OPENING_DAY, Part, parts_of
 
@@ -79,7 +79,7 @@ select subject_id from memberships where workspace_id = $1 and campaign_id = $2
 group by subject_id having sum(sign) > 0
 """
 _FIRST_DAYS = f"""
-select subject_id, min(day) as day from ({statements.days_of_subjects((), "= any($2::uuid[])")}) d
+select subject_id, min(day) as day from ({days_of_subjects((), "= any($2::uuid[])")}) d
 where days = 1 and day > '-infinity' and (basis = 1 or zone = $3)
 group by subject_id
 """
@@ -389,7 +389,7 @@ def _rows(metrics: tuple[str, ...]) -> str:
       string_agg(int4send(r.place), '') as places, string_agg(int8send(d.carried), '') as {CARRIED},
       {", ".join(sums)}
     from unnest($2::uuid[], $3::integer[]) as r (subject_id, place)
-    join ({statements.days_of_subjects(metrics, "= any($2::uuid[])", ("$5", "$6"))}) d using (subject_id)
+    join ({days_of_subjects(metrics, "= any($2::uuid[])", ("$5", "$6"))}) d using (subject_id)
     where d.days = 1 and (d.basis = 1 or d.zone = $4)
     group by 1, 2, 3, 4 order by 1
     """

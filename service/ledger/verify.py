@@ -21,6 +21,7 @@ from service.db.engine import driver
 from service.ledger import days, statements
 from service.ledger.assign import Candidate, campaigns_of
 from service.ledger.facts import sources_of
+from service.ledger.history.days import days_of_subjects
 from service.ledger.horizon import is_kept, is_whole
 from service.ledger.memberships import load_profiles, load_rules
 from service.ledger.moves import waiting
@@ -96,7 +97,7 @@ async def _subject_chunks(raw: asyncpg.Connection[Any], workspace_id: UUID) -> A
 _DAYS = f"""
 select subject_id, day, zone, basis, days, currency, paid,
   {", ".join(f"sum({key})::bigint as {key}" for key in ADDITIVE)}, bit_or(carried) as carried
-from ({statements.days_of_subjects(ADDITIVE, "= any($2::uuid[])")}) d
+from ({days_of_subjects(ADDITIVE, "= any($2::uuid[])")}) d
 group by subject_id, day, zone, basis, days, currency, paid
 """
 _BALANCES = f"""

@@ -18,7 +18,7 @@ import numpy as np
 
 from connectors.contract import MONEY
 from service.kpi.members import IntArray
-from service.ledger import statements
+from service.ledger.history.days import days_of_subjects
 from service.ledger.history.knowledge import of_paid
 
 UNKNOWN = -(2**63)
@@ -75,7 +75,7 @@ def _day_sums(metrics: tuple[str, ...], *, windows: bool, paid: int | None) -> s
     sums = ", ".join(f"coalesce(sum(d.{metric})::bigint, {UNKNOWN}) as {metric}" for metric in metrics)
     key = ("segment", "source_zone", "currency")
     columns = ", ".join(f"array_agg({name}) as {name}" for name in (*key, "carried", *metrics))
-    days = statements.days_of_subjects(metrics, "= any((select $2::uuid[])::uuid[])", ("$5", "$6"))
+    days = days_of_subjects(metrics, "= any((select $2::uuid[])::uuid[])", ("$5", "$6"))
     return f"""
     select array_agg(place) as place, {columns}
     from (

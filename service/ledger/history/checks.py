@@ -13,7 +13,7 @@ from uuid import UUID
 
 import asyncpg
 
-from service.ledger import statements
+from service.ledger.history.days import days_of_subjects
 from service.ledger.journeys import NOBODY
 
 SOLD = ("orders", "refunds", "conversions", "conversion_value")
@@ -59,7 +59,7 @@ def _days(columns: tuple[str, ...]) -> str:
 
 @lru_cache(maxsize=64)
 def _days_of_members(columns: tuple[str, ...]) -> str:
-    days = statements.days_of_subjects(columns, "= any($2::uuid[])", ("$4", "$5"))
+    days = days_of_subjects(columns, "= any($2::uuid[])", ("$4", "$5"))
     return f"select {_sums(columns)} from ({days}) d where d.basis = 1 or d.zone = $3"
 
 
