@@ -18,6 +18,7 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Protocol
+from urllib.parse import unquote_plus
 
 import httpx
 import msgspec
@@ -123,7 +124,7 @@ class PlatformHttp:
     ) -> None:
         if client.trust_env:
             raise ValueError("the client reads proxies and credentials of the environment: give trust_env=False")
-        self._base = _base(base_url)
+        self._lead_to(base_url)
         self._client = client
         self._now = now
         self._uniform = uniform
@@ -132,6 +133,7 @@ class PlatformHttp:
         self._hosts = hosts or {}
         self._open_hosts = open_hosts
         self._limits = limits
+        self._timeouts = {"timeout": _timeout(limits).as_dict()}
         self._sleep = sleep
         self._on_response = on_response
         self._pace = pace or NoPace()
@@ -176,7 +178,7 @@ class PlatformHttp:
         if host not in self._hosts:
             raise ConnectorError(f"no host is called {host}")
         other = copy(self)
-        other._base = _base(self._hosts[host])  # noqa: SLF001 - it is one of us
+        other._lead_to(self._hosts[host])  # noqa: SLF001 - it is one of us
         if host in self._open_hosts:
             other._sent_as = ("", "")  # noqa: SLF001 - as above
         return other
@@ -185,28 +187,40 @@ class PlatformHttp:
         self, method: str, path: str, params: Mapping[str, str] | None, body: bytes, headers: Mapping[str, str] | None
     ) -> httpx.Request:
         # Built without the client, so that no cookie or header of another source is merged in.
-        request = httpx.Request(method, self._address(path, params), headers=self._headers(headers), content=body)
-        request.extensions["timeout"] = _timeout(self._limits).as_dict()
-        return request
+        address, given = self._address(path, params), self._headers(headers)
+        return httpx.Request(method, address, headers=given, content=body, extensions=self._timeouts)
+
+    def _lead_to(self, base_url: str) -> None:
+        self._base = _base(base_url)
+        self._origin = _origin(self._base)
+        self._stem = str(self._base).rstrip("/")
+        self._root = self._base.path.rstrip("/")
 
     def _address(self, path: str, params: Mapping[str, str] | None) -> httpx.URL:
-        text = path if _ABSOLUTE.match(path) else f"{str(self._base).rstrip('/')}/{path.lstrip('/')}"
+        text = path if _ABSOLUTE.match(path) else f"{self._stem}/{path.lstrip('/')}"
         try:
-            url = httpx.URL(text)
-            url = url.copy_merge_params(dict(params)) if params else url
+            url = _with_parameters(text, params)
         except (httpx.InvalidURL, ValueError):
             url = None
-        if url is None or url.userinfo or _origin(url) != _origin(self._base):
+        if url is None or url.userinfo or _origin(url) != self._origin:
             raise ConnectorError(f"an address leads away from {self._base.host}")
-        if self._secret:
-            return url.copy_with(fragment=None)
-        # An address is taken apart each time it is asked for its parameters.
+        if not self._secret and self._may_tell(url.query):
+            url = self._untold(url)
+        return url.copy_with(fragment=None) if url.fragment else url
+
+    def _may_tell(self, query: bytes) -> bool:
+        """Tell whether a token may stand in a query, as a name or a value: unpacked as a whole it holds all of them."""
+        said = unquote_plus(query.decode("ascii"))
+        return any(name in said for name in _TOKEN_PARAMETERS) or bool(self._token and self._token in said)
+
+    def _untold(self, url: httpx.URL) -> httpx.URL:
+        """Return an address without the parameters of tokens. Raises where the token is the value of another one."""
         given = url.params
         for name in [name for name in _TOKEN_PARAMETERS if name in given]:
             given, url = given.remove(name), url.copy_remove_param(name)
         if self._token and self._token in given.values():
             raise ConnectorError("a token does not travel in an address")
-        return url.copy_with(fragment=None) if url.fragment else url
+        return url
 
     async def _patiently(self, request: httpx.Request, *, repeats: bool) -> Response:
         attempt = 0
@@ -241,7 +255,7 @@ class PlatformHttp:
 
     def _path(self, url: httpx.URL) -> str:
         """Return the path below the base address: what a connector calls its paths."""
-        return url.path.removeprefix(self._base.path.rstrip("/"))
+        return url.path.removeprefix(self._root)
 
     def _pause(self, attempt: int) -> float:
         """Full jitter: anything between nothing and the doubled pause."""
@@ -283,17 +297,18 @@ class PlatformHttp:
     async def _read(self, answer: httpx.Response) -> bytes:
         """Unpack while reading: a few kilobytes can hold gigabytes, so the cap stands before the memory."""
         unpack = _unpacker(answer.headers.get("content-encoding", ""))
-        content = bytearray()
-        received = 0
+        pieces: list[bytes] = []
+        received = size = 0
         async for chunk in answer.aiter_raw():
             received += len(chunk)
-            room = self._limits.max_body - len(content) + 1
-            content += chunk if unpack is None else unpack.decompress(chunk, room)
-            if received > self._limits.max_bytes or len(content) > self._limits.max_body:
+            piece = chunk if unpack is None else unpack.decompress(chunk, self._limits.max_body - size + 1)
+            size += len(piece)
+            if received > self._limits.max_bytes or size > self._limits.max_body:
                 raise BadPayload(f"the answer of {self._base.host} is larger than allowed")
+            pieces.append(piece)
         if unpack is not None and received and (not unpack.eof or unpack.unused_data):
             raise _BrokenOff("broke off its answer", sent=True)
-        return bytes(content)
+        return b"".join(pieces)
 
 
 def retry_after(headers: Mapping[str, str], now: datetime, longest: float) -> float | None:
@@ -333,8 +348,18 @@ def _base(base_url: str) -> httpx.URL:
     return url
 
 
-def _origin(url: httpx.URL) -> tuple[str, str, int]:
-    return url.scheme, url.host, url.port or (443 if url.scheme == "https" else 80)
+def _origin(url: httpx.URL) -> tuple[bytes, bytes]:
+    """Return scheme, host and port as httpx writes them: in small letters, without a port that goes without saying."""
+    return url.raw_scheme, url.netloc
+
+
+def _with_parameters(text: str, params: Mapping[str, str] | None) -> httpx.URL:
+    """Return an address with parameters, taken apart once. Raises :class:`httpx.InvalidURL` or ``ValueError``."""
+    if not params:
+        return httpx.URL(text)
+    if "?" in text or "#" in text:
+        return httpx.URL(text).copy_merge_params(dict(params))
+    return httpx.URL(f"{text}?{httpx.QueryParams(dict(params))}")
 
 
 def _timeout(limits: Limits) -> httpx.Timeout:

@@ -49,13 +49,13 @@ class _List(msgspec.Struct, frozen=True):
     data: list[msgspec.Raw]
 
 
-class _MeasuredDay(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _MeasuredDay(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     id: Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
     day: date
     m: Annotated[dict[_MeasuredKey, Annotated[int, msgspec.Meta(ge=0, le=INT64_MAX)]], msgspec.Meta(min_length=1)]
 
 
-class _MeasuredList(msgspec.Struct, frozen=True):
+class _MeasuredList(msgspec.Struct, frozen=True, gc=False):
     at: str
     zone: str
     data: list[_MeasuredDay]

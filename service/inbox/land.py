@@ -63,7 +63,7 @@ def origin_of(
     )
 
 
-def landing(origin: Origin, delivery: Delivery, key: str, context: Context) -> Landing:
+def landing(origin: Origin, delivery: Delivery, key: str, context: Context, body_hash: bytes | None = None) -> Landing:
     """Return a delivery as it is kept, with an id of its own; ``key`` is its idempotency key within the source."""
     return Landing(
         origin=origin,
@@ -73,7 +73,7 @@ def landing(origin: Origin, delivery: Delivery, key: str, context: Context) -> L
         headers=_text(kept_headers(delivery.headers, origin.headers)),
         request=_text(delivery.request) if delivery.request else "{}",
         body=delivery.body,
-        body_hash=hashlib.sha256(delivery.body).digest(),
+        body_hash=body_hash or hashlib.sha256(delivery.body).digest(),
     )
 
 
@@ -92,9 +92,10 @@ async def land_pages(
     origin = origin_of(source, "fetch")
     landings = []
     for page in pages:
-        key = fingerprint(*task, msgspec.json.encode(page.request, order="sorted"), page.body)
+        body_hash = hashlib.sha256(page.body).digest()  # once: of a large page it is much of what keeping it takes
+        key = fingerprint(*task, msgspec.json.encode(page.request, order="sorted"), body_hash)
         delivery = Delivery(channel="fetch", body=page.body, received_at=page.received_at, request=page.request)
-        landings.append(landing(origin, delivery, key, context))
+        landings.append(landing(origin, delivery, key, context, body_hash))
     return await store(await driver(connection), landings, context.now())
 
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from operator import attrgetter
 from typing import Any
 from zoneinfo import available_timezones
 
@@ -56,6 +57,7 @@ _COLUMNS = 16
 """Readings of one window from which on they are turned into columns here; fewer are turned with those of the batch."""
 
 _STORED = frozenset(STORED)
+_ID = attrgetter("external_id")
 _ZONES = available_timezones()
 
 
@@ -117,6 +119,12 @@ def _instant(at: datetime | None, otherwise: datetime, latest: datetime) -> date
 
 def _is_usable(ref: SubjectRef) -> bool:
     return 0 < len(ref.external_id) <= MAX_ID and "\x00" not in ref.external_id
+
+
+def _are_usable(refs: Sequence[SubjectRef]) -> bool:
+    """Tell whether every one of them is, with a look at all and not at each."""
+    ids = list(map(_ID, refs))
+    return all(ids) and len(max(ids, key=len, default="")) <= MAX_ID and "\x00" not in "".join(ids)
 
 
 def _subject(ref: SubjectRef) -> SubjectRef:
@@ -224,7 +232,7 @@ def _alike(normal: Normal, item: Observations, received_at: datetime, latest: da
     They have to where one is refused: what is wrong with it is said of it alone.
     """
     forms = set(map(tuple, item.metrics))
-    if len(forms) != 1 or not all(map(_is_usable, item.subjects)):
+    if len(forms) != 1 or not _are_usable(item.subjects):
         return False
     try:
         found = _blocks(normal, item, forms.pop(), received_at, latest)

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
+from urllib.parse import parse_qsl, unquote
 
 import httpx
 import pytest
@@ -181,11 +182,88 @@ async def test_a_link_to_the_same_host_loses_its_token() -> None:
     assert desk.addresses() == ["https://graph.example/api/x?after=2"]
 
 
-async def test_the_token_is_refused_as_a_parameter() -> None:
+@pytest.mark.parametrize(
+    "name", ["access_token", "acc%65ss_token", "refresh%5Ftoken", "client_secret", "appsecret_proof"]
+)
+async def test_a_link_loses_any_token_however_it_is_written(name: str) -> None:
+    desk = Desk(Platform(answer()))
+    await desk.http.get(f"x?a=1&{name}=other&b=2")
+    await desk.http.get(f"x?{name}", {"b": "2"})
+    assert desk.addresses() == [f"{BASE}/x?a=1&b=2", f"{BASE}/x?b=2"]
+
+
+@pytest.mark.parametrize("text", [TOKEN, TOKEN.replace("-", "%2D"), TOKEN.replace("t", "%74")])
+async def test_the_token_is_refused_as_a_parameter(text: str) -> None:
     desk = Desk(Platform(answer()))
     with pytest.raises(ConnectorError, match="does not travel"):
-        await desk.http.get("x", {"q": TOKEN})
+        await desk.http.get(f"x?q={text}")
+    with pytest.raises(ConnectorError, match="does not travel"):
+        await desk.http.get("x", {"q": unquote(text)})
     assert desk.platform.requests == []
+
+
+_ODD = (
+    "//",
+    "/",
+    "\\",
+    "@",
+    ":",
+    ":443",
+    "?",
+    "#",
+    "&",
+    "=",
+    "%2f",
+    "%40",
+    "%",
+    "+",
+    ".",
+    "..",
+    ";",
+    "[",
+    "]",
+    " ",
+    "\t",
+)
+_WORDS = (
+    "https://",
+    "HTTP://",
+    "ftp://",
+    "graph.example",
+    "GRAPH.example",
+    "evil.example",
+    "user:pw",
+    "xn--",
+    "ä",
+    "a",
+)
+_TELLING = ("access_token", "acc%65ss_token", "refresh_token=", "client_secret", TOKEN, TOKEN.replace("s", "%73"))
+_MADE = st.lists(st.sampled_from((*_ODD, *_WORDS, *_TELLING)), max_size=7).map("".join)
+
+
+@given(start=st.sampled_from(["", "", BASE, "https://graph.example"]), path=_MADE, params=st.dictionaries(_MADE, _MADE))
+async def test_whatever_an_address_is_made_of_it_stays_at_home_and_tells_no_token(
+    start: str, path: str, params: dict[str, str]
+) -> None:
+    desk = Desk(Platform(answer()))
+    try:
+        await desk.http.get(start + path, params)
+    except ConnectorError:
+        assert desk.platform.requests == []
+        return
+    (request,) = desk.platform.requests
+    assert (request.url.scheme, request.url.netloc, request.url.userinfo) == ("https", b"graph.example", b"")
+    assert (request.headers["host"], request.url.fragment) == ("graph.example", "")
+    said = dict(parse_qsl(request.url.query.decode(), keep_blank_values=True))
+    assert not {"access_token", "refresh_token", "client_secret"} & said.keys()
+    assert TOKEN not in said.values()
+
+
+async def test_parameters_join_those_of_the_path() -> None:
+    desk = Desk(Platform(answer()))
+    await desk.http.get("x?a=1&b=2#f", {"b": "3", "c": "ä +"})
+    await desk.http.get("y", {"c": "ä +%20&", "d": ""})
+    assert desk.addresses() == [f"{BASE}/x?a=1&b=3&c=%C3%A4+%2B", f"{BASE}/y?c=%C3%A4+%2B%2520%26&d="]
 
 
 async def test_redirects_are_answers() -> None:

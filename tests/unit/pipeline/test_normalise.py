@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from connectors.contract import (
     INT64_MAX,
+    DropReason,
     Item,
     Kind,
     Observation,
@@ -78,6 +79,14 @@ def test_like_observations_join_one_block_of_readings() -> None:
     (readings,) = normalise([said(rows, GOOD), one], NOW).readings
     assert len(readings.subjects) == len(readings.metrics) == 101
     assert readings.grid is not None
+
+
+@pytest.mark.parametrize("odd", ["", "y" * 257, "x\x00"])
+def test_one_odd_subject_among_many_is_dropped_alone(odd: str) -> None:
+    rows = [(SubjectRef(name), {"likes": 1}) for name in ("a", odd, "y" * 256)]
+    normal = normalise([said(rows, GOOD)], NOW)
+    assert [one.external_id for one in normal.readings[0].subjects] == ["a", "y" * 256]
+    assert [drop.reason for drop in normal.drops] == [DropReason.MISSING_ID]
 
 
 def test_subjects_and_numbers_go_side_by_side() -> None:
