@@ -17,19 +17,21 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import Protocol
+from typing import Any, Protocol
 from urllib.parse import unquote_plus
 
 import httpx
 import msgspec
 
 from connectors.contract import BadPayload, ConnectorError, Response, TryLater, Unreachable, Usage
+from connectors.transport import Transport
 
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _SECONDS = re.compile(r"[0-9]+(\.[0-9]+)?")
 _LONGEST_NUMBER = 18
 _THROTTLED = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
 _TOKEN_PARAMETERS = ("access_token", "input_token", "refresh_token", "client_secret", "appsecret_proof")
+_AS_IT_IS: Mapping[str, Any] = {"stream": True, "auth": None, "follow_redirects": False}
 _MIB = 1024 * 1024
 
 
@@ -83,15 +85,35 @@ class _BrokenOff(Exception):  # noqa: N818 - private, and it is caught where it 
         self.sent = sent
 
 
+class _Client(httpx.AsyncClient):
+    """A client that hands a request to its transport and the answer back, where that is all that is asked of it.
+
+    No cookie is looked for in each answer only to be thrown away, and no address is written to a log.
+    """
+
+    def __init__(self, limits: Limits, transport: httpx.AsyncBaseTransport) -> None:
+        super().__init__(
+            transport=transport,
+            trust_env=False,
+            follow_redirects=False,
+            timeout=_timeout(limits),
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+        )
+        self._network = transport
+
+    async def send(self, request: httpx.Request, **asked: Any) -> httpx.Response:
+        if asked != _AS_IT_IS:
+            return await super().send(request, **asked)
+        if self.is_closed:
+            raise RuntimeError("the client is closed")
+        answer = await self._network.handle_async_request(request)
+        answer.request = request
+        return answer
+
+
 def new_client(limits: Limits = DEFAULT, transport: httpx.AsyncBaseTransport | None = None) -> httpx.AsyncClient:
     """Return a client fit for :class:`PlatformHttp`: no proxies of the environment, no redirects, no cookies kept."""
-    return httpx.AsyncClient(
-        transport=transport,
-        trust_env=False,
-        follow_redirects=False,
-        timeout=_timeout(limits),
-        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-    )
+    return _Client(limits, transport or Transport())
 
 
 class PlatformHttp:
@@ -264,7 +286,7 @@ class PlatformHttp:
     async def _exchange(self, request: httpx.Request) -> Response:
         try:
             async with asyncio.timeout(self._limits.total):
-                answer = await self._client.send(request, stream=True, auth=None, follow_redirects=False)
+                answer = await self._client.send(request, **_AS_IT_IS)
                 try:
                     content = await self._read(answer)
                 finally:
