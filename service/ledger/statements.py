@@ -331,69 +331,45 @@ def entries_of_windows(metrics: tuple[str, ...]) -> str:
 
 
 def _all_of(table: str, alias: str) -> str:
-    """Return the rows of a table for every pair of the subjects $2 and the instants $7."""
+    """Return the rows of a table for every pair of the subjects $2 and the instants $3."""
     return f"""{table} {alias} where {alias}.workspace_id = $1
-        and {alias}.subject_id = any($2::uuid[]) and {alias}.valid_from = any($7::timestamptz[])"""
+        and {alias}.subject_id = any($2::uuid[]) and {alias}.valid_from = any($3::timestamptz[])"""
+
+
+_BYTES_OF_WINDOW = """
+      string_agg(uuid_send(subject_id), '') as subjects, string_agg(int8send(series_id), '') as series_id,
+      string_agg(timestamptz_send(valid_from), '') as valid_from,
+      string_agg(timestamptz_send(valid_to), '') as valid_to"""
 
 
 @lru_cache(maxsize=256)
-def held_windows(metrics: tuple[str, ...]) -> str:
-    """Return the look at windows that are about to be booked: $1 workspace, then ``windows.question``.
+def lines_of_batch(metrics: tuple[str, ...]) -> str:
+    """Return the look at the lines that begin when windows of a batch do: $1 workspace, $2 subjects, $3 instants.
 
-    Rows (verdict, the places of its windows, each in eight bytes) of those whose subject has any line that begins when
-    the window does: 0 the window itself is new, 1 it says the same already or something newer of all these metrics,
-    2 the same and this is the newest time that it is said, 3 look closer. What is sorted is told apart before
-    (offset 0): rows of metrics are wide. Lines join what is given by a full join, which cannot be made by looping: how
-    many there are is not known to the planner. All pairs of a batch's subjects and instants are looked at.
+    One row of columns, each a string of bytes, most significant first; all null where there is no line. An absent
+    number is ``grid.NULL``; ``known`` counts all metrics that a line has. What is gone through once for each column is
+    told apart before (offset 0).
     """
-    known = f"num_nonnulls({_of('g', metrics)})"
-    same = f"l.sign = 1 and l.known = {known} and ({_of('l', metrics)}) is not distinct from ({_of('g', metrics)})"
-    newer = f"l.observed_at > g.at and {' and '.join(f'(g.{key} is null or l.{key} is not null)' for key in metrics)}"
-    mask = " + ".join(f"case when g.{key} is null then 0 else {1 << STORED.index(key)}::bigint end" for key in metrics)
+    numbers = ", ".join(f"string_agg(int8send(coalesce({key}, {_NULL})), '') as {key}" for key in metrics)
     return f"""
-    with given as materialized (
-      select g.n, ($2::uuid[])[g.subject] as subject_id, k.series_id, k.valid_from, k.valid_to,
-        ($5::timestamptz[])[g.said] as at, {_of("g", metrics)}
-      from {_numbers(4, "$3::integer", ("subject", "cell", "said"), metrics)} g
-      join unnest($6::bigint[], $7::timestamptz[], $8::timestamptz[]) with ordinality
-        as k (series_id, valid_from, valid_to, cell) using (cell)
-    ), confirmed as materialized (
-      select c.subject_id, c.series_id, c.valid_from, c.valid_to, c.mask, c.confirmed_at
-      from {_all_of("confirmations", "c")}
-    ), held as materialized (
-      select n, at, count(*) filter (where own) as lines, count(*) filter (where own and same) as same,
-        max(observed_at) filter (where own) as said,
-        bool_or(own and spoke > 0 and newer) and not bool_or(own and spoke < 0) as beaten
-      from (
-        select g.n, g.at, l.observed_at, l.spoke, l.series_id = g.series_id and l.valid_to = g.valid_to as own,
-          {same} as same, {newer} as newer
-        from (
-          select e.subject_id, e.series_id, e.valid_from, e.valid_to, e.sign, e.observed_at, {_of("e", metrics)},
-            num_nonnulls({_of("e", STORED)}) as known, {_SPOKE} as spoke
-          from {_all_of("entries", "e")}
-          offset 0
-        ) l
-        full join given g using (subject_id, valid_from)
-        offset 0
-      ) found
-      where own is not null
-      group by n, at
-    ), told as (
-      select g.n, g.at, count(*) as times, count(*) filter (where c.mask = {mask}) as same, max(c.confirmed_at) as said
-      from given g join confirmed c using (subject_id, series_id, valid_from, valid_to)
-      group by g.n, g.at
-    )
-    select verdict, string_agg(int8send(n), '') as places from (
-      select n, case
-        when coalesce(h.lines, 0) = 0 and t.n is null then 0
-        when h.lines = 1 and h.same = 1 and (t.n is null or (t.times = 1 and t.same = 1))
-          then case when coalesce(h.at, t.at) > greatest(h.said, t.said) then 2 else 1 end
-        when h.beaten then 1
-        else 3 end::integer as verdict
-      from held h full join told t using (n)
-    ) judged
-    group by verdict
+    select {_BYTES_OF_WINDOW}, string_agg(timestamptz_send(observed_at), '') as observed_at,
+      string_agg(int2send(sign), '') as sign, string_agg(int2send(spoke), '') as spoke,
+      string_agg(int2send(known), '') as known, {numbers}
+    from (
+      select e.subject_id, e.series_id, e.valid_from, e.valid_to, e.observed_at, e.sign, ({_SPOKE})::smallint as spoke,
+        num_nonnulls({_of("e", STORED)})::smallint as known, {_of("e", metrics)}
+      from {_all_of("entries", "e")}
+      offset 0
+    ) l
     """
+
+
+CONFIRMED_OF_BATCH = f"""
+select {_BYTES_OF_WINDOW}, string_agg(int8send(mask), '') as mask,
+  string_agg(timestamptz_send(confirmed_at), '') as confirmed_at
+from {_all_of("confirmations", "c")}
+"""
+"""The same of what confirms windows."""
 
 
 @lru_cache(maxsize=256)

@@ -1,7 +1,7 @@
 """Booking of stated windows: only the newest point of each metric counts.
 
-Most readings of a page are the first of their windows, or say again what is known. Both are told by one statement over
-the whole batch (``statements.held_windows``); what is restated, withdrawn or said twice in one batch is booked window
+Most readings of a page are the first of their windows, or say again what is known. Both are told by one look at the
+whole batch (``service.ledger.look``); what is restated, withdrawn or said twice in one batch is booked window
 by window by :func:`service.ledger.series.book`. What is pushed names few windows of many subjects, and restates most
 of them: all that are known are booked one by one. A test holds the two ways to the same books.
 """
@@ -19,7 +19,8 @@ import numpy as np
 
 from connectors.contract import Window
 from service.ledger import statements
-from service.ledger.grid import EMPTY, Grid, grid_of, packed, stacked
+from service.ledger.grid import EMPTY, Grid, grid_of, stacked
+from service.ledger.look import CLOSER, CONFIRMED, NEW, Asked, judge
 from service.ledger.readings import Readings
 from service.ledger.rows import line_of
 from service.ledger.series import Cause, Flag, Line, Mark, Ref, WindowReading, book, mask_of
@@ -32,8 +33,6 @@ _SCATTERED = 3
 """Pairs of a subject and an instant for each window that is asked for, from which on all are booked one by one."""
 _SAID = frozenset({Cause.GROWTH, Cause.SOURCE_RESTATED})
 """Causes of lines that say what their delivery said: by hand, where people of the workspace say it."""
-_NEW, _KNOWN, _CONFIRMED, _CLOSER = range(4)
-"""Verdicts on a reading: those of ``statements.held_windows``."""
 
 
 class _Block(msgspec.Struct, frozen=True):
@@ -117,13 +116,11 @@ class _Rows:
         _, places, times = np.unique(keys, return_inverse=True, return_counts=True)
         return plain & (times[places] == 1)
 
-    def question(self, rows: Any, ids: Sequence[UUID]) -> tuple[str, list[Any]]:
-        """Return ``statements.held_windows`` about some rows and its parameters after the workspace."""
+    def asked(self, rows: Any, ids: Sequence[UUID]) -> Asked:
+        """Return some rows as a look at them takes them."""
+        instants = [self.blocks[number].readings.at for number in self.numbers[rows].tolist()]
         grid = self.grids[0].taken(rows)
-        packs = packed((self.subjects[rows] + 1, self.cell_of[rows] + 1, self.numbers[rows] + 1), grid)
-        columns: list[Any] = [ids, len(rows), packs, [block.readings.at for block in self.blocks]]
-        columns += [[cell[part] for cell in self.cells] for part in range(3)]
-        return statements.held_windows(grid.metrics), columns
+        return Asked(ids, list(self.cells), self.subjects[rows], self.cell_of[rows], instants, grid)
 
     def scattered(self, rows: Any) -> bool:
         """Tell whether some rows name few of the pairs of their subjects and instants."""
@@ -137,23 +134,23 @@ async def book_windows(work: Work, said: Sequence[Said]) -> None:
     if not rows:
         return
     alone, made = rows.alone(), fresh[rows.subjects]
-    verdicts = np.where(alone, _NEW, _CLOSER)
+    verdicts = np.where(alone, NEW, CLOSER)
     asked = np.flatnonzero(alone & ~made)
-    verdicts[asked] = _CLOSER if rows.scattered(asked) else await _held(work, rows, asked)
+    verdicts[asked] = CLOSER if rows.scattered(asked) else await _held(work, rows, asked)
     closer: dict[WindowOf, list[int]] = defaultdict(list)
-    for row in np.flatnonzero(verdicts == _CLOSER).tolist():
+    for row in np.flatnonzero(verdicts == CLOSER).tolist():
         closer[_key(work, rows, row)].append(row)
     known = await _load_windows(work, rows.grids[0].metrics, [key for key, own in closer.items() if not made[own[0]]])
     for key, own in closer.items():
         if key not in known and alone[own[0]]:
-            verdicts[own[0]] = _NEW
+            verdicts[own[0]] = NEW
     _write_new(work, rows, verdicts)
     confirmed: list[tuple[WindowOf, int, datetime]] = []
-    for row in np.flatnonzero(verdicts == _CONFIRMED).tolist():
+    for row in np.flatnonzero(verdicts == CONFIRMED).tolist():
         at = rows.blocks[rows.numbers[row]].readings.at
         confirmed.append((_key(work, rows, row), mask_of(rows.metrics[row]), at))
     for key, own in closer.items():
-        if verdicts[own[0]] == _CLOSER:
+        if verdicts[own[0]] == CLOSER:
             confirmed += _book_closely(work, rows, key, known.get(key, _Known([], [])), own)
     await _confirm(work, confirmed)
 
@@ -182,18 +179,20 @@ def _gathered(work: Work, said: Sequence[Said]) -> tuple[_Rows, Any]:
 
 
 async def _held(work: Work, rows: _Rows, asked: Any) -> Any:
-    """Return the verdicts on rows: new where the subject has no line that begins when the window does."""
-    verdicts = np.full(len(asked), _NEW)
-    if len(asked):
-        statement, parameters = rows.question(asked, work.sheet.roster.ids)
-        for row in await work.connection.fetch(statement, work.workspace_id, *parameters):
-            verdicts[np.frombuffer(row["places"], dtype=">i8") - 1] = row["verdict"]
-    return verdicts
+    """Return the verdicts on rows."""
+    if not len(asked):
+        return np.full(0, NEW)
+    ids, readings = work.sheet.roster.ids, rows.asked(asked, work.sheet.roster.ids)
+    named = [ids[place] for place in np.unique(readings.subjects).tolist()]
+    about = (work.workspace_id, named, sorted({begin for _, begin, _ in readings.windows}))
+    lines = await work.connection.fetchrow(statements.lines_of_batch(readings.grid.metrics), *about)
+    confirmations = await work.connection.fetchrow(statements.CONFIRMED_OF_BATCH, *about)
+    return judge(readings, lines, confirmations)
 
 
 def _write_new(work: Work, rows: _Rows, verdicts: Any) -> None:
     """Write the first line of windows that none is known of."""
-    new = np.flatnonzero(verdicts == _NEW)
+    new = np.flatnonzero(verdicts == NEW)
     if not len(new):
         return
     blocks = rows.numbers[new]
