@@ -32,25 +32,26 @@ WindowKey = tuple[int, datetime, datetime]
 
 
 class Asked(NamedTuple):
-    """Readings of different windows as columns: places of subjects and windows in ``ids`` and ``windows``, when they
-    were made, and their numbers.
+    """Readings of different windows as columns: places of subjects, windows and instants in ``ids``, ``windows`` and
+    ``instants``, and their numbers.
     """
 
     ids: Sequence[UUID]
     windows: Sequence[WindowKey]
+    instants: Sequence[datetime]
     subjects: Any
     cells: Any
-    instants: Sequence[datetime]
+    said: Any
     grid: Grid
 
     @property
     def size(self) -> int:
-        return len(self.instants)
+        return len(self.subjects)
 
 
 def judge(asked: Asked, lines: Mapping[str, Any], confirmations: Mapping[str, Any]) -> Any:
     """Return the verdict on each reading from the rows of ``statements.lines_of_batch`` and ``confirmed_of_batch``."""
-    at = np.array([_micros(instant) for instant in asked.instants], dtype=np.int64)
+    at = np.array([_micros(instant) for instant in asked.instants], dtype=np.int64)[asked.said]
     find = _Finder(asked)
     held, told = _held(asked, at, lines, find), _told(asked, confirmations, find)
     once = (told.times == 0) | ((told.times == 1) & (told.same == 1))

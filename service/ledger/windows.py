@@ -118,9 +118,9 @@ class _Rows:
 
     def asked(self, rows: Any, ids: Sequence[UUID]) -> Asked:
         """Return some rows as a look at them takes them."""
-        instants = [self.blocks[number].readings.at for number in self.numbers[rows].tolist()]
-        grid = self.grids[0].taken(rows)
-        return Asked(ids, list(self.cells), self.subjects[rows], self.cell_of[rows], instants, grid)
+        instants = [block.readings.at for block in self.blocks]
+        columns = (self.subjects[rows], self.cell_of[rows], self.numbers[rows], self.grids[0].taken(rows))
+        return Asked(ids, list(self.cells), instants, *columns)
 
     def scattered(self, rows: Any) -> bool:
         """Tell whether some rows name few of the pairs of their subjects and instants."""
