@@ -74,7 +74,7 @@ def cases(draw: st.DrawFn) -> tuple[Known, WindowReading]:
     """Return a window and a reading of it, which often says what a line of it says."""
     known, reading = draw(windows()), draw(readings())
     spoken = [line for line in known.lines if line.sign > 0]
-    if spoken and draw(st.booleans()):
+    if draw(st.booleans()) and spoken:
         reading = reading._replace(metrics=draw(st.sampled_from(spoken)).metrics)
     return known, reading
 
