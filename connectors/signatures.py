@@ -13,12 +13,10 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import hmac
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from functools import lru_cache
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -35,10 +33,6 @@ _SYMMETRIC = "whsec_"
 _PUBLIC = "whpk_"
 _SHORTEST_KEY = 24
 _PUBLIC_KEY_LENGTH = 32
-_KEYS = 1024
-"""Keys that are remembered read and begun with; one that was turned over is forgotten once so many others were used."""
-_BLOCK = 64
-_INNER, _OUTER = (bytes(byte ^ pad for byte in range(256)) for pad in (0x36, 0x5C))
 _ID = re.compile(r"[!-\-/-~]{1,256}")  # printable ASCII but for the full stop, which separates the signed parts
 _SECONDS = re.compile(r"[0-9]{1,12}")
 
@@ -63,7 +57,6 @@ def standard_secret_problem(value: str) -> str | None:
     return None
 
 
-@lru_cache(maxsize=_KEYS)
 def _symmetric_key(value: str) -> bytes | None:
     return _base64(value.removeprefix(_SYMMETRIC)) or None
 
@@ -181,19 +174,7 @@ def _by_text(secrets: Sequence[Secret], now: datetime, signed: bytes) -> list[by
 
 
 def _mac(key: bytes, signed: bytes) -> bytes:
-    """Return the HMAC-SHA256: asking the library for a whole one takes three times as long."""
-    inner, outer = _begun(key)
-    begun, closing = inner.copy(), outer.copy()
-    begun.update(signed)
-    closing.update(begun.digest())
-    return closing.digest()
-
-
-@lru_cache(maxsize=_KEYS)
-def _begun(key: bytes) -> tuple[hashlib._Hash, hashlib._Hash]:
-    """Return the two hashes of an HMAC (RFC 2104) that have taken in the key, to be copied."""
-    block = (hashlib.sha256(key).digest() if len(key) > _BLOCK else key).ljust(_BLOCK, b"\0")
-    return hashlib.sha256(block.translate(_INNER)), hashlib.sha256(block.translate(_OUTER))
+    return hmac.digest(key, signed, "sha256")
 
 
 def _entries(offered: Sequence[str], version: str) -> list[bytes]:

@@ -8,14 +8,14 @@ its own.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
 import numpy as np
 
 from service.ledger.grid import NULL, Grid
-from service.ledger.series import BIT
+from service.ledger.series import BIT, MICROSECOND
 
 NEW, KNOWN, CONFIRMED, CLOSER = range(4)
 """Verdicts on a reading: nothing is known of its window; it says the same as its one line, or something newer says all
@@ -23,7 +23,6 @@ of its metrics; it says the same and is the newest to do so; its lines have to b
 """
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 """Where the database begins to count, in its binary form."""
-_MICROSECOND = timedelta(microseconds=1)
 _LONG_AGO = -(2**63)
 _WINDOW = np.dtype([("series_id", ">i8"), ("valid_from", ">i8"), ("valid_to", ">i8")])
 
@@ -50,7 +49,7 @@ class Asked(NamedTuple):
 
 
 def judge(asked: Asked, lines: Mapping[str, Any], confirmations: Mapping[str, Any]) -> Any:
-    """Return the verdict on each reading from the rows of ``statements.lines_of_batch`` and ``confirmed_of_batch``."""
+    """Return the verdict on each reading from the rows of ``statements.lines_of_batch`` and ``CONFIRMED_OF_BATCH``."""
     at = np.array([_micros(instant) for instant in asked.instants], dtype=np.int64)[asked.said]
     find = _Finder(asked)
     held, told = _held(asked, at, lines, find), _told(asked, confirmations, find)
@@ -160,4 +159,4 @@ def _newest(places: Any, instants: Any, size: int) -> Any:
 
 
 def _micros(at: datetime) -> int:
-    return (at - _EPOCH) // _MICROSECOND
+    return (at - _EPOCH) // MICROSECOND

@@ -8,7 +8,7 @@ visible is complete. The keys of postings that follow each other, as those of a 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from uuid import UUID
 
 import msgspec
@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.context import Context
+from service.ledger.series import MICROSECOND
 from service.ledger.touches import Touches
 
 # Postings share the workspace; whoever changes which subjects count where has it alone.
@@ -46,7 +47,6 @@ select :workspace, campaign_id, :number, :recorded_at from unnest(cast(:shaped a
 on conflict (workspace_id, campaign_id) do update set posting = excluded.posting, recorded_at = excluded.recorded_at
 """)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 EVERY = UUID(int=0)
 """In place of a campaign: all of the workspace."""
 
@@ -92,7 +92,7 @@ async def open_posting(
     kept_from = await connection.scalar(_ALONE if exclusive else _SHARE, {"workspace": workspace_id})
     recorded_at: datetime = (await connection.execute(_RECORDED, {"workspace": workspace_id})).scalar_one()
     # After every posting that is there, whosever clock runs behind.
-    opened_at = max(context.now(), recorded_at + _MICROSECOND)
+    opened_at = max(context.now(), recorded_at + MICROSECOND)
     return Posting(
         workspace_id=workspace_id,
         posting_id=context.new_id(),
@@ -106,7 +106,7 @@ async def open_posting(
 
 def _key(at: datetime, token: bytes) -> int:
     """Return a batch key: milliseconds, then microseconds in ten bits and twelve random ones."""
-    milliseconds, microseconds = divmod((at - _EPOCH) // _MICROSECOND, 1000)
+    milliseconds, microseconds = divmod((at - _EPOCH) // MICROSECOND, 1000)
     return milliseconds << 22 | microseconds << 12 | int.from_bytes(token, "big") >> 12
 
 

@@ -23,7 +23,7 @@ import msgspec
 from connectors.contract import ADDITIVE
 from service.ledger import days, statements
 from service.ledger.edges import FIRST_MONTH, month_start
-from service.ledger.history.days import days_of_lines, days_of_subjects
+from service.ledger.history.days import begins_within, days_of_lines, days_of_subjects
 from service.ledger.posting import Posting
 from service.ledger.rows import line_of
 from service.ledger.series import Flag, Line, Mark
@@ -372,8 +372,7 @@ update entries e set mark = e.mark & ~{Mark.TALLY}
 from {_SUBJECT_CELLS}, series s
 where s.workspace_id = $1 and s.series_id = e.series_id
   and e.workspace_id = $1 and e.subject_id = any($2::uuid[]) and e.mark & {Mark.TALLY} <> 0
-  and e.valid_from >= ($9::date - 1)::timestamp at time zone 'UTC'
-  and e.valid_from <= ($10::date + 1)::timestamp at time zone 'UTC'
+  and {begins_within("$9", "$10")}
   and (e.subject_id, e.day, s.zone, 1, e.days, s.currency, s.paid)
     = (given.subject_id, {", ".join(f"given.{name}" for name in _CELL)})
 """

@@ -182,7 +182,8 @@ async def _held(work: Work, rows: _Rows, asked: Any) -> Any:
     """Return the verdicts on rows."""
     if not len(asked):
         return np.full(0, NEW)
-    ids, readings = work.sheet.roster.ids, rows.asked(asked, work.sheet.roster.ids)
+    ids = work.sheet.roster.ids
+    readings = rows.asked(asked, ids)
     named = [ids[place] for place in np.unique(readings.subjects).tolist()]
     about = (work.workspace_id, named, sorted({begin for _, begin, _ in readings.windows}))
     lines = await work.connection.fetchrow(statements.lines_of_batch(readings.grid.metrics), *about)

@@ -17,7 +17,7 @@ from service.ledger.series import Cause, Line, Ref, WindowReading, book_at_lengt
 
 BEGIN = datetime(2026, 6, 1, tzinfo=UTC)
 WINDOW = (7, BEGIN, BEGIN + timedelta(days=1))
-OTHERS = ((8, *WINDOW[1:]), (7, BEGIN, BEGIN + timedelta(days=2)))
+OTHERS = ((6, *WINDOW[1:]), (7, BEGIN, BEGIN + timedelta(days=2)))
 """Windows that begin with it."""
 METRICS = ("impressions", "views", "likes")
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
@@ -54,7 +54,11 @@ def windows(draw: st.DrawFn) -> Known:
     """Return what readings, one after the other, and one that is taken back as never said, leave of a window."""
     known = Known([], [])
     confirmed: dict[int, datetime] = {}
-    for reading in draw(st.lists(readings(), max_size=3)):
+    before = None
+    for stated in draw(st.lists(readings(), max_size=3)):
+        # What is said again is what confirms.
+        reading = stated if before is None or draw(st.booleans()) else stated._replace(metrics=before)
+        before = reading.metrics
         booked = book_at_length(known.lines, known.confirmations, [reading])
         known.lines.extend(
             _line(part.sign, part.cause, part.observed_at, part.ref, part.metrics) for part in booked.written
