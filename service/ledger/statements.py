@@ -37,17 +37,20 @@ from unnest($2::uuid[], $3::jsonb[], $4::text[]) as given (subject_id, facts, ty
 where subjects.workspace_id = $1 and subjects.subject_id = given.subject_id
 """
 
+# Every row is there, and subjects are never deleted: of the insert only its conflict takes place. It looks rows up one by
+# one and locks them in the order given, which an update that joins leaves to the planner.
 EXTEND_SUBJECTS = """
-update subjects set observed_at = greatest(subjects.observed_at, given.at),
-  longest = greatest(subjects.longest, given.days)
-from (
-  select s.subject_id, g.at, g.days
-  from unnest($2::uuid[], $3::timestamptz[], $4::smallint[]) as g (subject_id, at, days)
-  join subjects s on s.workspace_id = $1 and s.subject_id = g.subject_id
-    and (s.observed_at is null or s.observed_at < g.at or s.longest < g.days)
-  order by s.subject_id for no key update of s
-) given
-where subjects.workspace_id = $1 and subjects.subject_id = given.subject_id
+insert into subjects as known (workspace_id, subject_id, platform, external_id, type, batch, facts, observed_at, longest)
+select $1, s.subject_id, s.platform, s.external_id, s.type, s.batch, s.facts, given.at, given.days
+from unnest($2::uuid[], $3::timestamptz[], $4::smallint[]) as given (subject_id, at, days)
+cross join lateral (
+  select * from subjects s
+  where s.workspace_id = $1 and s.subject_id = given.subject_id
+    and (s.observed_at is null or s.observed_at < given.at or s.longest < given.days)
+  offset 0
+) s
+on conflict (workspace_id, subject_id) do update set
+  observed_at = greatest(known.observed_at, excluded.observed_at), longest = greatest(known.longest, excluded.longest)
 """
 
 INSERT_FACTS = """
