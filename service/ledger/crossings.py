@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 from connectors.contract import ADDITIVE
 from service.ledger.readings import SeriesKey
 from service.ledger.series import Flag, Line, mask_of
-from service.ledger.sheet import Shape, Sheet
+from service.ledger.sheet import Form, Sheet
 from service.ledger.tallies import Cell, local_days
 from service.ledger.tally_rows import TallyRows
 
@@ -32,7 +32,7 @@ def _begins(day: date, zone: str) -> datetime:
     return datetime.combine(day, time(), ZoneInfo(zone)).astimezone(UTC)
 
 
-def crossed(line: Line | Shape, zone: str) -> Sequence[date]:
+def crossed(line: Line | Form, zone: str) -> Sequence[date]:
     """Return the days of a zone that begin inside a line."""
     if line.day is not None or line.flags & _NEVER_CUT or line.valid_from == line.valid_to:
         return ()
@@ -59,22 +59,23 @@ def bared(sheet: Sheet, tallied: Callable[[int], bool], zones_of: Callable[[UUID
 
     ``sheet`` are the lines of a posting, ``tallied`` tells which series count, ``zones_of`` what a subject is asked in.
     """
-    disturbed = {shape.series_id for shape in sheet.shapes if shape.sign < 0 and _may_cross(shape)}
+    disturbed = {form.series_id for form in sheet.forms if form.sign < 0 and _may_cross(form)}
     disturbed = {number for number in disturbed if tallied(number)}
     if not disturbed:
         return set()
     taken: dict[Crossing, int] = defaultdict(int)
     given: dict[Crossing, int] = defaultdict(int)
     zones = [zones_of(subject_id) for subject_id in sheet.roster.ids]
-    for place, number, metrics in zip(sheet.subjects, sheet.numbers, sheet.metrics, strict=True):
-        shape = sheet.shapes[number]
-        if shape.series_id in disturbed:
-            side = taken if shape.sign < 0 else given
+    grid = sheet.grid()
+    for line, (place, number) in enumerate(zip(sheet.subjects, sheet.formed, strict=True)):
+        form = sheet.forms[number]
+        if form.series_id in disturbed:
+            side, bits = taken if form.sign < 0 else given, mask(grid.row(line))
             for zone in zones[place]:
-                for day in crossed(shape, zone):
-                    side[place, shape.series_id, zone, day] |= mask(metrics)
+                for day in crossed(form, zone):
+                    side[place, form.series_id, zone, day] |= bits
     return {sheet.roster.ids[crossing[0]] for crossing, bits in taken.items() if bits & ~given.get(crossing, 0)}
 
 
-def _may_cross(shape: Shape) -> bool:
-    return shape.day is None and shape.valid_from < shape.valid_to
+def _may_cross(form: Form) -> bool:
+    return form.day is None and form.valid_from < form.valid_to

@@ -27,15 +27,17 @@ def extents(sheet: Sheet, tallied: Callable[[int], bool]) -> dict[UUID, Extent]:
     """Return how far the lines of a posting reach; ``tallied`` tells which series count."""
     if not len(sheet):
         return {}
-    subjects, numbers = np.array(sheet.subjects), np.array(sheet.numbers)
-    said = sorted({shape.observed_at for shape in sheet.shapes})
-    rank = {at: place for place, at in enumerate(said)}
+    subjects, formed = sheet.arrays()
+    # Instants in the order of time, in seconds: as near as a microsecond they differ there too.
+    order = np.argsort(np.array([saying.observed_at.timestamp() for saying in sheet.sayings]))
+    rank = np.empty(len(order), dtype=np.int64)
+    rank[order] = np.arange(len(order))
     newest = np.zeros(len(sheet.roster.ids), dtype=np.int64)
-    np.maximum.at(newest, subjects, np.array([rank[shape.observed_at] for shape in sheet.shapes])[numbers])
+    np.maximum.at(newest, subjects, rank[sheet.said])
     longest = np.ones(len(sheet.roster.ids), dtype=np.int64)
-    days = np.array([shape.days if tallied(shape.series_id) else 0 for shape in sheet.shapes])
-    np.maximum.at(longest, subjects, days[numbers])
+    days = np.array([form.days if tallied(form.series_id) else 0 for form in sheet.forms])
+    np.maximum.at(longest, subjects, days[formed])
     return {
-        sheet.roster.ids[place]: Extent(said[newest[place]], int(longest[place]))
+        sheet.roster.ids[place]: Extent(sheet.sayings[order[newest[place]]].observed_at, int(longest[place]))
         for place in np.unique(subjects).tolist()
     }

@@ -23,7 +23,7 @@ of its metrics; it says the same and is the newest to do so; its lines have to b
 """
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 """Where the database begins to count, in its binary form."""
-_LONG_AGO = -(2**63)
+LONG_AGO = -(2**63)
 _WINDOW = np.dtype([("series_id", ">i8"), ("valid_from", ">i8"), ("valid_to", ">i8")])
 
 WindowKey = tuple[int, datetime, datetime]
@@ -50,7 +50,7 @@ class Asked(NamedTuple):
 
 def judge(asked: Asked, lines: Mapping[str, Any], confirmations: Mapping[str, Any]) -> Any:
     """Return the verdict on each reading from the rows of ``statements.lines_of_batch`` and ``CONFIRMED_OF_BATCH``."""
-    at = np.array([_micros(instant) for instant in asked.instants], dtype=np.int64)[asked.said]
+    at = np.array([micros(instant) for instant in asked.instants], dtype=np.int64)[asked.said]
     find = _Finder(asked)
     held, told = _held(asked, at, lines, find), _told(asked, confirmations, find)
     once = (told.times == 0) | ((told.times == 1) & (told.same == 1))
@@ -78,7 +78,7 @@ class _Finder:
         names = np.array([one.bytes for one in asked.ids], dtype="S16")
         self._order = np.argsort(names)
         self._names = names[self._order]
-        cells = np.array([(key[0], _micros(key[1]), _micros(key[2])) for key in asked.windows], dtype=_WINDOW)
+        cells = np.array([(key[0], micros(key[1]), micros(key[2])) for key in asked.windows], dtype=_WINDOW)
         cells = cells.view("S24")
         self._cell_order = np.argsort(cells)
         self._cells = cells[self._cell_order]
@@ -125,7 +125,7 @@ def _held(asked: Asked, at: Any, found: Mapping[str, Any], find: _Finder) -> _He
     return _Heard(
         _counted(of, size),
         _counted(of[same], size),
-        _newest(of, observed, size),
+        newest(of, observed, size),
         beaten & (_counted(of[spoke < 0], size) == 0),
     )
 
@@ -140,23 +140,25 @@ def _told(asked: Asked, found: Mapping[str, Any], find: _Finder) -> _Heard:
     same = np.frombuffer(found["mask"], dtype=">i8")[chosen] == masks[of]
     confirmed = np.frombuffer(found["confirmed_at"], dtype=">i8")[chosen].astype(np.int64)
     size = asked.size
-    return _Heard(_counted(of, size), _counted(of[same], size), _newest(of, confirmed, size))
+    return _Heard(_counted(of, size), _counted(of[same], size), newest(of, confirmed, size))
 
 
 def _nothing(size: int) -> _Heard:
     none = np.zeros(size, dtype=np.int64)
-    return _Heard(none, none, np.full(size, _LONG_AGO), np.zeros(size, dtype=bool))
+    return _Heard(none, none, np.full(size, LONG_AGO), np.zeros(size, dtype=bool))
 
 
 def _counted(places: Any, size: int) -> Any:
     return np.bincount(places, minlength=size)
 
 
-def _newest(places: Any, instants: Any, size: int) -> Any:
-    found = np.full(size, _LONG_AGO, dtype=np.int64)
+def newest(places: Any, instants: Any, size: int) -> Any:
+    """Return the newest of the instants of each of ``size`` places; of none :data:`LONG_AGO`."""
+    found = np.full(size, LONG_AGO, dtype=np.int64)
     np.maximum.at(found, places, instants)
     return found
 
 
-def _micros(at: datetime) -> int:
+def micros(at: datetime) -> int:
+    """Return an instant as the database counts it."""
     return (at - _EPOCH) // MICROSECOND

@@ -105,7 +105,7 @@ async def write_lines(connection: asyncpg.Connection[Any], posting: Posting, pla
         sheet = Sheet(Roster())
         for row in placed:
             sheet.add(*row)
-        numbers = sorted({shape.series_id for shape in sheet.shapes})
+        numbers = sorted({form.series_id for form in sheet.forms})
         rows = await connection.fetch(_TALLIED, posting.workspace_id, numbers)
         tallied = {row["series_id"] for row in rows}
         await lines.write(connection, posting, sheet, tallied.__contains__)

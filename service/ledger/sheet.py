@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Container, Mapping, Sequence
 from datetime import date, datetime
-from operator import itemgetter
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -20,8 +19,8 @@ from service.ledger.grid import EMPTY, Grid, grid_of, packed, ranked, stacked
 from service.ledger.series import Line, Ref
 
 
-class Shape(NamedTuple):
-    """What lines of several subjects have in common."""
+class Form(NamedTuple):
+    """What a line says and of when: all but its subject, its amounts and who said it. A batch has few of them."""
 
     series_id: int
     valid_from: datetime
@@ -29,29 +28,22 @@ class Shape(NamedTuple):
     sign: int
     cause: int
     flags: int
-    observed_at: datetime
-    ref: Ref
     day: date | None
     days: int
     event_key: bytes | None
     mark: int = 0
 
 
-def shape_of(series_id: int, line: Line) -> Shape:
-    """Return all of a line of a series but its metrics."""
-    return Shape(
-        series_id,
-        line.valid_from,
-        line.valid_to,
-        line.sign,
-        line.cause,
-        line.flags,
-        line.observed_at,
-        line.ref,
-        line.day,
-        line.days,
-        line.event_key,
-    )
+class Saying(NamedTuple):
+    """When and by which delivery something was said."""
+
+    observed_at: datetime
+    ref: Ref
+
+
+def form_of(series_id: int, line: Line) -> Form:
+    """Return the form of a line of a series."""
+    return Form(series_id, *line[:5], line.day, line.days, line.event_key)
 
 
 class Roster:
@@ -80,67 +72,83 @@ class Sheet:
     def __init__(self, roster: Roster) -> None:
         self.roster = roster
         self.subjects: list[int] = []
-        self.numbers: list[int] = []
-        self.metrics: list[Mapping[str, int]] = []
-        self.shapes: list[Shape] = []
-        self._numbers: dict[Shape, int] = {}
+        self.formed: list[int] = []
+        self.said: list[int] = []
+        self.forms: list[Form] = []
+        self.sayings: list[Saying] = []
+        self._forms: dict[Form, int] = {}
+        self._sayings: dict[Saying, int] = {}
+        self._pending: list[Mapping[str, int]] = []
         self._grids: list[Grid] = []
-        self._turned = 0
 
     def __len__(self) -> int:
         return len(self.subjects)
 
-    def shape(self, shape: Shape) -> int:
-        """Return the number of a shape, giving it one."""
-        number = self._numbers.get(shape)
+    def form(self, form: Form) -> int:
+        """Return the number of a form, giving it one."""
+        number = self._forms.get(form)
         if number is None:
-            number = self._numbers[shape] = len(self.shapes)
-            self.shapes.append(shape)
+            number = self._forms[form] = len(self.forms)
+            self.forms.append(form)
+        return number
+
+    def saying(self, at: datetime, ref: Ref) -> int:
+        """Return the number of what was said at an instant by a delivery, giving it one."""
+        saying = Saying(at, ref)
+        number = self._sayings.get(saying)
+        if number is None:
+            number = self._sayings[saying] = len(self.sayings)
+            self.sayings.append(saying)
         return number
 
     def add(self, subject_id: UUID, series_id: int, line: Line) -> None:
         """Take a line."""
-        self.put(self.roster.place(subject_id), shape_of(series_id, line), line.metrics)
+        saying = self.saying(line.observed_at, line.ref)
+        self.put(self.roster.place(subject_id), self.form(form_of(series_id, line)), saying, line.metrics)
 
-    def put(self, place: int, shape: Shape, metrics: Mapping[str, int]) -> None:
-        """Take a line of a subject by its place."""
+    def put(self, place: int, form: int, saying: int, metrics: Mapping[str, int]) -> None:
+        """Take a line of a subject by its place, of a form and a saying by their numbers."""
         self.subjects.append(place)
-        self.numbers.append(self.shape(shape))
-        self.metrics.append(metrics)
+        self.formed.append(form)
+        self.said.append(saying)
+        self._pending.append(metrics)
 
-    def extend(self, subjects: Any, numbers: Any, metrics: Sequence[Mapping[str, int]], grid: Grid) -> None:
-        """Take many lines: arrays of subjects' places and shapes' numbers; ``grid`` holds their metrics."""
+    def extend(self, subjects: Any, forms: Any, sayings: Any, grid: Grid) -> None:
+        """Take many lines: arrays of subjects' places, of the numbers of forms and of sayings, and their metrics."""
         self._turn()
         self.subjects += subjects.tolist()
-        self.numbers += numbers.tolist()
-        self.metrics += metrics
+        self.formed += forms.tolist()
+        self.said += sayings.tolist()
         self._grids.append(grid)
-        self._turned = len(self.subjects)
 
     def unmark(self, subjects: Container[UUID], mark: int) -> None:
         """Take a mark from the lines of some subjects."""
         places = {place for place, one in enumerate(self.roster.ids) if one in subjects}
-        for line, (place, number) in enumerate(zip(self.subjects, self.numbers, strict=True)):
-            shape = self.shapes[number]
-            if place in places and shape.mark & mark:
-                self.numbers[line] = self.shape(shape._replace(mark=shape.mark & ~mark))
+        for line, (place, number) in enumerate(zip(self.subjects, self.formed, strict=True)):
+            form = self.forms[number]
+            if place in places and form.mark & mark:
+                self.formed[line] = self.form(form._replace(mark=form.mark & ~mark))
 
     def _turn(self) -> None:
-        if self._turned < len(self.subjects):
-            self._grids.append(grid_of(self.metrics[self._turned :]))
-            self._turned = len(self.subjects)
+        if self._pending:
+            self._grids.append(grid_of(self._pending))
+            self._pending = []
 
-    def arrays(self) -> tuple[Any, Any, Grid]:
-        """Return subjects' places, shapes' numbers and metrics of all lines."""
+    def grid(self) -> Grid:
+        """Return the metrics of all lines."""
         self._turn()
         self._grids = [stacked(self._grids)] if self._grids else [EMPTY]
-        return np.array(self.subjects, dtype=np.int64), np.array(self.numbers, dtype=np.int64), self._grids[0]
+        return self._grids[0]
+
+    def arrays(self) -> tuple[Any, Any]:
+        """Return subjects' places and forms' numbers of all lines."""
+        return np.array(self.subjects, dtype=np.int64), np.array(self.formed, dtype=np.int64)
 
     def entries(self) -> Counter[UUID]:
         """Return how many lines each delivery made."""
         found: Counter[UUID] = Counter()
-        for number, count in Counter(self.numbers).items():
-            found[self.shapes[number].ref.delivery_id] += count
+        for number, count in Counter(self.said).items():
+            found[self.sayings[number].ref.delivery_id] += count
         return found
 
     def columns(self) -> tuple[tuple[str, ...], list[Any]]:
@@ -149,37 +157,16 @@ class Sheet:
         Lines go in the order of subject and validity, which is that of their index: neighbours are written together.
         Those of one window keep theirs: what takes back comes before what takes its place.
         """
-        subjects, numbers, grid = self.arrays()
-        instants = {at: place for place, at in enumerate(sorted({shape.valid_from for shape in self.shapes}))}
-        begins = np.array([instants[shape.valid_from] for shape in self.shapes], dtype=np.int64)
-        order = np.argsort(self.roster.ranks()[subjects] * len(self.shapes) + begins[numbers], kind="stable")
-        numbers = numbers[order]
-        forms, form_of = _told_apart([_form(shape) for shape in self.shapes])
-        sayings, saying_of = _told_apart([(shape.observed_at, *shape.ref) for shape in self.shapes])
-        places = (subjects[order] + 1, form_of[numbers] + 1, saying_of[numbers] + 1)
+        subjects, formed = self.arrays()
+        instants = {at: place for place, at in enumerate(sorted({form.valid_from for form in self.forms}))}
+        begins = np.array([instants[form.valid_from] for form in self.forms], dtype=np.int64)
+        order = np.argsort(self.roster.ranks()[subjects] * len(self.forms) + begins[formed], kind="stable")
+        places = (subjects[order] + 1, formed[order] + 1, np.array(self.said, dtype=np.int64)[order] + 1)
+        grid = self.grid()
         rows = packed(places, grid.taken(order))
-        return grid.metrics, [self.roster.ids, len(order), rows, *_columns(forms), *_columns(sayings)]
+        sayings = [(at, *ref) for at, ref in self.sayings]
+        return grid.metrics, [self.roster.ids, len(order), rows, *_columns(self.forms), *_columns(sayings)]
 
 
-def _form(shape: Shape) -> tuple[Any, ...]:
-    """Return what a shape says beside who said it and when: a batch has few forms, whatever it restates."""
-    return (*shape[:6], *shape[8:])
-
-
-def _told_apart(rows: Sequence[tuple[Any, ...]]) -> tuple[list[tuple[Any, ...]], Any]:
-    """Return the distinct rows, and for each given one its place among them."""
-    places: dict[tuple[Any, ...], int] = {}
-    found = np.array([places.setdefault(row, len(places)) for row in rows], dtype=np.int64)
-    return list(places), found
-
-
-def _columns(rows: Sequence[tuple[Any, ...]]) -> list[list[Any]]:
+def _columns(rows: Sequence[Sequence[Any]]) -> list[list[Any]]:
     return [list(column) for column in zip(*rows, strict=True)]
-
-
-def picked(column: Sequence[Any], order: Sequence[int]) -> Sequence[Any]:
-    """Return the values of a column at places, in their order."""
-    if len(order) < 2:  # noqa: PLR2004 - itemgetter of one place returns no sequence
-        return [column[place] for place in order]
-    found: tuple[Any, ...] = itemgetter(*order)(column)
-    return found

@@ -37,10 +37,11 @@ from unnest($2::uuid[], $3::jsonb[], $4::text[]) as given (subject_id, facts, ty
 where subjects.workspace_id = $1 and subjects.subject_id = given.subject_id
 """
 
-# Every row is there, and subjects are never deleted: of the insert only its conflict takes place. It looks rows up one by
-# one and locks them in the order given, which an update that joins leaves to the planner.
+# Every row is there, and subjects are never deleted: of the insert only its conflict takes place. It looks rows up one
+# by one and locks them in the order given, which an update that joins leaves to the planner.
 EXTEND_SUBJECTS = """
-insert into subjects as known (workspace_id, subject_id, platform, external_id, type, batch, facts, observed_at, longest)
+insert into subjects as known (
+  workspace_id, subject_id, platform, external_id, type, batch, facts, observed_at, longest)
 select $1, s.subject_id, s.platform, s.external_id, s.type, s.batch, s.facts, given.at, given.days
 from unnest($2::uuid[], $3::timestamptz[], $4::smallint[]) as given (subject_id, at, days)
 cross join lateral (
@@ -158,18 +159,6 @@ from (
   group by subject_id, campaign_id having sum(sign) > 0
 ) m
 join campaigns c on c.workspace_id = $1 and c.campaign_id = m.campaign_id
-"""
-
-CONFIRMATIONS = """
-select c.subject_id, c.series_id, c.valid_from, c.valid_to, c.mask, c.confirmed_at
-from unnest($2::uuid[], $3::bigint[], $4::timestamptz[], $5::timestamptz[])
-  as given (subject_id, series_id, valid_from, valid_to)
-cross join lateral (
-  select * from confirmations c
-  where c.workspace_id = $1 and c.subject_id = given.subject_id and c.valid_from = given.valid_from
-    and c.valid_to = given.valid_to and c.series_id = given.series_id and c.valid_from between $6 and $7
-  offset 0
-) c
 """
 
 CONFIRM = """
@@ -302,34 +291,67 @@ def insert_entries(metrics: tuple[str, ...], *, credits_: bool = False) -> str:
 
 
 @lru_cache(maxsize=256)
-def entries_of_windows(metrics: tuple[str, ...]) -> str:
-    """Return the select of the lines of windows, with the given metrics and how many each has in all (``known``): $1
-    workspace, then subjects, series, first and last instants, and the bounds of the first.
+def lines_of_windows(metrics: tuple[str, ...]) -> str:
+    """Return the look at the lines of windows and at what confirms them: $1 workspace, $2 subjects, $3 how many windows
+    are asked for and $4 a block of their subject and window by place, $5 to $7 series, first and last instants of
+    windows, $8 and $9 the bounds of the first.
 
-    Of each window those from the newest on that stood alone when it was written: what came before it comes to nothing.
-    Its index is read backwards, so that what is read does not grow with what was said before. Lines of a window are
-    written one posting after the other, and the keys of these postings ascend (docs/adr/0002).
+    One row of columns, most of them strings of bytes; null where there is no line, or no confirmation. ``line_of`` and
+    ``confirmation_of`` are places among the asked ones, ``known`` counts all metrics that a line has.
+
+    Of each window those lines from the newest on that stood alone when it was written: what came before it comes to
+    nothing. Its index is read backwards, so that what is read does not grow with what was said before. Lines of a
+    window are written one posting after the other, and the keys of these postings ascend (docs/adr/0002).
     """
 
     def since(column: str, least: int) -> str:
         # Not coalesce: it may leak what it sees, as the policy has it, and is no condition of an index then.
         return f"case when alone.{column} is null then {least} else alone.{column} end"
 
-    lines = """entries e
-      where e.workspace_id = $1 and e.subject_id = given.subject_id and e.valid_from = given.valid_from
-        and e.series_id = given.series_id and e.valid_to = given.valid_to and e.valid_from between $6 and $7"""
+    def of_window(alias: str) -> str:
+        return f"""{alias}.workspace_id = $1 and {alias}.subject_id = given.subject_id
+        and {alias}.valid_from = given.valid_from and {alias}.series_id = given.series_id
+        and {alias}.valid_to = given.valid_to and {alias}.valid_from between $8 and $9"""
+
+    numbers = ", ".join(f"string_agg(int8send(coalesce({key}, {_NULL})), '') as {key}" for key in metrics)
     return f"""
-    select {_ENTRY_COLUMNS}, num_nonnulls({_of("e", STORED)}) as known, {_of("e", metrics)}
-    from unnest($2::uuid[], $3::bigint[], $4::timestamptz[], $5::timestamptz[])
-      as given (subject_id, series_id, valid_from, valid_to)
-    left join lateral (
-      select e.batch, e.line from {lines} and e.mark & {Mark.ALONE} <> 0
-      order by e.batch desc, e.line desc limit 1
-    ) alone on true
-    cross join lateral (
-      select * from {lines} and (e.batch, e.line) >= ({since("batch", _NULL)}, {since("line", -(2**31))})
-      offset 0
-    ) e
+    with given as materialized (
+      select (n - 1)::integer as place, ($2::uuid[])[subject] as subject_id, series_id, valid_from, valid_to
+      from {_numbers(4, "$3::integer", ("subject", "seen"), ())} g
+      join unnest($5::bigint[], $6::timestamptz[], $7::timestamptz[]) with ordinality
+        as w (series_id, valid_from, valid_to, seen) using (seen)
+    )
+    select * from (
+      select string_agg(int4send(place), '') as line_of, string_agg(int2send(sign), '') as sign,
+        string_agg(int2send(cause), '') as cause, string_agg(int2send(flags), '') as flags,
+        string_agg(int2send(spoke), '') as spoke, string_agg(int2send(known), '') as known,
+        string_agg(timestamptz_send(observed_at), '') as observed, array_agg(observed_at) as observed_at,
+        array_agg(delivery_id) as delivery_id, array_agg(received_at) as received_at, {numbers}
+      from (
+        select given.place, e.sign, e.cause, e.flags, e.observed_at, e.delivery_id, e.received_at,
+          ({_SPOKE})::smallint as spoke, num_nonnulls({_of("e", STORED)})::smallint as known, {_of("e", metrics)}
+        from given
+        left join lateral (
+          select e.batch, e.line from entries e where {of_window("e")} and e.mark & {Mark.ALONE} <> 0
+          order by e.batch desc, e.line desc limit 1
+        ) alone on true
+        cross join lateral (
+          select * from entries e where {of_window("e")}
+            and (e.batch, e.line) >= ({since("batch", _NULL)}, {since("line", -(2**31))})
+          offset 0
+        ) e
+        offset 0
+      ) l
+    ) lines cross join (
+      select string_agg(int4send(place), '') as confirmation_of, string_agg(int8send(mask), '') as mask,
+        string_agg(timestamptz_send(confirmed_at), '') as confirmed, array_agg(confirmed_at) as confirmed_at
+      from (
+        select given.place, c.mask, c.confirmed_at
+        from given
+        cross join lateral (select * from confirmations c where {of_window("c")} offset 0) c
+        offset 0
+      ) c
+    ) confirmations
     """
 
 

@@ -1,15 +1,15 @@
 """Booking of stated windows: only the newest point of each metric counts.
 
-Most readings of a page are the first of their windows, or say again what is known. Both are told by one look at the
-whole batch (``service.ledger.look``); what is restated, withdrawn or said twice in one batch is booked window
-by window by :func:`service.ledger.series.book`. What is pushed names few windows of many subjects, and restates most
-of them: all that are known are booked one by one. A test holds the two ways to the same books.
+Most readings of a page are the first of their windows, or say again what is known: one look at the whole batch tells so
+(``service.ledger.look``). What is left of it, and what is pushed, which names few windows of many subjects and restates
+most of them, is looked at window by window; of these too what moves the numbers of one line is told for all together
+(``service.ledger.standing``). What is withdrawn, said twice in one batch or stands in pieces is booked one by one by
+:func:`service.ledger.series.book`. A test holds the ways to the same books.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -19,27 +19,23 @@ import numpy as np
 
 from connectors.contract import Window
 from service.ledger import statements
-from service.ledger.grid import EMPTY, Grid, grid_of, stacked
+from service.ledger.grid import EMPTY, Grid, grid_of, packed, stacked
 from service.ledger.look import CLOSER, CONFIRMED, NEW, Asked, judge
 from service.ledger.readings import Readings
-from service.ledger.rows import line_of
-from service.ledger.series import Cause, Flag, Line, Mark, Ref, WindowReading, book, mask_of
-from service.ledger.sheet import Shape, picked
+from service.ledger.series import Cause, Flag, Mark, Ref, WindowReading, book, mask_of
+from service.ledger.sheet import Form
+from service.ledger.standing import RESTATED, Standing, marks
 from service.ledger.work import Said, Work
 
-WindowOf = tuple[UUID, int, datetime, datetime]
-"""A subject, a series and the window."""
 _SCATTERED = 3
-"""Pairs of a subject and an instant for each window that is asked for, from which on all are booked one by one."""
+"""Pairs of a subject and an instant for each window that is asked for, from which on all are looked at one by one."""
 _SAID = frozenset({Cause.GROWTH, Cause.SOURCE_RESTATED})
 """Causes of lines that say what their delivery said: by hand, where people of the workspace say it."""
 
 
-class _Block(msgspec.Struct, frozen=True):
-    """Readings of one window with the delivery that says them and the window's place among the batch's."""
+class _Kind(msgspec.Struct, frozen=True):
+    """What readings of one window of one series have in common; ``cell`` is the window's place among the batch's."""
 
-    readings: Readings
-    ref: Ref
     series_id: int
     window: Window
     cell: int
@@ -48,23 +44,20 @@ class _Block(msgspec.Struct, frozen=True):
     def whole(self) -> bool:
         return self.window.day is not None
 
-    def shape(self, sign: int, cause: int, at: datetime, ref: Ref, quality: int, mark: int) -> Shape:
-        """Return the shape of lines of this window."""
+    def form(self, sign: int, cause: int, quality: int, mark: int) -> Form:
+        """Return the form of lines of this window."""
         window = self.window
         flags = (Flag.NONE if self.whole else Flag.SHORT) | quality
         days = window.days if self.whole else 0
-        begin, end, day = window.start, window.end, window.day
-        return Shape(self.series_id, begin, end, sign, cause, flags, at, ref, day, days, None, mark)
+        return Form(self.series_id, window.start, window.end, sign, cause, flags, window.day, days, None, mark)
 
 
-class _Known(msgspec.Struct):
-    """The lines of a window, or those from one on that stood alone, what confirms them, and how many metrics of theirs
-    were not read.
-    """
+class _Block(msgspec.Struct, frozen=True):
+    """Readings of one window with the delivery that says them, and the number of their kind."""
 
-    lines: list[Line]
-    confirmations: list[tuple[int, datetime]]
-    hidden: int = 0
+    readings: Readings
+    ref: Ref
+    kind: int
 
 
 class _Rows:
@@ -72,12 +65,15 @@ class _Rows:
 
     def __init__(self) -> None:
         self.blocks: list[_Block] = []
+        self.kinds: list[_Kind] = []
         self.cells: dict[tuple[int, datetime, datetime], int] = {}
         self.subjects: Any = []
         self.numbers: Any = []
+        self.kind_of: Any = []
         self.cell_of: Any = []
         self.metrics: list[Mapping[str, Any]] = []
         self.grids: list[Grid] = []
+        self._kinds: dict[tuple[int, int], int] = {}
         self._turned = 0
 
     def __len__(self) -> int:
@@ -89,11 +85,19 @@ class _Rows:
             self.grids.append(grid_of(self.metrics[self._turned :]))
             self._turned = len(self.metrics)
 
+    def _kind(self, series_id: int, window: Window) -> int:
+        # By identity: a kind keeps its window, and windows of one day are mostly one.
+        number = self._kinds.get((series_id, id(window)))
+        if number is None:
+            cell = self.cells.setdefault((series_id, window.start, window.end), len(self.cells))
+            number = self._kinds[series_id, id(window)] = len(self.kinds)
+            self.kinds.append(_Kind(series_id, window, cell))
+        return number
+
     def add(self, readings: Readings, window: Window, ref: Ref, series_id: int, places: Sequence[int]) -> None:
         """Take the readings of one window."""
-        cell = self.cells.setdefault((series_id, window.start, window.end), len(self.cells))
         self.numbers += [len(self.blocks)] * len(places)
-        self.blocks.append(_Block(readings, ref, series_id, window, cell))
+        self.blocks.append(_Block(readings, ref, self._kind(series_id, window)))
         self.subjects += places
         if readings.grid is not None:
             self._turn()
@@ -106,26 +110,62 @@ class _Rows:
         self._turn()
         self.subjects = np.array(self.subjects, dtype=np.int64)
         self.numbers = np.array(self.numbers, dtype=np.int64)
-        self.cell_of = np.array([block.cell for block in self.blocks], dtype=np.int64)[self.numbers]
+        self.kind_of = np.array([block.kind for block in self.blocks], dtype=np.int64)[self.numbers]
+        self.cell_of = np.array([kind.cell for kind in self.kinds], dtype=np.int64)[self.kind_of]
         self.grids = [stacked(self.grids)] if self.grids else [EMPTY]
+
+    @property
+    def grid(self) -> Grid:
+        """The metrics of all readings."""
+        return self.grids[0]
+
+    @property
+    def keys(self) -> Any:
+        """For each reading what names its subject and window."""
+        return self.subjects * len(self.cells) + self.cell_of
 
     def alone(self) -> Any:
         """Tell of each reading whether no other one of the batch speaks of its window, and it withdraws nothing."""
         plain = np.array([not block.readings.withdraws for block in self.blocks])[self.numbers]
-        keys = self.subjects * len(self.cells) + self.cell_of
-        _, places, times = np.unique(keys, return_inverse=True, return_counts=True)
+        _, places, times = np.unique(self.keys, return_inverse=True, return_counts=True)
         return plain & (times[places] == 1)
 
     def asked(self, rows: Any, ids: Sequence[UUID]) -> Asked:
         """Return some rows as a look at them takes them."""
         instants = [block.readings.at for block in self.blocks]
-        columns = (self.subjects[rows], self.cell_of[rows], self.numbers[rows], self.grids[0].taken(rows))
+        columns = (self.subjects[rows], self.cell_of[rows], self.numbers[rows], self.grid.taken(rows))
         return Asked(ids, list(self.cells), instants, *columns)
 
     def scattered(self, rows: Any) -> bool:
         """Tell whether some rows name few of the pairs of their subjects and instants."""
         subjects, instants = len(np.unique(self.subjects[rows])), len({begin for _, begin, _ in self.cells})
         return subjects * instants > _SCATTERED * len(rows)
+
+    def instants(self, rows: Any) -> list[datetime]:
+        """Return the instants of some readings."""
+        return [self.blocks[number].readings.at for number in self.numbers[rows].tolist()]
+
+
+class _Confirmed:
+    """What is confirmed, as rows of ``statements.CONFIRM``."""
+
+    def __init__(self, work: Work, rows: _Rows) -> None:
+        self._work = work
+        self._of = rows
+        self._rows: list[tuple[UUID, datetime, datetime, int, int, datetime]] = []
+
+    def add(self, row: int, mask: int, at: datetime) -> None:
+        """Take what a reading confirms of its window."""
+        kind = self._of.kinds[self._of.kind_of[row]]
+        subject_id = self._work.sheet.roster.ids[self._of.subjects[row]]
+        self._rows.append((subject_id, kind.window.start, kind.window.end, kind.series_id, mask, at))
+
+    async def write(self) -> None:
+        """Write it, in the order of its key."""
+        if self._rows:
+            self._rows.sort(key=lambda row: (row[0].int, *row[1:]))
+            columns = [list(column) for column in zip(*self._rows, strict=True)]
+            await self._work.connection.execute(statements.CONFIRM, self._work.workspace_id, *columns)
 
 
 async def book_windows(work: Work, said: Sequence[Said]) -> None:
@@ -137,22 +177,23 @@ async def book_windows(work: Work, said: Sequence[Said]) -> None:
     verdicts = np.where(alone, NEW, CLOSER)
     asked = np.flatnonzero(alone & ~made)
     verdicts[asked] = CLOSER if rows.scattered(asked) else await _held(work, rows, asked)
-    closer: dict[WindowOf, list[int]] = defaultdict(list)
-    for row in np.flatnonzero(verdicts == CLOSER).tolist():
-        closer[_key(work, rows, row)].append(row)
-    known = await _load_windows(work, rows.grids[0].metrics, [key for key, own in closer.items() if not made[own[0]]])
-    for key, own in closer.items():
-        if key not in known and alone[own[0]]:
-            verdicts[own[0]] = NEW
+    plain = np.flatnonzero((verdicts == CLOSER) & alone)
+    others = np.flatnonzero(~alone)
+    # Readings of one window that come together share its place, behind those that come alone.
+    keys, places = np.unique(rows.keys[others], return_index=True, return_inverse=True)[1:]
+    standing = await _standing(work, rows, np.concatenate((plain, others[keys])))
+    verdicts[plain] = standing.judge(rows.instants(plain), rows.grid.taken(plain))
+    confirmed = _Confirmed(work, rows)
     _write_new(work, rows, verdicts)
-    confirmed: list[tuple[WindowOf, int, datetime]] = []
-    for row in np.flatnonzero(verdicts == CONFIRMED).tolist():
-        at = rows.blocks[rows.numbers[row]].readings.at
-        confirmed.append((_key(work, rows, row), mask_of(rows.metrics[row]), at))
-    for key, own in closer.items():
-        if verdicts[own[0]] == CLOSER:
-            confirmed += _book_closely(work, rows, key, known.get(key, _Known([], [])), own)
-    await _confirm(work, confirmed)
+    _write_restated(work, rows, standing, np.flatnonzero(verdicts[plain] == RESTATED), plain, confirmed)
+    again = np.flatnonzero(verdicts == CONFIRMED)
+    for row, at in zip(again.tolist(), rows.instants(again), strict=True):
+        confirmed.add(row, mask_of(rows.metrics[row]), at)
+    for place in np.flatnonzero(verdicts[plain] == CLOSER).tolist():
+        _book_closely(work, rows, standing, place, [int(plain[place])], confirmed)
+    for number in range(len(keys)):
+        _book_closely(work, rows, standing, len(plain) + number, others[places == number].tolist(), confirmed)
+    await confirmed.write()
 
 
 def _gathered(work: Work, said: Sequence[Said]) -> tuple[_Rows, Any]:
@@ -191,6 +232,26 @@ async def _held(work: Work, rows: _Rows, asked: Any) -> Any:
     return judge(readings, lines, confirmations)
 
 
+async def _standing(work: Work, rows: _Rows, asked: Any) -> Standing:
+    """Return what stands of the windows of some rows, each in a place of its own."""
+    metrics = rows.grid.metrics
+    if not len(asked):
+        return Standing({}, metrics, 0)
+    windows = list(rows.cells)
+    begins = sorted({windows[cell][1] for cell in np.unique(rows.cell_of[asked]).tolist()})
+    found = await work.connection.fetchrow(
+        statements.lines_of_windows(metrics),
+        work.workspace_id,
+        work.sheet.roster.ids,
+        len(asked),
+        packed((rows.subjects[asked] + 1, rows.cell_of[asked] + 1), Grid((), np.empty((len(asked), 0)))),
+        *(list(column) for column in zip(*windows, strict=True)),
+        begins[0],
+        begins[-1],
+    )
+    return Standing(found, metrics, len(asked))
+
+
 def _write_new(work: Work, rows: _Rows, verdicts: Any) -> None:
     """Write the first line of windows that none is known of."""
     new = np.flatnonzero(verdicts == NEW)
@@ -198,67 +259,66 @@ def _write_new(work: Work, rows: _Rows, verdicts: Any) -> None:
         return
     blocks = rows.numbers[new]
     cause = Cause.MANUAL if work.source.is_own else Cause.GROWTH
-    shapes = np.zeros(len(rows.blocks), dtype=np.int64)
+    forms, sayings = np.zeros((2, len(rows.blocks)), dtype=np.int64)
     for number in np.unique(blocks).tolist():
         block = rows.blocks[number]
-        readings = block.readings
+        readings, kind = block.readings, rows.kinds[block.kind]
         # A window of several days is asked for by its number of days, which tallies have an index for.
-        tally = Mark.TALLY if block.window.days == 1 and block.whole and work.tallied(block.series_id) else Mark.NONE
-        shape = block.shape(1, cause, readings.at, block.ref, readings.quality, tally | Mark.ALONE)
-        shapes[number] = work.sheet.shape(shape)
-    metrics, grid = picked(rows.metrics, new.tolist()), rows.grids[0].taken(new)
-    work.sheet.extend(rows.subjects[new], shapes[blocks], metrics, grid)
+        tally = Mark.TALLY if kind.window.days == 1 and kind.whole and work.tallied(kind.series_id) else Mark.NONE
+        forms[number] = work.sheet.form(kind.form(1, cause, readings.quality, tally | Mark.ALONE))
+        sayings[number] = work.sheet.saying(readings.at, block.ref)
+    work.sheet.extend(rows.subjects[new], forms[blocks], sayings[blocks], rows.grid.taken(new))
 
 
-def _key(work: Work, rows: _Rows, row: int) -> WindowOf:
-    block = rows.blocks[rows.numbers[row]]
-    return (work.sheet.roster.ids[rows.subjects[row]], block.series_id, block.window.start, block.window.end)
+def _write_restated(
+    work: Work, rows: _Rows, standing: Standing, places: Any, plain: Any, confirmed: _Confirmed
+) -> None:
+    """Take back and say anew what readings move; ``places`` are theirs among the ``plain`` rows."""
+    if not len(places):
+        return
+    own, sheet = plain[places], work.sheet
+    found = standing.restated(places, rows.grid.taken(own))
+    subjects, kinds = rows.subjects[own], rows.kind_of[own]
+    blocks = [rows.blocks[number] for number in rows.numbers[own].tolist()]
+    none = np.full(len(own), int(Mark.NONE))
+    taken = _forms(work, rows, kinds, -1, Cause.REVERSAL, standing.quality(found.taken), none)
+    sayings = [sheet.saying(*standing.saying(line)) for line in found.taken.tolist()]
+    sheet.extend(subjects, taken, np.array(sayings), found.back)
+    cause = Cause.MANUAL if work.source.is_own else Cause.SOURCE_RESTATED
+    quality = np.array([block.readings.quality for block in blocks], dtype=np.int64)
+    said = _forms(work, rows, kinds, 1, cause, quality, marks(found.alone))
+    sheet.extend(subjects, said, np.array([sheet.saying(block.readings.at, block.ref) for block in blocks]), found.new)
+    for number in np.flatnonzero(found.same).tolist():
+        confirmed.add(int(own[number]), int(found.same[number]), blocks[number].readings.at)
+
+
+def _forms(work: Work, rows: _Rows, kinds: Any, sign: int, cause: int, quality: Any, mark: Any) -> Any:
+    """Return the numbers of forms of lines, of which a batch has few."""
+    told = np.stack((kinds, quality, mark), axis=1)
+    distinct, places = np.unique(told, axis=0, return_inverse=True)
+    numbers = [work.sheet.form(rows.kinds[kind].form(sign, cause, said, own)) for kind, said, own in distinct.tolist()]
+    return np.array(numbers)[places.reshape(-1)]
 
 
 def _book_closely(
-    work: Work, rows: _Rows, key: WindowOf, known: _Known, own: Sequence[int]
-) -> list[tuple[WindowOf, int, datetime]]:
-    """Book what some rows say of one window, with what is known of it at hand; return what they confirm."""
-    booked = book(known.lines, known.confirmations, [_reading(rows, row) for row in own], whole=not known.hidden)
-    if booked.bare and work.tallied(key[1]):
-        work.needs_rebuild(key[0])
-    block = rows.blocks[rows.numbers[own[0]]]
-    place = int(rows.subjects[own[0]])
+    work: Work, rows: _Rows, standing: Standing, place: int, own: Sequence[int], confirmed: _Confirmed
+) -> None:
+    """Book what some rows say of one window, with what is known of it at hand."""
+    row = own[0]
+    kind = rows.kinds[rows.kind_of[row]]
+    readings = [_reading(rows, one) for one in own]
+    lines, confirmations = standing.lines(place, kind.window), standing.confirmations(place)
+    booked = book(lines, confirmations, readings, whole=standing.is_whole(place))
+    if booked.bare and work.tallied(kind.series_id):
+        work.needs_rebuild(work.sheet.roster.ids[rows.subjects[row]])
     for sign, cause, at, ref, metrics, quality, mark in booked.written:
         told = Cause.MANUAL if work.source.is_own and cause in _SAID else cause
-        work.sheet.put(place, block.shape(sign, told, at, ref, quality, mark), metrics)
-    return [(key, mask, at) for mask, at in booked.confirmed]
+        form, saying = work.sheet.form(kind.form(sign, told, quality, mark)), work.sheet.saying(at, ref)
+        work.sheet.put(int(rows.subjects[row]), form, saying, metrics)
+    for mask, at in booked.confirmed:
+        confirmed.add(row, mask, at)
 
 
 def _reading(rows: _Rows, row: int) -> WindowReading:
     block = rows.blocks[rows.numbers[row]]
     return WindowReading(block.readings.at, rows.metrics[row], block.ref, block.readings.quality)
-
-
-async def _load_windows(work: Work, metrics: tuple[str, ...], keys: Sequence[WindowOf]) -> dict[WindowOf, _Known]:
-    """Return what is known of windows, as far as it speaks of the given metrics; nothing of those that are new."""
-    found: dict[WindowOf, _Known] = defaultdict(lambda: _Known([], []))
-    if not keys:
-        return found
-    columns = [list(column) for column in zip(*keys, strict=True)]
-    bounds = (min(columns[2]), max(columns[2]))
-    asked = (work.workspace_id, *columns, *bounds)
-    for row in await work.connection.fetch(statements.entries_of_windows(metrics), *asked):
-        known, line = found[_window_of(row)], line_of(row, metrics)
-        known.lines.append(line)
-        known.hidden += row["known"] - len(line.metrics)
-    for row in await work.connection.fetch(statements.CONFIRMATIONS, *asked):
-        found[_window_of(row)].confirmations.append((row["mask"], row["confirmed_at"]))
-    return found
-
-
-def _window_of(row: Mapping[str, Any]) -> WindowOf:
-    return row["subject_id"], row["series_id"], row["valid_from"], row["valid_to"]
-
-
-async def _confirm(work: Work, confirmed: Iterable[tuple[WindowOf, int, datetime]]) -> None:
-    rows = [(key[0], key[2], key[3], key[1], mask, at) for key, mask, at in confirmed]
-    if rows:
-        rows.sort(key=lambda row: (row[0].int, *row[1:]))
-        columns = [list(column) for column in zip(*rows, strict=True)]
-        await work.connection.execute(statements.CONFIRM, work.workspace_id, *columns)

@@ -28,7 +28,7 @@ from service.ledger.recount import recount_all
 from service.ledger.rows import balance_columns
 from service.ledger.sales import book_sales, hold_first
 from service.ledger.series import Line, Mark
-from service.ledger.sheet import Roster, Shape
+from service.ledger.sheet import Form, Roster, Saying
 from service.ledger.tallies import Cell, spread
 from service.ledger.tally_rows import TallyRows
 from service.ledger.touches import Touches
@@ -103,7 +103,7 @@ def _shaped(work: Work, joined: Joined) -> frozenset[UUID]:
     A level of a profile shapes every campaign in which its creator posts: the tier of a post is told by followers.
     """
     levels = {number for number, home in work.series.items() if home.key.kind is Kind.LEVEL}
-    if levels and any(shape.series_id in levels for shape in work.sheet.shapes):
+    if levels and any(form.series_id in levels for form in work.sheet.forms):
         return frozenset((EVERY,))
     ids = work.sheet.roster.ids
     named = {ids[place] for place in set(work.sheet.subjects)} | joined.moved.keys()
@@ -202,40 +202,43 @@ def _subject_rows(work: Work, crowds: _Crowds) -> tuple[TallyRows, TallyRows]:
     rows, told = TallyRows(sheet.roster), TallyRows(sheet.roster)
     if not len(sheet):
         return rows, told
-    homes = [work.series[shape.series_id] if work.tallied(shape.series_id) else None for shape in sheet.shapes]
+    homes = [work.series[form.series_id] if work.tallied(form.series_id) else None for form in sheet.forms]
     # A window of whole days falls in one cell whoever the subject is.
     cells = [
-        (told if shape.mark & Mark.TALLY else rows).cell(_whole(shape, home))
-        if home is not None and shape.day is not None
+        (told if form.mark & Mark.TALLY else rows).cell(_whole(form, home))
+        if home is not None and form.day is not None
         else -1
-        for shape, home in zip(sheet.shapes, homes, strict=True)
+        for form, home in zip(sheet.forms, homes, strict=True)
     ]
-    subjects, numbers, grid = sheet.arrays()
+    subjects, formed = sheet.arrays()
+    grid = sheet.grid()
     rebuilt = np.array([subject_id in work.rebuild for subject_id in sheet.roster.ids])
-    counts = np.array([home is not None for home in homes])[numbers] & ~rebuilt[subjects]
-    cell_of = np.array(cells)[numbers]
-    marked = np.array([bool(shape.mark & Mark.TALLY) for shape in sheet.shapes])[numbers]
+    counts = np.array([home is not None for home in homes])[formed] & ~rebuilt[subjects]
+    cell_of = np.array(cells)[formed]
+    marked = np.array([bool(form.mark & Mark.TALLY) for form in sheet.forms])[formed]
     for found, whole in ((rows, counts & (cell_of >= 0) & ~marked), (told, counts & marked)):
         found.extend(subjects[whole], cell_of[whole], grid.of(_ADDITIVE).taken(whole))
-    for line in np.flatnonzero(counts & (cell_of < 0)).tolist():
-        place, number = sheet.subjects[line], sheet.numbers[line]
-        home = homes[number]
+    for place in np.flatnonzero(counts & (cell_of < 0)).tolist():
+        form, saying = sheet.forms[sheet.formed[place]], sheet.sayings[sheet.said[place]]
+        home = homes[sheet.formed[place]]
         assert home is not None  # noqa: S101 - it counts
-        _spread(rows, place, sheet.shapes[number], sheet.metrics[line], home, crowds.zones_of(place))
+        owner = sheet.subjects[place]
+        _spread(rows, owner, _line(form, saying, grid.row(place)), home, crowds.zones_of(owner))
     return rows, told
 
 
-def _whole(shape: Shape, home: Home) -> Cell:
+def _whole(form: Form, home: Home) -> Cell:
     key = home.key
-    assert shape.day is not None  # noqa: S101 - the caller has looked
-    return Cell(shape.day, key.zone, 1, shape.days, key.currency, key.paid)
+    assert form.day is not None  # noqa: S101 - the caller has looked
+    return Cell(form.day, key.zone, 1, form.days, key.currency, key.paid)
 
 
-def _spread(
-    rows: TallyRows, place: int, shape: Shape, metrics: Mapping[str, int], home: Home, zones: Sequence[str]
-) -> None:
-    line = Line(*shape[1:8], metrics, *shape[8:11])
-    if shape.sign > 0:
+def _line(form: Form, saying: Saying, metrics: Mapping[str, int]) -> Line:
+    return Line(*form[1:6], *saying, metrics, form.day, form.days, form.event_key)
+
+
+def _spread(rows: TallyRows, place: int, line: Line, home: Home, zones: Sequence[str]) -> None:
+    if line.sign > 0:
         crossings.carry(rows, place, line, home.key, zones)
     for cell, sums in spread(line, zones, home.key.zone, home.key.currency, home.key.paid):
         rows.add(place, rows.cell(cell), sums)

@@ -1,4 +1,4 @@
-"""Windows are told apart by one statement for a whole batch, or booked one by one: both end with the same books."""
+"""Windows are told apart for a whole batch, booked together or one by one: all end with the same books."""
 
 from __future__ import annotations
 
@@ -135,14 +135,14 @@ async def _books(database: Database, batches: Sequence[Sequence[Sequence[Item]]]
 
 def _reading_all(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let every line of a window be read, also where one stood alone."""
-    usual = statements.entries_of_windows
+    usual = statements.lines_of_windows
 
     def never_alone(metrics: tuple[str, ...]) -> str:
         first, condition, last = usual(metrics).partition(f"and e.mark & {Mark.ALONE} <> 0")
         assert condition
         return f"{first}and false{last}"
 
-    monkeypatch.setattr(statements, "entries_of_windows", never_alone)
+    monkeypatch.setattr(statements, "lines_of_windows", never_alone)
 
 
 def _verdicts(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:

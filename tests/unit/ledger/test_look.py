@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import numpy as np
@@ -13,90 +13,21 @@ from hypothesis import strategies as st
 
 from service.ledger.grid import NULL, grid_of
 from service.ledger.look import CLOSER, CONFIRMED, KNOWN, NEW, Asked, judge
-from service.ledger.series import Cause, Line, Ref, WindowReading, book_at_length, mask_of, spoke
+from service.ledger.series import WindowReading, book_at_length, mask_of, spoke
+from tests.unit.ledger.stated import BEGIN, WINDOW, Known, as_bytes, cases, micros
 
-BEGIN = datetime(2026, 6, 1, tzinfo=UTC)
-WINDOW = (7, BEGIN, BEGIN + timedelta(days=1))
 OTHERS = ((6, *WINDOW[1:]), (7, BEGIN, BEGIN + timedelta(days=2)))
 """Windows that begin with it."""
-METRICS = ("impressions", "views", "likes")
-EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 IDS = tuple(UUID(int=n << 8) for n in (5, 3, 9))
 """Identifiers that end in zeros are told apart too."""
-
-
-class Known(NamedTuple):
-    """What is known of a window."""
-
-    lines: list[Line]
-    confirmations: list[tuple[int, datetime]]
-
-
-def at(hour: int) -> datetime:
-    return BEGIN + timedelta(days=5, hours=hour)
-
-
-def ref(hour: int) -> Ref:
-    return Ref(UUID(int=hour + 1), BEGIN + timedelta(days=9))
-
-
-def readings(least: int = 1) -> st.SearchStrategy[WindowReading]:
-    numbers = st.dictionaries(st.sampled_from(METRICS), st.integers(0, 2), min_size=least)
-    return st.builds(lambda hour, said: WindowReading(at(hour), said, ref(hour), 0), st.integers(0, 6), numbers)
-
-
-def _line(sign: int, cause: int, said_at: datetime, by: Ref, metrics: Any) -> Line:
-    return Line(WINDOW[1], WINDOW[2], sign, cause, 0, said_at, by, metrics, BEGIN.date(), 1)
-
-
-@st.composite
-def windows(draw: st.DrawFn) -> Known:
-    """Return what readings, one after the other, and one that is taken back as never said, leave of a window."""
-    known = Known([], [])
-    confirmed: dict[int, datetime] = {}
-    before = None
-    for stated in draw(st.lists(readings(), max_size=3)):
-        # What is said again is what confirms.
-        reading = stated if before is None or draw(st.booleans()) else stated._replace(metrics=before)
-        before = reading.metrics
-        booked = book_at_length(known.lines, known.confirmations, [reading])
-        known.lines.extend(
-            _line(part.sign, part.cause, part.observed_at, part.ref, part.metrics) for part in booked.written
-        )
-        for mask, when in booked.confirmed:
-            confirmed[mask] = max(when, confirmed.get(mask, when))
-        known.confirmations[:] = confirmed.items()
-    if known.lines and draw(st.integers(0, 3)) == 0:
-        taken = draw(st.sampled_from([line for line in known.lines if line.sign > 0]))
-        back = {metric: -amount for metric, amount in taken.metrics.items()}
-        known.lines.append(_line(-1, Cause.MAPPING_CHANGED, taken.observed_at, taken.ref, back))
-    return known
-
-
-@st.composite
-def cases(draw: st.DrawFn) -> tuple[Known, WindowReading]:
-    """Return a window and a reading of it, which often says what a line of it says."""
-    known, reading = draw(windows()), draw(readings())
-    spoken = [line for line in known.lines if line.sign > 0]
-    if draw(st.booleans()) and spoken:
-        reading = reading._replace(metrics=draw(st.sampled_from(spoken)).metrics)
-    return known, reading
-
-
-def _bytes(values: Sequence[int], width: str) -> bytes | None:
-    return np.array(values, dtype=width).tobytes() if values else None
-
-
-def _micros(when: datetime) -> int:
-    return (when - EPOCH) // timedelta(microseconds=1)
 
 
 def _columns(names: Sequence[UUID], keys: Sequence[tuple[int, datetime, datetime]]) -> dict[str, Any]:
     return {
         "subjects": b"".join(name.bytes for name in names) or None,
-        "series_id": _bytes([key[0] for key in keys], ">i8"),
-        "valid_from": _bytes([_micros(key[1]) for key in keys], ">i8"),
-        "valid_to": _bytes([_micros(key[2]) for key in keys], ">i8"),
+        "series_id": as_bytes([key[0] for key in keys], ">i8"),
+        "valid_from": as_bytes([micros(key[1]) for key in keys], ">i8"),
+        "valid_to": as_bytes([micros(key[2]) for key in keys], ">i8"),
     }
 
 
@@ -110,19 +41,19 @@ def _lines(known: Sequence[Known], metrics: Sequence[str]) -> dict[str, Any]:
     ]
     lines = [line for _, _, line in rows]
     return _columns([name for name, _, _ in rows], [key for _, key, _ in rows]) | {
-        "observed_at": _bytes([_micros(line.observed_at) for line in lines], ">i8"),
-        "sign": _bytes([line.sign for line in lines], ">i2"),
-        "spoke": _bytes([spoke(line) for line in lines], ">i2"),
-        "known": _bytes([len(line.metrics) for line in lines], ">i2"),
-        **{metric: _bytes([line.metrics.get(metric, NULL) for line in lines], ">i8") for metric in metrics},
+        "observed_at": as_bytes([micros(line.observed_at) for line in lines], ">i8"),
+        "sign": as_bytes([line.sign for line in lines], ">i2"),
+        "spoke": as_bytes([spoke(line) for line in lines], ">i2"),
+        "known": as_bytes([len(line.metrics) for line in lines], ">i2"),
+        **{metric: as_bytes([line.metrics.get(metric, NULL) for line in lines], ">i8") for metric in metrics},
     }
 
 
 def _confirmations(known: Sequence[Known]) -> dict[str, Any]:
     rows = [(name, *one) for name, of in zip(IDS, known, strict=False) for one in of.confirmations]
     return _columns([name for name, _, _ in rows], [WINDOW] * len(rows)) | {
-        "mask": _bytes([mask for _, mask, _ in rows], ">i8"),
-        "confirmed_at": _bytes([_micros(when) for _, _, when in rows], ">i8"),
+        "mask": as_bytes([mask for _, mask, _ in rows], ">i8"),
+        "confirmed_at": as_bytes([micros(when) for _, _, when in rows], ">i8"),
     }
 
 
