@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connectors.contract import day_window
+from connectors.contract import Quality, day_window
 from service.ledger.grid import NULL, Grid, grid_of
 from service.ledger.look import CLOSER, CONFIRMED, KNOWN, NEW
-from service.ledger.series import Booked, Cause, Line, WindowReading, Written, book, mask_of, spoke
+from service.ledger.series import QUALITY, Booked, Cause, Line, Mark, WindowReading, Written, book, mask_of, spoke
 from service.ledger.standing import RESTATED, Standing, marks
-from tests.unit.ledger.stated import BEGIN, Known, as_bytes, cases, micros
+from tests.unit.ledger.stated import BEGIN, Known, as_bytes, at, cases, micros, ref
 
 DAY = day_window(BEGIN.date(), "UTC")
 
@@ -90,6 +92,52 @@ def _is_usual(line: Line, window: Known, reading: WindowReading) -> bool:
     """Tell whether a reading is one that is told at once: of numbers of the line, and later than all of them."""
     newest = max([line.observed_at, *(when for _, when in window.confirmations)])
     return spoke(line) > 0 and reading.metrics.keys() <= line.metrics.keys() and reading.at > newest
+
+
+def _line(hour: int, cause: Cause = Cause.GROWTH, sign: int = 1, flags: int = 0, **metrics: int) -> Line:
+    return Line(DAY.start, DAY.end, sign, cause, flags, at(hour), ref(hour), metrics, DAY.day, 1)
+
+
+@pytest.mark.parametrize(
+    ("lines", "confirmations", "said", "verdict", "alone"),
+    [
+        ([_line(1, views=1, likes=2)], [], {"views": 3, "likes": 4}, RESTATED, True),
+        # The batch does not speak of likes, which stand beside; then it speaks of them and they do not move.
+        ([_line(1, views=1, likes=2)], [], {"views": 3}, RESTATED, False),
+        ([_line(1, views=1, likes=2)], [], {"views": 3, "likes": 2}, RESTATED, False),
+        # Said at the same instant, and before.
+        ([_line(4, views=1)], [], {"views": 3}, CLOSER, False),
+        ([_line(5, views=1)], [], {"views": 3}, KNOWN, False),
+        # What the platform said against its numbers is taken back with them.
+        ([_line(1, flags=QUALITY[Quality.SAMPLED], views=1)], [], {"views": 3}, RESTATED, True),
+        # Views moved once before, and stand apart from likes.
+        (
+            [_line(1, views=1, likes=2), _line(1, Cause.REVERSAL, -1, views=-1), _line(2, views=2)],
+            [],
+            {"views": 3},
+            CLOSER,
+            False,
+        ),
+        # What retention carried is no saying; what was taken back is confirmed still.
+        ([_line(1, Cause.CARRIED, views=1)], [], {"views": 3}, CLOSER, False),
+        ([], [(mask_of(["views"]), at(1))], {"views": 3}, CLOSER, False),
+    ],
+)
+def test_one_line_that_was_said_is_restated(
+    lines: list[Line],
+    confirmations: list[tuple[int, datetime]],
+    said: dict[str, int],
+    verdict: int,
+    alone: bool,
+) -> None:
+    grid = grid_of([said])
+    reading = WindowReading(at(4), said, ref(4), 0)
+    standing = Standing(_row([Known(lines, confirmations)], grid.metrics), grid.metrics, 1)
+    assert standing.judge([reading.at], grid).tolist() == [verdict]
+    if verdict == RESTATED:
+        booked = _booked(standing, 0, reading, grid)
+        assert booked == book([_seen(lines[0], grid.metrics)], [], [reading], whole=standing.is_whole(0))
+        assert bool(booked.written[1].mark & Mark.ALONE) == alone
 
 
 def test_of_windows_that_nothing_stands_of_nothing_is_known() -> None:
