@@ -300,8 +300,9 @@ def lines_of_windows(metrics: tuple[str, ...]) -> str:
     ``confirmation_of`` are places among the asked ones, ``known`` counts all metrics that a line has.
 
     Of each window those lines from the newest on that stood alone when it was written: what came before it comes to
-    nothing. Its index is read backwards, so that what is read does not grow with what was said before. Lines of a
-    window are written one posting after the other, and the keys of these postings ascend (docs/adr/0002).
+    nothing. Mostly that is the newest line, which is looked up first. The index is read backwards, so that what is read
+    does not grow with what was said before. Lines of a window are written one posting after the other, and the keys of
+    these postings ascend (docs/adr/0002).
     """
 
     def since(column: str, least: int) -> str:
@@ -314,6 +315,9 @@ def lines_of_windows(metrics: tuple[str, ...]) -> str:
         and {alias}.valid_to = given.valid_to and {alias}.valid_from between $8 and $9"""
 
     numbers = ", ".join(f"string_agg(int8send(coalesce({key}, {_NULL})), '') as {key}" for key in metrics)
+    names = ("sign", "cause", "flags", "observed_at", "delivery_id", "received_at", "spoke", "known", *metrics)
+    columns = f"""{_of("e", names[:6])}, ({_SPOKE})::smallint as spoke,
+            num_nonnulls({_of("e", STORED)})::smallint as known, {_of("e", metrics)}"""
     return f"""
     with given as materialized (
       select (n - 1)::integer as place, ($2::uuid[])[subject] as subject_id, series_id, valid_from, valid_to
@@ -328,17 +332,29 @@ def lines_of_windows(metrics: tuple[str, ...]) -> str:
         string_agg(timestamptz_send(observed_at), '') as observed, array_agg(observed_at) as observed_at,
         array_agg(delivery_id) as delivery_id, array_agg(received_at) as received_at, {numbers}
       from (
-        select given.place, e.sign, e.cause, e.flags, e.observed_at, e.delivery_id, e.received_at,
-          ({_SPOKE})::smallint as spoke, num_nonnulls({_of("e", STORED)})::smallint as known, {_of("e", metrics)}
+        select given.place, e.*
         from given
-        left join lateral (
-          select e.batch, e.line from entries e where {of_window("e")} and e.mark & {Mark.ALONE} <> 0
-          order by e.batch desc, e.line desc limit 1
-        ) alone on true
         cross join lateral (
-          select * from entries e where {of_window("e")}
-            and (e.batch, e.line) >= ({since("batch", _NULL)}, {since("line", -(2**31))})
-          offset 0
+          select {columns}, e.mark from entries e where {of_window("e")}
+          order by e.batch desc, e.line desc limit 1
+        ) newest
+        cross join lateral (
+          select {_of("newest", names)} where newest.mark & {Mark.ALONE} <> 0
+          union all
+          select since.* from (
+            select e.*
+            from (values (0)) as one
+            left join lateral (
+              select e.batch, e.line from entries e where {of_window("e")} and e.mark & {Mark.ALONE} <> 0
+              order by e.batch desc, e.line desc limit 1
+            ) alone on true
+            cross join lateral (
+              select {columns} from entries e where {of_window("e")}
+                and (e.batch, e.line) >= ({since("batch", _NULL)}, {since("line", -(2**31))})
+              offset 0
+            ) e
+          ) since
+          where newest.mark & {Mark.ALONE} = 0
         ) e
         offset 0
       ) l

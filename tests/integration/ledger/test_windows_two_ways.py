@@ -138,9 +138,12 @@ def _reading_all(monkeypatch: pytest.MonkeyPatch) -> None:
     usual = statements.lines_of_windows
 
     def never_alone(metrics: tuple[str, ...]) -> str:
-        first, condition, last = usual(metrics).partition(f"and e.mark & {Mark.ALONE} <> 0")
-        assert condition
-        return f"{first}and false{last}"
+        mark = f"mark & {Mark.ALONE}"
+        found = usual(metrics).replace(f"e.{mark} <> 0", "false")
+        for condition, instead in (("<> 0", "false"), ("= 0", "true")):
+            assert f"newest.{mark} {condition}" in found
+            found = found.replace(f"newest.{mark} {condition}", instead)
+        return found
 
     monkeypatch.setattr(statements, "lines_of_windows", never_alone)
 
