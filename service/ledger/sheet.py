@@ -8,7 +8,7 @@ once. Pure.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -100,6 +100,12 @@ class Sheet:
             number = self._sayings[saying] = len(self.sayings)
             self.sayings.append(saying)
         return number
+
+    def say(self, sayings: Iterable[Saying]) -> Any:
+        """Return the numbers of many sayings, which are not told apart: most of a batch are different."""
+        first = len(self.sayings)
+        self.sayings += sayings
+        return np.arange(first, len(self.sayings))
 
     def add(self, subject_id: UUID, series_id: int, line: Line) -> None:
         """Take a line."""

@@ -17,6 +17,7 @@ from connectors.contract import Window
 from service.ledger.grid import NULL, Grid
 from service.ledger.look import CLOSER, CONFIRMED, KNOWN, LONG_AGO, NEW, micros, newest
 from service.ledger.series import BIT, SAID, Line, Mark, Ref
+from service.ledger.sheet import Saying
 
 RESTATED = 4
 """Beside the verdicts of ``look``: newer, it moves numbers of the one line that stands, and speaks of no others."""
@@ -62,10 +63,10 @@ class Standing:
         self._line = np.zeros(size, dtype=np.int64)
         self._line[self.of] = np.arange(len(self.of))
 
-    def saying(self, line: int) -> tuple[datetime, Ref]:
+    def saying(self, line: int) -> Saying:
         """Return when and by which delivery a line was said."""
-        at, delivery_id, received_at = (column[line] for column in self._said)
-        return at, Ref(delivery_id, received_at)
+        at, ids, received = self._said
+        return Saying(at[line], Ref(ids[line], received[line]))
 
     def lines(self, place: int, window: Window) -> list[Line]:
         """Return the lines of a window."""

@@ -23,7 +23,7 @@ from service.ledger.grid import EMPTY, Grid, grid_of, packed, stacked
 from service.ledger.look import CLOSER, CONFIRMED, NEW, Asked, judge
 from service.ledger.readings import Readings
 from service.ledger.series import Cause, Flag, Mark, Ref, WindowReading, book, mask_of
-from service.ledger.sheet import Form
+from service.ledger.sheet import Form, Saying
 from service.ledger.standing import RESTATED, Standing, marks
 from service.ledger.work import Said, Work
 
@@ -58,6 +58,10 @@ class _Block(msgspec.Struct, frozen=True):
     readings: Readings
     ref: Ref
     kind: int
+
+    @property
+    def saying(self) -> Saying:
+        return Saying(self.readings.at, self.ref)
 
 
 class _Rows:
@@ -260,13 +264,14 @@ def _write_new(work: Work, rows: _Rows, verdicts: Any) -> None:
     blocks = rows.numbers[new]
     cause = Cause.MANUAL if work.source.is_own else Cause.GROWTH
     forms, sayings = np.zeros((2, len(rows.blocks)), dtype=np.int64)
-    for number in np.unique(blocks).tolist():
+    own = np.unique(blocks)
+    for number in own.tolist():
         block = rows.blocks[number]
         readings, kind = block.readings, rows.kinds[block.kind]
         # A window of several days is asked for by its number of days, which tallies have an index for.
         tally = Mark.TALLY if kind.window.days == 1 and kind.whole and work.tallied(kind.series_id) else Mark.NONE
         forms[number] = work.sheet.form(kind.form(1, cause, readings.quality, tally | Mark.ALONE))
-        sayings[number] = work.sheet.saying(readings.at, block.ref)
+    sayings[own] = work.sheet.say(rows.blocks[number].saying for number in own.tolist())
     work.sheet.extend(rows.subjects[new], forms[blocks], sayings[blocks], rows.grid.taken(new))
 
 
@@ -282,12 +287,11 @@ def _write_restated(
     blocks = [rows.blocks[number] for number in rows.numbers[own].tolist()]
     none = np.full(len(own), int(Mark.NONE))
     taken = _forms(work, rows, kinds, -1, Cause.REVERSAL, standing.quality(found.taken), none)
-    sayings = [sheet.saying(*standing.saying(line)) for line in found.taken.tolist()]
-    sheet.extend(subjects, taken, np.array(sayings), found.back)
+    sheet.extend(subjects, taken, sheet.say(map(standing.saying, found.taken.tolist())), found.back)
     cause = Cause.MANUAL if work.source.is_own else Cause.SOURCE_RESTATED
     quality = np.array([block.readings.quality for block in blocks], dtype=np.int64)
     said = _forms(work, rows, kinds, 1, cause, quality, marks(found.alone))
-    sheet.extend(subjects, said, np.array([sheet.saying(block.readings.at, block.ref) for block in blocks]), found.new)
+    sheet.extend(subjects, said, sheet.say(block.saying for block in blocks), found.new)
     for number in np.flatnonzero(found.same).tolist():
         confirmed.add(int(own[number]), int(found.same[number]), blocks[number].readings.at)
 
