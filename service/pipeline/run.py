@@ -212,7 +212,7 @@ def outcome_of(part: Read, entries: Mapping[UUID, int], posting: int | None) -> 
         connector_version=part.version,
         items=part.normal.items,
         entries=entries.get(part.delivery.delivery_id, 0),
-        drops=_drops(part.normal.drops),
+        drops=_drops(part.normal.drops) if part.normal.drops else (),
         posting=posting,
     )
 
