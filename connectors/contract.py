@@ -11,7 +11,7 @@ from __future__ import annotations
 import enum
 import hashlib
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Protocol
@@ -189,10 +189,8 @@ def day_window(day: date, zone: str, days: int = 1) -> Window:
     tz = ZoneInfo(zone)
     start = datetime.combine(day, time(), tz)
     end = datetime.combine(day + timedelta(days=days), time(), tz)
-    return Window(start=start.astimezone(_UTC), end=end.astimezone(_UTC), zone=zone, day=day, days=days)
-
-
-_UTC = ZoneInfo("UTC")
+    # In the zone that all other instants have: those of different zones are slow to compare.
+    return Window(start=start.astimezone(UTC), end=end.astimezone(UTC), zone=zone, day=day, days=days)
 
 
 class Quality(enum.StrEnum):

@@ -9,9 +9,10 @@ language to senders, ``connectors.items_schema`` states it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import lru_cache
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -37,12 +38,26 @@ from connectors.contract import (
 )
 from connectors.items_fields import Fields, Frame
 from connectors.items_schema import BATCH, FIELDS, PREFIX, TAKES
-from connectors.items_values import Refused, decode_object, instant, is_currency, shown, whole_or_money, zone_info
+from connectors.items_values import (
+    AHEAD,
+    Refused,
+    decode_object,
+    instant,
+    is_currency,
+    shown,
+    whole_or_money,
+    zone_info,
+)
 
 _COUNTS: Mapping[Kind, frozenset[str]] = {
     kind: frozenset(key for key in keys if METRICS[key].unit not in {Unit.MONEY, Unit.MILLIONTHS})
     for kind, keys in TAKES.items()
 }
+_INTEGERS = {int}
+_DETAIL = attrgetter("reason", "detail")
+_KNOWN: Mapping[str, frozenset[str]] = {tag: frozenset(names) for tag, names in FIELDS.items()}
+_Reader = Callable[[Fields], list[Item]]
+"""Reads the one item that fields are of; raises :class:`Refused` where nothing is left of it."""
 _AIMED = frozenset({"conversions", "conversion_value", "conversions_platform", "conversion_value_platform"})
 
 
@@ -79,21 +94,24 @@ _ENVELOPE = msgspec.json.Decoder(_Envelope)
 _BATCH = msgspec.json.Decoder(_Batch)
 
 
-def read(body: bytes, received_at: datetime, defaults: Defaults) -> Iterator[Item]:
-    """Yield the items of a body, in its order. Raises :class:`BadPayload` when there is no envelope to read."""
-    envelope, items = _open(body)
-    frame = Frame(received_at=received_at, currency=defaults.currency, zone=defaults.zone)
+def read(body: bytes, received_at: datetime, defaults: Defaults) -> list[Item]:
+    """Return the items of a body, in its order. Raises :class:`BadPayload` when there is no envelope to read."""
+    envelope, rows = _open(body)
+    found: list[Item] = []
+    latest, timestamp = received_at + AHEAD, None
     if envelope.timestamp is not None:
         try:
-            frame = msgspec.structs.replace(frame, timestamp=instant(envelope.timestamp, "timestamp", frame.latest))
+            timestamp = instant(envelope.timestamp, "timestamp", latest)
         except Refused as refused:
-            yield Drop(reason=refused.reason, detail="timestamp")
+            found.append(Drop(reason=refused.reason, detail="timestamp"))
+    frame = Frame(latest=latest, timestamp=timestamp, currency=defaults.currency, zone=defaults.zone)
     if envelope.type == BATCH:
-        for row, raw in enumerate(items, start=1):
-            yield from _item(raw, None, row, frame)
+        for row, raw in enumerate(rows, start=1):
+            found += _item(raw, None, row, frame)
     else:
         said = envelope.type.removeprefix(PREFIX) if envelope.type.startswith(PREFIX) else ""
-        yield from _item(envelope.data, said, 1, frame)
+        found += _item(envelope.data, said, 1, frame)
+    return found
 
 
 def _open(body: bytes) -> tuple[_Envelope, list[msgspec.Raw]]:
@@ -106,35 +124,37 @@ def _open(body: bytes) -> tuple[_Envelope, list[msgspec.Raw]]:
         raise BadPayload("the body is not readable JSON") from error
 
 
-def _item(raw: msgspec.Raw, said: str | None, row: int, frame: Frame) -> Iterator[Item]:
-    """Read one item; ``said`` is its type where the envelope says it."""
+def _item(raw: msgspec.Raw, said: str | None, row: int, frame: Frame) -> list[Item]:
+    """Read one item and its drops; ``said`` is its type where the envelope says it."""
     found = decode_object(raw)
     if found is None:
-        yield Drop(reason=DropReason.MALFORMED, row=row, detail="an item is an object")
-        return
+        return [Drop(reason=DropReason.MALFORMED, row=row, detail="an item is an object")]
     own = found.pop("type", None)
     tag = own if said is None else said
     if not isinstance(tag, str) or tag not in _READERS:
-        yield Drop(reason=DropReason.UNKNOWN_TYPE, row=row, detail="type")
-        return
+        return [Drop(reason=DropReason.UNKNOWN_TYPE, row=row, detail="type")]
     fields = Fields(found, frame, row)
-    if unknown := found.keys() - FIELDS[tag]:
+    if not _KNOWN[tag].issuperset(found):
+        unknown = found.keys() - _KNOWN[tag]
         fields.drop(DropReason.NOT_MAPPED, ", ".join(sorted({shown(name) for name in unknown})[:8]))
+    items: list[Item] = []
     try:
-        yield from _READERS[tag](fields)
+        items = _READERS[tag](fields)
     except Refused as refused:
         fields.drop(refused.reason, refused.detail)
-    yield from sorted(fields.drops, key=lambda drop: (drop.reason, drop.detail))
+    if fields.drops:
+        items += sorted(fields.drops, key=_DETAIL)
+    return items
 
 
 # ------------------------------------------------------------------------------------------------ subjects
 
 
-def _subject(fields: Fields) -> Iterator[Item]:
+def _subject(fields: Fields) -> list[Item]:
     subject = fields.subject()
     observed_at = fields.observed_at()
     creator = fields.soft(fields.optional_id, "creator")
-    yield SubjectSeen(
+    seen = SubjectSeen(
         subject=subject,
         observed_at=observed_at,
         published_at=fields.soft(fields.optional_instant, "published_at"),
@@ -153,9 +173,10 @@ def _subject(fields: Fields) -> Iterator[Item]:
     )
     handle, name = (fields.soft(fields.label, key) for key in ("creator_handle", "creator_name"))
     if creator is not None and (handle or name):
-        yield CreatorSeen(external_id=creator, observed_at=observed_at, handle=handle, name=name)
-    elif handle or name:
+        return [seen, CreatorSeen(external_id=creator, observed_at=observed_at, handle=handle, name=name)]
+    if handle or name:
         fields.drop(DropReason.MISSING_ID, "creator")
+    return [seen]
 
 
 def _utm(fields: Fields) -> dict[str, str | None]:
@@ -165,32 +186,36 @@ def _utm(fields: Fields) -> dict[str, str | None]:
 # ------------------------------------------------------------------------------------------------ totals
 
 
-def _total(kind: Kind) -> Callable[[Fields], Iterator[Item]]:
-    def reader(fields: Fields) -> Iterator[Item]:
+def _total(kind: Kind) -> _Reader:
+    def reader(fields: Fields) -> list[Item]:
         subject, paid = fields.subject(), fields.flag("paid")
         window = fields.window(required=True) if kind is Kind.PERIOD else None
         if kind is Kind.UNIQUE:
             window = fields.window(required=False)
         observed_at = fields.observed_at()
         if observed_at is None:
-            yield RefreshHint(subject=subject, reason="a total without the time of its reading")
-            return
+            return [RefreshHint(subject=subject, reason="a total without the time of its reading")]
         metrics, currency = _metrics(fields, kind)
         scope, goal, check = fields.label("scope") or "", fields.label("goal") or "", fields.flag("check") or False
         series = _series(tuple(metrics))
+        items: list[Item] = []
         for money, aimed, keys in series:
-            yield Observation(
-                subject=subject,
-                kind=kind,
-                metrics=metrics if len(series) == 1 else {key: metrics[key] for key in keys},
-                observed_at=observed_at,
-                window=window,
-                scope=scope,
-                paid=paid,
-                currency=currency if money else None,
-                goal=goal if aimed else "",
-                check=check,
+            own = metrics if len(series) == 1 else {key: metrics[key] for key in keys}
+            items.append(
+                Observation(
+                    subject=subject,
+                    kind=kind,
+                    metrics=own,
+                    observed_at=observed_at,
+                    window=window,
+                    scope=scope,
+                    paid=paid,
+                    currency=currency if money else None,
+                    goal=goal if aimed else "",
+                    check=check,
+                )
             )
+        return items
 
     return reader
 
@@ -231,9 +256,10 @@ def _metrics(fields: Fields, kind: Kind) -> tuple[dict[str, int], str | None]:
 
 def _are_counts(found: dict[str, Any], kind: Kind) -> bool:
     """Tell whether all numbers are counts within bounds: none of them needs a look of its own."""
-    if not found or not _COUNTS[kind].issuperset(found) or set(map(type, found.values())) != {int}:
+    numbers = found.values()
+    if not found or not _COUNTS[kind].issuperset(found) or set(map(type, numbers)) != _INTEGERS:
         return False
-    return min(found.values()) >= 0 and bool(max(found.values()) <= INT64_MAX)
+    return min(numbers) >= 0 and bool(max(numbers) <= INT64_MAX)
 
 
 def _currency_of(fields: Fields, metrics: dict[str, int]) -> str | None:
@@ -258,17 +284,16 @@ def _require_metric(name: str, kind: Kind) -> None:
     raise Refused(DropReason.UNKNOWN_METRIC, shown(name))
 
 
-def _withdrawal(fields: Fields) -> Iterator[Item]:
+def _withdrawal(fields: Fields) -> list[Item]:
     subject, kind = fields.subject(), fields.choice("kind", (Kind.PERIOD, Kind.UNIQUE), Kind.PERIOD)
     window, observed_at = fields.window(required=True), fields.observed_at()
     if observed_at is None or window is None:
-        yield RefreshHint(subject=subject, reason="a withdrawal without the time it was made")
-        return
+        return [RefreshHint(subject=subject, reason="a withdrawal without the time it was made")]
     metrics = _withdrawn(fields, kind)
     currency = fields.currency() if MONEY & set(metrics) else None
     scope, paid = fields.label("scope") or "", fields.flag("paid")
-    for money, _, keys in _series(metrics):
-        yield Withdrawal(
+    return [
+        Withdrawal(
             subject=subject,
             kind=kind,
             window=window,
@@ -278,6 +303,8 @@ def _withdrawal(fields: Fields) -> Iterator[Item]:
             paid=paid,
             currency=currency if money else None,
         )
+        for money, _, keys in _series(metrics)
+    ]
 
 
 def _withdrawn(fields: Fields, kind: Kind) -> tuple[str, ...]:
@@ -299,8 +326,8 @@ def _withdrawn(fields: Fields, kind: Kind) -> tuple[str, ...]:
 # ------------------------------------------------------------------------------------------------ events
 
 
-def _click(fields: Fields) -> Iterator[Item]:
-    yield Touchpoint(
+def _click(fields: Fields) -> list[Item]:
+    touch = Touchpoint(
         id=fields.id("id"),
         at=fields.instant("at"),
         kind=fields.choice("kind", ("click", "view"), "click"),
@@ -310,6 +337,7 @@ def _click(fields: Fields) -> Iterator[Item]:
         observed_at=fields.observed_at(),
         **_visit(fields),
     )
+    return [touch]
 
 
 def _visit(fields: Fields) -> dict[str, Any]:
@@ -317,12 +345,12 @@ def _visit(fields: Fields) -> dict[str, Any]:
     return _utm(fields) | {name: fields.soft(fields.label, name) for name in names}
 
 
-def _sale(kind: str) -> Callable[[Fields], Iterator[Item]]:
-    def reader(fields: Fields) -> Iterator[Item]:
+def _sale(kind: str) -> _Reader:
+    def reader(fields: Fields) -> list[Item]:
         if fields.flag("test"):
             raise Refused(DropReason.TEST_EVENT, "test")
         value = fields.amount("value")
-        yield Conversion(
+        sale = Conversion(
             id=fields.id("id"),
             at=fields.instant("at"),
             kind=kind,
@@ -338,11 +366,12 @@ def _sale(kind: str) -> Callable[[Fields], Iterator[Item]]:
             observed_at=fields.observed_at(),
             **_visit(fields),
         )
+        return [sale]
 
     return reader
 
 
-_READERS: Mapping[str, Callable[[Fields], Iterator[Item]]] = {
+_READERS: Mapping[str, _Reader] = {
     "subject": _subject,
     "counters": _total(Kind.LIFETIME),
     "levels": _total(Kind.LEVEL),

@@ -17,35 +17,37 @@ import msgspec
 
 from connectors.contract import Drop, DropReason, SubjectRef, SubjectType, Window, day_window
 from connectors.items_schema import MAX_DAYS, MAX_HASHTAGS, MAX_LABEL, MAX_TEXT
-from connectors.items_values import AHEAD, EARLIEST, Refused, amount, instant, is_currency, whole, zone_info
+from connectors.items_values import EARLIEST, Refused, amount, instant, is_currency, whole, zone_info
 
 T = TypeVar("T")
 
 _TYPES = tuple(SubjectType)
+_DAY = timedelta(days=1)
+_EARLIEST_DAY = EARLIEST.date()
 _LAST = datetime.max.replace(tzinfo=UTC)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class Frame(msgspec.Struct, frozen=True, kw_only=True):
-    """What an item may lean on: when it was received, the time its envelope gives, the defaults of its source."""
+    """What an item may lean on: the latest instant that it can mean, the time of its envelope, what its source says."""
 
-    received_at: datetime
+    latest: datetime
     timestamp: datetime | None = None
     currency: str | None = None
     zone: str = "UTC"
 
-    @property
-    def latest(self) -> datetime:
-        """The latest instant that can be meant."""
-        return self.received_at + AHEAD
-
 
 class Fields:
-    """The fields of one item, with the drops found on the way. ``row`` is where the item stood, from 1."""
+    """The fields of one item, with the drops found on the way. ``row`` is where the item stood, from 1.
+
+    ``get`` gives a value as decoded; None is *not said*.
+    """
+
+    __slots__ = ("_frame", "_row", "drops", "get")
 
     def __init__(self, found: Mapping[str, Any], frame: Frame, row: int) -> None:
         self.drops: list[Drop] = []
-        self._found = found
+        self.get: Callable[[str], Any] = found.get
         self._frame = frame
         self._row = row
 
@@ -53,12 +55,10 @@ class Fields:
         """Keep a drop of this item."""
         self.drops.append(Drop(reason=reason, row=self._row, detail=detail))
 
-    def get(self, name: str) -> Any:
-        """Return the value as decoded; None is *not said*."""
-        return self._found.get(name)
-
     def soft(self, reader: Callable[[str], T], name: str) -> T | None:
-        """Return what ``reader`` gives for ``name``; a refusal costs the field, not the item."""
+        """Return what ``reader`` gives for ``name``; a refusal costs the field, not the item. Not said is None."""
+        if self.get(name) is None:
+            return None
         try:
             return reader(name)
         except Refused as refused:
@@ -67,20 +67,10 @@ class Fields:
 
     # texts
 
-    def _text(self, name: str, cap: int) -> str | None:
-        value = self.get(name)
-        if value is None:
-            return None
-        if not isinstance(value, str):
-            raise Refused(DropReason.MALFORMED, name)
-        if len(value) > cap:
-            raise Refused(DropReason.OUT_OF_RANGE, name)
-        return value
-
     def text(self, name: str) -> str | None:
         """Return free text; line breaks and other control characters become spaces."""
-        value = self._text(name, MAX_TEXT)
-        return None if value is None else _CONTROL.sub(" ", value)
+        value = self.get(name)
+        return None if value is None else _CONTROL.sub(" ", _text(value, name, MAX_TEXT))
 
     def url(self, name: str) -> str | None:
         """Return a web address: it becomes a link, so no other scheme is taken."""
@@ -91,10 +81,13 @@ class Fields:
 
     def label(self, name: str, cap: int = MAX_LABEL) -> str | None:
         """Return a short text that numbers are grouped by: nothing in it is changed."""
-        value = self._text(name, cap)
-        if value is not None and not value.isprintable() and _CONTROL.search(value):
+        value = self.get(name)
+        if value is None:
+            return None
+        text = _text(value, name, cap)
+        if not text.isprintable() and _CONTROL.search(text):
             raise Refused(DropReason.MALFORMED, name)
-        return value
+        return text
 
     def optional_id(self, name: str) -> str | None:
         """Return an id, which is text that is not empty."""
@@ -105,8 +98,8 @@ class Fields:
 
     def id(self, name: str) -> str:
         """Return an id that must be there."""
-        value = self.optional_id(name)
-        if value is None:
+        value = self.label(name)
+        if not value:
             raise Refused(DropReason.MISSING_ID, name)
         return value
 
@@ -216,7 +209,11 @@ class Fields:
             day = msgspec.convert(value, date)
         except ValueError as error:
             raise Refused(DropReason.BAD_TIME, "day") from error
-        self._require_day(day)
+        if day < _EARLIEST_DAY:
+            raise Refused(DropReason.BAD_TIME, "day")
+        # A day far away has no instants in every zone: it is refused before it is placed in one.
+        if day > (self._frame.latest + _DAY).date():
+            raise Refused(DropReason.FUTURE_TIME, "day")
         if days is not None and not 1 <= days <= MAX_DAYS:
             raise Refused(DropReason.OUT_OF_RANGE, "days")
         window = day_window(day, self._zone(), days or 1)
@@ -225,13 +222,6 @@ class Fields:
         if window.start > self._frame.latest:
             raise Refused(DropReason.FUTURE_TIME, "day")
         return window
-
-    def _require_day(self, day: date) -> None:
-        """A day far away has no instants in every zone, so it is refused before it is placed in one."""
-        if day < EARLIEST.date():
-            raise Refused(DropReason.BAD_TIME, "day")
-        if day > self._frame.latest.date() + timedelta(days=1):
-            raise Refused(DropReason.FUTURE_TIME, "day")
 
     def _span(self) -> Window:
         start, zone = self.instant("start"), self._zone()
@@ -243,6 +233,14 @@ class Fields:
         if end - start > timedelta(days=MAX_DAYS):
             raise Refused(DropReason.OUT_OF_RANGE, "end")
         return _as_days(start, end, zone) or Window(start=start, end=end, zone=zone)
+
+
+def _text(value: object, name: str, cap: int) -> str:
+    if not isinstance(value, str):
+        raise Refused(DropReason.MALFORMED, name)
+    if len(value) > cap:
+        raise Refused(DropReason.OUT_OF_RANGE, name)
+    return value
 
 
 def _as_days(start: datetime, end: datetime, zone: str) -> Window | None:

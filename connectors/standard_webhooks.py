@@ -49,7 +49,7 @@ class StandardWebhooks(Connector):
 
     def parse(self, delivery: Delivery, options: Any) -> Iterable[Item]:
         """Read the items of the body."""
-        return list(read(delivery.body, delivery.received_at, options))
+        return read(delivery.body, delivery.received_at, options)
 
     def schema(self) -> dict[str, Any]:
         """Say what a body may be."""

@@ -109,7 +109,7 @@ class Synthetic(Connector):
     def parse(self, delivery: Delivery, options: Any) -> Iterable[Item]:
         """Read a page by the list that was asked for, or a message in the item language."""
         if delivery.channel == "webhook":
-            return list(read(delivery.body, delivery.received_at, options))
+            return read(delivery.body, delivery.received_at, options)
         kind = delivery.request.get("list", "")
         if kind not in READERS:
             raise BadPayload("the request names no known list")

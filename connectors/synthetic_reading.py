@@ -33,7 +33,7 @@ from connectors.contract import (
     Window,
 )
 from connectors.items_fields import Fields, Frame
-from connectors.items_values import Refused, amount, decode_object, instant, shown, whole, zone_info
+from connectors.items_values import AHEAD, Refused, amount, decode_object, instant, shown, whole, zone_info
 
 COUNTERS = ("impressions", "views", "likes", "comments", "shares", "saves", "clicks_link")
 DAY_MONEY = ("spend_media", "fee_creator")
@@ -93,11 +93,11 @@ def read_page(delivery: Delivery, reader: Reader) -> Iterator[Item]:
 
 def _frame(at: str, zone: str, received_at: datetime) -> Frame:
     """Return what the rows of a page lean on. A page without a usable time or zone has no usable row."""
-    frame = Frame(received_at=received_at, zone=zone)
     if zone_info(zone) is None:
         raise BadPayload("the page names no known time zone")
+    latest = received_at + AHEAD
     try:
-        return msgspec.structs.replace(frame, timestamp=instant(at, "at", frame.latest))
+        return Frame(latest=latest, timestamp=instant(at, "at", latest), zone=zone)
     except Refused as refused:
         raise BadPayload(f"the time of the page is refused: {refused.reason.value}") from refused
 

@@ -252,7 +252,7 @@ async def finish(connection: AsyncConnection, lease: Lease, outcomes: Sequence[O
 def _fate(outcome: Outcome) -> tuple[Any, ...]:
     """Return what is said of a delivery, as its row holds it."""
     drops = _storable(msgspec.json.encode(outcome.drops).decode()) if outcome.drops else "[]"
-    error = outcome.error.replace("\x00", "").encode("utf-8", "replace").decode()
+    error = outcome.error.replace("\x00", "").encode("utf-8", "replace").decode() if outcome.error else ""
     counted = (outcome.posting, outcome.items, outcome.entries)
     return (outcome.fate.value, outcome.connector_version, *counted, drops, error)
 

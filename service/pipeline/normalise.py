@@ -32,6 +32,7 @@ from connectors.contract import (
     Kind,
     Observation,
     Observations,
+    Quality,
     RefreshHint,
     Single,
     SubjectRef,
@@ -50,6 +51,7 @@ from service.ledger.series import QUALITY
 AHEAD = timedelta(minutes=5)
 """How far a sender's clock may run ahead of the receipt."""
 EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
+_DAY = timedelta(days=1)
 UNATTRIBUTED = SubjectRef("unattributed", SubjectType.OTHER)
 MAX_ID = 256
 _LETTERS = 3
@@ -57,6 +59,7 @@ _COLUMNS = 16
 """Readings of one window from which on they are turned into columns here; fewer are turned with those of the batch."""
 
 _STORED = frozenset(STORED)
+_WINDOWED = frozenset((Kind.PERIOD, Kind.UNIQUE))
 _ID = attrgetter("external_id")
 _ZONES = available_timezones()
 
@@ -64,7 +67,8 @@ _ZONES = available_timezones()
 class Normal(msgspec.Struct, kw_only=True):
     """Everything one delivery says, in the ledger's words. Filled by :func:`normalise`.
 
-    ``blocks`` finds the readings that another observation of the same series, window, instant and metrics joins.
+    ``blocks`` finds the readings that another observation of the same series, window, instant and metrics joins; those
+    of the last one, ``place`` and ``found``, are not in it yet: most join the one before, or are alone.
     """
 
     facts: list[Fact] = []
@@ -75,6 +79,8 @@ class Normal(msgspec.Struct, kw_only=True):
     drops: list[Drop] = []
     items: int = 0
     blocks: dict[tuple[Any, ...], list[tuple[Readings, tuple[str, ...]]]] = {}
+    place: tuple[Any, ...] = ()
+    found: list[tuple[Readings, tuple[str, ...]]] = []
 
 
 class _Refused(Exception):  # noqa: N818 - becomes a drop
@@ -93,9 +99,13 @@ def normalise(items: Iterable[Item], received_at: datetime) -> Normal:
         elif not _alike(normal, item, received_at, latest):
             for one in singly((item,)):
                 _take(normal, one, received_at, latest)
-    normal.blocks.clear()
-    turned = [_turned(normal, readings) for readings in normal.readings]
-    normal.readings = [readings for readings in turned if readings.subjects]
+    normal.blocks, normal.place, normal.found = {}, (), []
+    kept = []
+    for readings in normal.readings:
+        turned = _turned(normal, readings)
+        if turned.subjects:
+            kept.append(turned)
+    normal.readings = kept
     return normal
 
 
@@ -117,10 +127,6 @@ def _instant(at: datetime | None, otherwise: datetime, latest: datetime) -> date
     return at
 
 
-def _is_usable(ref: SubjectRef) -> bool:
-    return 0 < len(ref.external_id) <= MAX_ID and "\x00" not in ref.external_id
-
-
 def _are_usable(refs: Sequence[SubjectRef]) -> bool:
     """Tell whether every one of them is, with a look at all and not at each."""
     ids = list(map(_ID, refs))
@@ -128,7 +134,7 @@ def _are_usable(refs: Sequence[SubjectRef]) -> bool:
 
 
 def _subject(ref: SubjectRef) -> SubjectRef:
-    if not _is_usable(ref):
+    if not 0 < len(ref.external_id) <= MAX_ID or "\x00" in ref.external_id:
         raise _Refused(DropReason.MISSING_ID, "no usable subject id")
     return ref
 
@@ -137,7 +143,7 @@ def _metrics(names: tuple[str, ...], currency: str | None) -> None:
     """Hold the names of metrics to the rules."""
     if not names:
         raise _Refused(DropReason.NO_NUMBERS, "no metric is given")
-    mistake = _mistake(names, priced=bool(currency))
+    mistake = _mistake(names, currency or "")
     if mistake is not None:
         raise _Refused(*mistake)
 
@@ -179,12 +185,12 @@ def _turned(normal: Normal, readings: Readings) -> Readings:
 
 
 @lru_cache(maxsize=4096)
-def _mistake(keys: tuple[str, ...], *, priced: bool) -> tuple[DropReason, str] | None:
+def _mistake(keys: tuple[str, ...], currency: str) -> tuple[DropReason, str] | None:
     """Return what is wrong with metrics of these names, whatever their values. A batch has few different sets."""
     for key in keys:
         if key not in _STORED:
             return DropReason.UNKNOWN_METRIC, f"{key[:40]} is no stored metric"
-        if METRICS[key].unit is Unit.MONEY and not priced:
+        if METRICS[key].unit is Unit.MONEY and not currency:
             return DropReason.BAD_CURRENCY, f"{key} has no currency"
     return None
 
@@ -207,7 +213,7 @@ def _window(window: Window | None, latest: datetime) -> str:
         return ""
     if window.end <= window.start or window.days < 1 or window.zone not in _ZONES:
         raise _Refused(DropReason.BAD_TIME, "a window that is empty or in no known zone")
-    if window.start < EARLIEST or window.start > latest + timedelta(days=1):
+    if window.start < EARLIEST or window.start > latest + _DAY:
         raise _Refused(DropReason.OUT_OF_RANGE, "a window before 1990 or after the receipt")
     return window.zone if window.day is not None else ""
 
@@ -215,9 +221,10 @@ def _window(window: Window | None, latest: datetime) -> str:
 def _observation(normal: Normal, item: Observation, received_at: datetime, latest: datetime) -> None:
     subject, metrics = _subject(item.subject), item.metrics
     found = _blocks(normal, item, tuple(metrics), received_at, latest)
-    if _takes_all(found):
-        found[0][0].subjects.append(subject)
-        found[0][0].metrics.append(metrics)
+    readings, own = found[0]
+    if not own:
+        readings.subjects.append(subject)
+        readings.metrics.append(metrics)
         return
     for readings, own in found:
         part = {key: metrics[key] for key in own if key in metrics}
@@ -238,20 +245,17 @@ def _alike(normal: Normal, item: Observations, received_at: datetime, latest: da
         found = _blocks(normal, item, forms.pop(), received_at, latest)
     except _Refused:
         return False
-    if not _takes_all(found):
+    readings, own = found[0]
+    if own:
         return False
-    found[0][0].subjects.extend(item.subjects)
-    found[0][0].metrics.extend(item.metrics)
+    readings.subjects.extend(item.subjects)
+    readings.metrics.extend(item.metrics)
     normal.items += len(item.subjects)
     return True
 
 
 _Blocks = list[tuple[Readings, tuple[str, ...]]]
-"""Readings that take an observation, each with the metrics that are its own; none named means all."""
-
-
-def _takes_all(found: _Blocks) -> bool:
-    return len(found) == 1 and not found[0][1]
+"""Readings that take an observation, each with the metrics that are its own; those that name none are alone."""
 
 
 def _blocks(
@@ -261,52 +265,73 @@ def _blocks(
     # The window by identity: it is compared once per row, and the readings that are found keep it alive.
     said = (item.observed_at, item.scope, item.paid, item.currency, item.goal, item.check, item.quality)
     place = (item.kind, id(item.window), form, said)
+    if place == normal.place:
+        return normal.found
+    if normal.place:
+        normal.blocks[normal.place] = normal.found
     found = normal.blocks.get(place)
     if found is None:
-        found = normal.blocks[place] = _opened(item, form, received_at, latest)
-        normal.readings += [readings for readings, _ in found]
+        found = _opened(normal, item, form, received_at, latest)
+    normal.place, normal.found = place, found
     return found
 
 
 def _opened(
-    item: Observation | Observations, form: tuple[str, ...], received_at: datetime, latest: datetime
+    normal: Normal, item: Observation | Observations, form: tuple[str, ...], received_at: datetime, latest: datetime
 ) -> _Blocks:
-    """Return empty readings for observations like this one: for each thing that names a series of its own."""
+    """Open readings for observations like this one: for each thing that names a series of its own."""
     _metrics(form, item.currency)
     if item.kind is Kind.EVENT or (item.kind is Kind.PERIOD and item.window is None):
         raise _Refused(DropReason.MALFORMED, "a period needs a window, an event an id")
-    if item.window is not None and item.kind not in {Kind.PERIOD, Kind.UNIQUE}:
+    if item.window is not None and item.kind not in _WINDOWED:
         raise _Refused(DropReason.MALFORMED, "only periods and uniques have a window")
     zone, currency = _window(item.window, latest), _currency(item.currency)
     at = _instant(item.observed_at, received_at, latest)
-    quality = sum(QUALITY[one] for one in frozenset(item.quality))
+    quality = _quality(item.quality)
+    named = (item.kind, item.scope, zone, currency, item.paid, item.goal, item.check)
     found = []
-    for named, own in _series_of(currency, item.goal):
-        key = _series_key(item.kind, item.scope, zone, named, _paid(item.paid), check=item.check)
-        found.append((Readings(key=key, at=at, window=item.window, quality=quality, subjects=[], metrics=[]), own))
+    for key, own in _series(named):
+        readings = Readings(key=key, at=at, window=item.window, quality=quality, subjects=[], metrics=[])
+        normal.readings.append(readings)
+        found.append((readings, own))
     return found
 
 
+@lru_cache(maxsize=64)
+def _quality(said: tuple[Quality, ...]) -> int:
+    return sum(QUALITY[one] for one in frozenset(said))
+
+
 def _withdrawal(normal: Normal, item: Withdrawal, received_at: datetime, latest: datetime) -> None:
-    if item.kind not in {Kind.PERIOD, Kind.UNIQUE} or not item.metrics or not _STORED.issuperset(item.metrics):
+    if item.kind not in _WINDOWED or not item.metrics or not _STORED.issuperset(item.metrics):
         raise _Refused(DropReason.MALFORMED, "only the known metrics of a window can be withdrawn")
     zone, currency = _window(item.window, latest), _currency(item.currency)
     subject, at = _subject(item.subject), _instant(item.observed_at, received_at, latest)
-    for named, own in _series_of(currency, item.goal):
-        taken = [key for key in item.metrics if not own or key in own]
+    named = (item.kind, item.scope, zone, currency, item.paid, item.goal, False)
+    for key, own in _series(named):
+        taken = [metric for metric in item.metrics if not own or metric in own]
         if taken:
-            key = _series_key(item.kind, item.scope, zone, named, _paid(item.paid), check=False)
             metrics: Mapping[str, int | None] = dict.fromkeys(taken)
             normal.readings.append(
                 Readings(key=key, at=at, window=item.window, withdraws=True, subjects=[subject], metrics=[metrics])
             )
 
 
+_Named = tuple[Kind, str, str, str, bool | None, str, bool]
+"""What names series: kind, scope, zone, currency, paid, goal, check."""
+
+
 @lru_cache(maxsize=4096)
-def _series_key(kind: Kind, scope: str, zone: str, said: tuple[str, str], paid: int, *, check: bool) -> SeriesKey:
-    """Return a key; ``said`` is currency and goal."""
-    currency, goal = said
-    return SeriesKey(kind=kind, scope=scope, zone=zone, currency=currency, paid=paid, goal=goal, check=check)
+def _series(said: _Named) -> tuple[tuple[SeriesKey, tuple[str, ...]], ...]:
+    """Return the series that what was said names, each with the metrics it takes (none: all)."""
+    kind, scope, zone, money, paid, aim, check = said
+    return tuple(
+        (
+            SeriesKey(kind=kind, scope=scope, zone=zone, currency=currency, paid=_paid(paid), goal=goal, check=check),
+            own,
+        )
+        for (currency, goal), own in _series_of(money, aim)
+    )
 
 
 _GOALS = frozenset({"conversions", "conversion_value", "conversions_platform", "conversion_value_platform"})

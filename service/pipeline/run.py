@@ -50,10 +50,23 @@ class Read(msgspec.Struct, frozen=True, kw_only=True):
     normal: Normal
 
 
-def read(delivery: ClaimedDelivery, connector: Connector) -> Read | Outcome:
-    """Parse and normalise one delivery. Pure: the same delivery and connector version give the same result."""
+Known = dict[tuple[str, int], Any]
+"""Options as their connector takes them, by its name and the object that a delivery has them in."""
+
+
+def read_all(deliveries: Sequence[ClaimedDelivery], connector_of: Callable[[str], Connector]) -> list[Read | Outcome]:
+    """Read deliveries that are posted together, each as :func:`read` does."""
+    known: Known = {}
+    return [read(delivery, connector_of(delivery.connector), known) for delivery in deliveries]
+
+
+def read(delivery: ClaimedDelivery, connector: Connector, known: Known | None = None) -> Read | Outcome:
+    """Parse and normalise one delivery. Pure: the same delivery and connector version give the same result.
+
+    ``known`` is shared by deliveries that are all held on to meanwhile: most have their options in one object.
+    """
     try:
-        options = msgspec.convert(dict(delivery.options), connector.options)
+        options = _options(delivery, connector, {} if known is None else known)
         raw = Delivery(
             channel=delivery.channel,
             body=delivery.body,
@@ -73,6 +86,14 @@ def read(delivery: ClaimedDelivery, connector: Connector) -> Read | Outcome:
     return Read(delivery=delivery, version=connector.version, normal=normal)
 
 
+def _options(delivery: ClaimedDelivery, connector: Connector, known: Known) -> Any:
+    place = (connector.name, id(delivery.options))
+    options = known.get(place)
+    if options is None:
+        options = known[place] = msgspec.convert(dict(delivery.options), connector.options)
+    return options
+
+
 async def post_deliveries(
     connection: AsyncConnection,
     workspace_id: UUID,
@@ -89,7 +110,7 @@ async def post_deliveries(
     ``vault`` is needed where events name persons.
     Raises ``RetryExclusive`` when the same call must be repeated, in a new transaction, with ``exclusive=True``.
     """
-    results = [read(delivery, connector_of(delivery.connector)) for delivery in deliveries]
+    results = read_all(deliveries, connector_of)
     reads = [result for result in results if isinstance(result, Read)]
     posted: Posted | None = None
     entries: Mapping[UUID, int] = {}
@@ -191,7 +212,7 @@ def outcome_of(part: Read, entries: Mapping[UUID, int], posting: int | None) -> 
         connector_version=part.version,
         items=part.normal.items,
         entries=entries.get(part.delivery.delivery_id, 0),
-        drops=_drops(part.normal.drops),
+        drops=_drops(part.normal.drops) if part.normal.drops else (),
         posting=posting,
     )
 

@@ -8,6 +8,7 @@ letter. Any number of workers may run side by side, in one process or in many. W
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
@@ -382,5 +383,5 @@ class Worker:
 
     def _count(self, outcomes: Sequence[Outcome]) -> None:
         self._summary = self._summary.plus(outcomes)
-        for outcome in outcomes:
-            telemetry.DELIVERIES_READ.labels(outcome.fate.value).inc()
+        for fate, count in Counter(outcome.fate for outcome in outcomes).items():
+            telemetry.DELIVERIES_READ.labels(fate.value).inc(count)
