@@ -15,8 +15,9 @@ from asyncpg.pgproto.pgproto import UUID as DriverUuid  # noqa: N811 - it is no 
 
 _RANDOM_BYTES = 10
 _DRAWN_AT_ONCE = 256 * _RANDOM_BYTES
-_RANDOM_BITS = ~(0xF << 76 | 0x3 << 62)
-_VERSION_7 = 0x7 << 76 | 0x2 << 62
+# What becomes of the random bytes that share theirs with the version (the first) and the variant (the third).
+_VERSION_7 = bytes(byte & 0x0F | 0x70 for byte in range(256))
+_VARIANT_2 = bytes(byte & 0x3F | 0x80 for byte in range(256))
 
 
 class _Uuid7:
@@ -36,14 +37,16 @@ class _Uuid7:
         """Return a new id."""
         if self._place == len(self._drawn):
             self._draw()
-        bits = int.from_bytes(self._drawn[self._place : self._place + _RANDOM_BYTES], "big")
-        self._place += _RANDOM_BYTES
-        value = (time.time_ns() // 1_000_000) << 80 | bits
-        made: uuid.UUID = DriverUuid((value & _RANDOM_BITS | _VERSION_7).to_bytes(16, "big"))
+        place = self._place
+        self._place = after = place + _RANDOM_BYTES
+        made: uuid.UUID = DriverUuid((time.time_ns() // 1_000_000).to_bytes(6, "big") + self._drawn[place:after])
         return made
 
     def _draw(self) -> None:
-        self._drawn = secrets.token_bytes(_DRAWN_AT_ONCE)
+        drawn = bytearray(secrets.token_bytes(_DRAWN_AT_ONCE))
+        drawn[::_RANDOM_BYTES] = drawn[::_RANDOM_BYTES].translate(_VERSION_7)
+        drawn[2::_RANDOM_BYTES] = drawn[2::_RANDOM_BYTES].translate(_VARIANT_2)
+        self._drawn = bytes(drawn)
         self._place = 0
 
 

@@ -14,7 +14,7 @@ import re
 from service.api.direct import Asked
 
 _HEAD = re.compile(rb"POST ((?:/[A-Za-z0-9_~-]++)++) HTTP/1\.1((?:\r\n[A-Za-z0-9-]++: [!-~][ -~]*+)++)\r\n\r\n")
-_LENGTH = re.compile(r"[0-9]{1,9}")
+_LONGEST_LENGTH = 9
 _STEERING = frozenset({"proxy-connection", "transfer-encoding", "upgrade", "expect"})
 _AS_IT_IS = "keep-alive"
 """What a sender may say of the connection without steering it."""
@@ -30,7 +30,8 @@ def plain(data: bytes) -> Asked | None:
     del lines[0]
     headers = {name.lower(): value for name, value in [line.split(": ", 1) for line in lines]}
     length = headers.get("content-length", "")
-    if not _LENGTH.fullmatch(length) or int(length) != len(body):
+    # Of ASCII, only the ten digits are digits.
+    if not length.isdigit() or len(length) > _LONGEST_LENGTH or int(length) != len(body):
         return None
     if headers.get("connection", _AS_IT_IS).lower() != _AS_IT_IS:
         return None

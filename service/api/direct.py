@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 import structlog
 from starlette.datastructures import State
 from starlette.responses import Response
+from starlette.types import Scope
 
 from connectors.contract import Connector, Reply, SignatureInvalid
 from service.api import edge, problems, webhooks
@@ -87,8 +88,7 @@ class _Push:
     """One request and its answer: who waits for the commit."""
 
     def __init__(self, connector: Connector, answer: Answer, context: Context) -> None:
-        request_id = str(context.new_id())
-        self._scope: dict[str, Any] = {problems.REQUEST_ID: request_id, "method": "POST", "route": webhooks.ROUTE}
+        self._request_id = str(context.new_id())
         self._connector = connector
         self._answer = answer
         self._context = context
@@ -118,9 +118,13 @@ class _Push:
         if isinstance(error, SignatureInvalid):
             self.reply(webhooks.not_authentic(self._connector))
         elif isinstance(error, TallybookError):
-            self.send(problems.own(self._scope, error))
+            self.send(problems.own(self._scope(), error))
         else:
-            self.send(problems.unexpected(self._scope, error))
+            self.send(problems.unexpected(self._scope(), error))
+
+    def _scope(self) -> Scope:
+        """Return what a problem wants to know of the request."""
+        return {problems.REQUEST_ID: self._request_id, "method": "POST", "route": webhooks.ROUTE}
 
     def reply(self, reply: Reply) -> None:
         """Answer with the words of the connector."""
@@ -135,9 +139,9 @@ class _Push:
 
     def _finish(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> None:
         self._is_answered = True
-        named = ((edge.ID_HEADER, self._scope[problems.REQUEST_ID].encode("ascii")),)
+        named = ((edge.ID_HEADER, self._request_id.encode("ascii")),)
         self._answer(status, _complete(tuple(headers)), named, body)
-        edge.record(self._scope, status, self._context.monotonic() - self._began)
+        edge.count("POST", webhooks.ROUTE.path, status, self._context.monotonic() - self._began, self._request_id)
 
 
 @lru_cache(maxsize=256)

@@ -166,8 +166,12 @@ def complete(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]
 
 def record(scope: Scope, status: int, seconds: float) -> None:
     """Count and log a request that was answered."""
-    route = template(scope)
     method = scope["method"] if scope["method"] in _METHODS else "other"
+    count(method, template(scope), status, seconds, scope[REQUEST_ID])
+
+
+def count(method: str, route: str, status: int, seconds: float, request_id: str) -> None:
+    """Count and log a request of a known method and route; as :func:`record`."""
     _requests(method, route, status).inc()
     _seconds(route).observe(seconds)
     if (route in _QUIET and status < HTTPStatus.BAD_REQUEST) or not _log.is_enabled_for(logging.INFO):
@@ -178,7 +182,7 @@ def record(scope: Scope, status: int, seconds: float) -> None:
         route=route,
         status=status,
         milliseconds=round(seconds * 1000, 1),
-        request_id=scope[REQUEST_ID],
+        request_id=request_id,
     )
 
 

@@ -119,6 +119,12 @@ class Database:
                 yield connection
 
     @asynccontextmanager
+    async def single(self) -> AsyncIterator[asyncpg.Connection[Any]]:
+        """Lend the driver's connection for one statement on the control tables, which commits by itself."""
+        async with self.engine.connect() as connection:
+            yield await driver(connection)
+
+    @asynccontextmanager
     async def control(self) -> AsyncIterator[AsyncConnection]:
         """Open a transaction without a workspace: only the control tables show anything."""
         async with self.engine.begin() as connection:

@@ -45,7 +45,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     batch_bytes: int = 8 * 1024 * 1024
     queue: int = 1000
     queue_bytes: int = 64 * 1024 * 1024
-    linger: float = 0.005
+    linger: float = 0.01
     company: int = 32
     idle: float = 1.0
     connect: float = 0.8
@@ -224,6 +224,8 @@ class SharedCommit:
 
     async def _waits_for_work(self, seconds: float | None) -> bool:
         """Return once something waits to be written; False when nothing came in time, or no more will come."""
+        if self._queue:
+            return True
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while not self._queue and self._is_open:

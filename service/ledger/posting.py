@@ -12,40 +12,39 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 import msgspec
-import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.context import Context
+from service.db.engine import driver
 from service.ledger.series import MICROSECOND
 from service.ledger.touches import Touches
 
 # Postings share the workspace; whoever changes which subjects count where has it alone.
-_SHARE = sa.text("select kept_from from workspaces where workspace_id = :workspace for key share")
-_ALONE = sa.text("select kept_from from workspaces where workspace_id = :workspace for update")
+_SHARE = "select kept_from from workspaces where workspace_id = $1 for key share"
+_ALONE = "select kept_from from workspaces where workspace_id = $1 for update"
 # A statement of its own: one that waited for the lock would see the books of before.
-_RECORDED = sa.text("select recorded_at from books where workspace_id = :workspace")
+_RECORDED = "select recorded_at from books where workspace_id = $1"
 
-_NUMBER = sa.text("""
-update books set posting = posting + 1, recorded_at = greatest(:now, recorded_at + interval '1 microsecond')
-where workspace_id = :workspace returning posting, recorded_at
-""")
+_NUMBER = """
+update books set posting = posting + 1, recorded_at = greatest($2, recorded_at + interval '1 microsecond')
+where workspace_id = $1 returning posting, recorded_at
+"""
 # Under the lock of the number, so that the rows of campaigns are written in the order of numbers too.
-_WRITE = sa.text("""
+_WRITE = """
 with written as (
   insert into postings (workspace_id, posting, posting_id, batch, recorded_at, cause, source_id, deliveries, entries,
     touches)
-  values (:workspace, :number, :posting_id, :batch, :recorded_at, :cause, :source, :deliveries, :entries, true)
+  values ($1, $2, $3, $4, $5, $6, $7, $8, $9, true)
 ), touched as (
   insert into running_touches (workspace_id, campaign_id, posting, first_day, openings, moved)
-  select :workspace, t.campaign_id, :number, t.first_day, t.openings, t.moved
-  from unnest(cast(:touched as uuid[]), cast(:days as date[]), cast(:openings as boolean[]), cast(:moved as bytea[]))
-    as t (campaign_id, first_day, openings, moved)
-  join running_sums r on r.workspace_id = :workspace and r.campaign_id = t.campaign_id
+  select $1, t.campaign_id, $2, t.first_day, t.openings, t.moved
+  from unnest($11::uuid[], $12::date[], $13::boolean[], $14::bytea[]) as t (campaign_id, first_day, openings, moved)
+  join running_sums r on r.workspace_id = $1 and r.campaign_id = t.campaign_id
 )
 insert into campaign_postings (workspace_id, campaign_id, posting, recorded_at)
-select :workspace, campaign_id, :number, :recorded_at from unnest(cast(:shaped as uuid[])) as campaign_id
+select $1, campaign_id, $2, $5 from unnest($10::uuid[]) as campaign_id
 on conflict (workspace_id, campaign_id) do update set posting = excluded.posting, recorded_at = excluded.recorded_at
-""")
+"""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 EVERY = UUID(int=0)
 """In place of a campaign: all of the workspace."""
@@ -89,8 +88,9 @@ async def open_posting(
     exclusive: bool = False,
 ) -> Posting:
     """Open a posting in a workspace transaction; ``exclusive`` waits until no other one is open and keeps them out."""
-    kept_from = await connection.scalar(_ALONE if exclusive else _SHARE, {"workspace": workspace_id})
-    recorded_at: datetime = (await connection.execute(_RECORDED, {"workspace": workspace_id})).scalar_one()
+    raw = await driver(connection)
+    kept_from = await raw.fetchval(_ALONE if exclusive else _SHARE, workspace_id)
+    recorded_at: datetime = await raw.fetchval(_RECORDED, workspace_id)
     # After every posting that is there, whosever clock runs behind.
     opened_at = max(context.now(), recorded_at + MICROSECOND)
     return Posting(
@@ -123,24 +123,20 @@ async def close_posting(
 
     ``shaped`` are the campaigns whose answers it may change: who does not know says nothing, which is all of them.
     """
-    touched, first_days, openings, moved = posting.touches.columns()
-    now = max(context.now(), posting.opened_at)
-    row = (await connection.execute(_NUMBER, {"workspace": posting.workspace_id, "now": now})).one()
-    values = {
-        "workspace": posting.workspace_id,
-        "number": row.posting,
-        "posting_id": posting.posting_id,
-        "batch": posting.batch,
-        "recorded_at": row.recorded_at,
-        "cause": posting.cause,
-        "source": posting.source_id,
-        "deliveries": deliveries,
-        "entries": entries,
-        "shaped": sorted(shaped),
-        "touched": touched,
-        "days": first_days,
-        "openings": openings,
-        "moved": moved,
-    }
-    await connection.execute(_WRITE, values)
-    return Posted(number=row.posting, recorded_at=row.recorded_at)
+    raw = await driver(connection)
+    number, recorded_at = await raw.fetchrow(_NUMBER, posting.workspace_id, max(context.now(), posting.opened_at))
+    await raw.execute(
+        _WRITE,
+        posting.workspace_id,
+        number,
+        posting.posting_id,
+        posting.batch,
+        recorded_at,
+        posting.cause,
+        posting.source_id,
+        deliveries,
+        entries,
+        sorted(shaped),
+        *posting.touches.columns(),
+    )
+    return Posted(number=number, recorded_at=recorded_at)

@@ -8,6 +8,7 @@ Clock and sizes come from the caller.
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -21,38 +22,46 @@ from service.db.engine import Database, driver
 from service.records import ClaimedDelivery, Outcome, delivery_of
 
 # A row that was deleted and made anew would count its terms from the start: the clock keeps them apart.
-_LEASE = sa.text("""
+_LEASE = """
 with chosen as (
   select workspace_id, source_id from pending_work
-  where ready_at <= :now and (lease_until is null or lease_until <= :now)
+  where ready_at <= $1 and (lease_until is null or lease_until <= $1)
   order by ready_at limit 1 for no key update skip locked
 )
-update pending_work p set lease_until = :until, term = greatest(p.term + 1, :microseconds)
+update pending_work p set lease_until = $2, term = greatest(p.term + 1, $3::bigint)
 from chosen where p.workspace_id = chosen.workspace_id and p.source_id = chosen.source_id
 returning p.workspace_id, p.source_id, p.term
-""")
-_EXTEND = sa.text("""
-update pending_work set lease_until = :until
-where workspace_id = :workspace and source_id = :source and term = :term
-""")
-_HOLD = sa.text("""
-select term from pending_work where workspace_id = :workspace and source_id = :source for share
-""")
-_HOLD_ALONE = sa.text("""
-select term from pending_work where workspace_id = :workspace and source_id = :source for update
-""")
-_GIVE_BACK = sa.text("""
-update pending_work set lease_until = null, ready_at = :ready_at
-where workspace_id = :workspace and source_id = :source and term = :term
-""")
-_FORGET = sa.text("delete from pending_work where workspace_id = :workspace and source_id = :source and term = :term")
-_EARLIEST = sa.text("""
-select min(ready_at) from delivery_queue where workspace_id = :workspace and source_id = :source
-""")
-_READY = sa.text("""
+"""
+_EXTEND = """
+update pending_work set lease_until = $4 where workspace_id = $1 and source_id = $2 and term = $3 returning true
+"""
+_HOLD = "select term from pending_work where workspace_id = $1 and source_id = $2 for share"
+_HOLD_ALONE = "select term from pending_work where workspace_id = $1 and source_id = $2 for update"
+# Whose term it was is looked at afterwards: a transaction that took another's is never committed.
+_RETURN = """
+update pending_work set lease_until = null, ready_at = $13 where workspace_id = $1 and source_id = $2 returning term
+"""
+_GIVE_BACK = """
+update pending_work set lease_until = null, ready_at = $4
+where workspace_id = $1 and source_id = $2 and term = $3 returning term
+"""
+# A row that is neither forgotten nor put off has deliveries that are ready: whether they are to be had is asked then.
+_LEAVE = """
+with queue as materialized (
+  select min(ready_at) as earliest from delivery_queue where workspace_id = $1 and source_id = $2
+), forgotten as (
+  delete from pending_work p using queue
+  where queue.earliest is null and p.workspace_id = $1 and p.source_id = $2 and p.term = $3
+), put_off as (
+  update pending_work p set lease_until = null, ready_at = queue.earliest from queue
+  where queue.earliest > $4 and p.workspace_id = $1 and p.source_id = $2 and p.term = $3
+)
+select earliest from queue
+"""
+_READY = """
 select true from delivery_queue
-where workspace_id = :workspace and source_id = :source and ready_at <= :now limit 1 for update skip locked
-""")
+where workspace_id = $1 and source_id = $2 and ready_at <= $3 limit 1 for update skip locked
+"""
 
 # In the order of the key, which is about that of receipt: an index gives it, and the books do not depend on it.
 _LOCK = """
@@ -92,20 +101,22 @@ where q.workspace_id = $1 and q.source_id = $2 and q.delivery_id = locked.delive
                   and d.delivery_id = locked.delivery_id)
 """
 _FINISH = """
-with gone as (
+with lease as ({lease}), gone as (
   delete from delivery_queue where workspace_id = $1 and source_id = $2 and delivery_id = any($3::uuid[])
   returning delivery_id, attempt
+), told as (
+  insert into delivery_outcomes (workspace_id, received_at, delivery_id, turn, source_id, outcome, connector_version,
+                                 posting, items, entries, drops, attempts, error, finished_at)
+  select $1, given.received_at, given.delivery_id, coalesce((
+           select max(turn) from delivery_outcomes o
+           where o.workspace_id = $1 and o.received_at = given.received_at and o.delivery_id = given.delivery_id
+             and o.received_at between $14 and $15), 0) + 1,
+         $2, ($6::text[])[alike], ($7::text[])[alike], ($8::bigint[])[alike], ($9::integer[])[alike],
+         ($10::integer[])[alike], ($11::text[])[alike]::jsonb, gone.attempt + 1, ($12::text[])[alike], $13
+  from unnest($3::uuid[], $4::timestamptz[], $5::integer[]) as given (delivery_id, received_at, alike)
+  join gone using (delivery_id)
 )
-insert into delivery_outcomes (workspace_id, received_at, delivery_id, turn, source_id, outcome, connector_version,
-                               posting, items, entries, drops, attempts, error, finished_at)
-select $1, given.received_at, given.delivery_id, coalesce((
-         select max(turn) from delivery_outcomes o
-         where o.workspace_id = $1 and o.received_at = given.received_at and o.delivery_id = given.delivery_id
-           and o.received_at between $14 and $15), 0) + 1,
-       $2, ($6::text[])[alike], ($7::text[])[alike], ($8::bigint[])[alike], ($9::integer[])[alike],
-       ($10::integer[])[alike], ($11::text[])[alike]::jsonb, gone.attempt + 1, ($12::text[])[alike], $13
-from unnest($3::uuid[], $4::timestamptz[], $5::integer[]) as given (delivery_id, received_at, alike)
-join gone using (delivery_id)
+select term from lease
 """
 _POSTPONE = """
 update delivery_queue set attempt = attempt + 1, ready_at = $4, error = $5
@@ -117,6 +128,20 @@ select workspace_id, source_id, min(ready_at) from delivery_queue where workspac
 group by workspace_id, source_id order by source_id
 on conflict do nothing
 """)
+
+
+class Ending(enum.Enum):
+    """What a transaction that finishes deliveries does with its lease at the end."""
+
+    HOLD = _HOLD
+    """Nobody else has the source until it ends, and the lease goes on."""
+    ALONE = _HOLD_ALONE
+    """As before, and nobody lands for the source meanwhile: :func:`left` is asked next."""
+    GIVE_BACK = _RETURN
+    """The lease ends, and there is more to post."""
+
+
+_FINISHES = {ending: _FINISH.format(lease=ending.value) for ending in Ending}
 
 
 class ReplaceFirst(Exception):  # noqa: N818 - reads as a state
@@ -135,8 +160,13 @@ class Lease(msgspec.Struct, frozen=True):
     term: int
 
     @property
-    def values(self) -> dict[str, Any]:
-        return {"workspace": self.workspace_id, "source": self.source_id, "term": self.term}
+    def key(self) -> tuple[UUID, UUID]:
+        return self.workspace_id, self.source_id
+
+    def require(self, term: int | None) -> None:
+        """Raise :class:`LeaseLost` unless the source has this term."""
+        if term != self.term:
+            raise LeaseLost
 
 
 # ------------------------------------------------------------------------------------------------ leases
@@ -145,29 +175,26 @@ class Lease(msgspec.Struct, frozen=True):
 async def lease_next(db: Database, now: datetime, lease_seconds: float) -> Lease | None:
     """Lease the source that has waited longest and that nobody else has, or return None."""
     until = now + timedelta(seconds=lease_seconds)
-    values = {"now": now, "until": until, "microseconds": int(now.timestamp() * 1_000_000)}
-    async with db.control() as connection:
-        row = (await connection.execute(_LEASE, values)).one_or_none()
-    return None if row is None else Lease(row.workspace_id, row.source_id, row.term)
+    async with db.single() as raw:
+        row = await raw.fetchrow(_LEASE, now, until, int(now.timestamp() * 1_000_000))
+    return None if row is None else Lease(*row)
 
 
 async def extend(db: Database, lease: Lease, until: datetime) -> bool:
     """Keep a lease for longer; False when it is lost."""
-    async with db.control() as connection:
-        result = await connection.execute(_EXTEND, lease.values | {"until": until})
-    return result.rowcount == 1
+    async with db.single() as raw:
+        return await raw.fetchval(_EXTEND, *lease.key, lease.term, until) is not None
 
 
 async def hold(connection: AsyncConnection, lease: Lease) -> None:
     """Make sure, until the transaction ends, that nobody else has the source. Raises :class:`LeaseLost`."""
-    if await connection.scalar(_HOLD, lease.values) != lease.term:
-        raise LeaseLost
+    lease.require(await (await driver(connection)).fetchval(_HOLD, *lease.key))
 
 
 async def give_back(db: Database, lease: Lease, ready_at: datetime) -> None:
     """End a lease on a source that has more to post, at ``ready_at`` or later."""
-    async with db.control() as connection:
-        await connection.execute(_GIVE_BACK, lease.values | {"ready_at": ready_at})
+    async with db.single() as raw:
+        await raw.execute(_GIVE_BACK, *lease.key, lease.term, ready_at)
 
 
 async def leave(connection: AsyncConnection, lease: Lease, now: datetime, soonest: datetime) -> None:
@@ -177,15 +204,17 @@ async def leave(connection: AsyncConnection, lease: Lease, now: datetime, soones
     meantime is ready at once; what is ready and yet is not to be had is tried again at ``soonest``. Raises
     :class:`LeaseLost`.
     """
-    if await connection.scalar(_HOLD_ALONE, lease.values) != lease.term:
-        raise LeaseLost
-    earliest = await connection.scalar(_EARLIEST, lease.values)
-    if earliest is None:
-        await connection.execute(_FORGET, lease.values)
-        return
-    if earliest <= now and not await connection.scalar(_READY, lease.values | {"now": now}):
-        earliest = soonest
-    await connection.execute(_GIVE_BACK, lease.values | {"ready_at": earliest})
+    lease.require(await (await driver(connection)).fetchval(_HOLD_ALONE, *lease.key))
+    await left(connection, lease, now, soonest)
+
+
+async def left(connection: AsyncConnection, lease: Lease, now: datetime, soonest: datetime) -> None:
+    """Do the rest of :func:`leave`, where the row is locked already: the look at the queue must come after it."""
+    raw = await driver(connection)
+    earliest = await raw.fetchval(_LEAVE, *lease.key, lease.term, now)
+    if earliest is not None and earliest <= now:
+        is_ready = await raw.fetchval(_READY, *lease.key, now)
+        await raw.execute(_GIVE_BACK, *lease.key, lease.term, earliest if is_ready else soonest)
 
 
 async def sweep(db: Database, workspace_id: UUID) -> int:
@@ -226,8 +255,14 @@ async def take(
     return [delivery_of(row, attempts[row["delivery_id"]]) for row in rows]
 
 
-async def finish(connection: AsyncConnection, lease: Lease, outcomes: Sequence[Outcome], now: datetime) -> None:
-    """Record what became of taken deliveries and take them off the queue."""
+async def finish(
+    connection: AsyncConnection,
+    lease: Lease,
+    outcomes: Sequence[Outcome],
+    now: datetime,
+    ending: Ending = Ending.HOLD,
+) -> None:
+    """Record what became of taken deliveries and take them off the queue. Raises :class:`LeaseLost`."""
     if not outcomes:
         return
     raw = await driver(connection)
@@ -235,10 +270,9 @@ async def finish(connection: AsyncConnection, lease: Lease, outcomes: Sequence[O
     # Most of a batch fare alike: what became of them goes over the wire once.
     fates: dict[tuple[Any, ...], int] = {}
     alike = [fates.setdefault(_fate(outcome), len(fates) + 1) for outcome in outcomes]
-    await raw.execute(
-        _FINISH,
-        lease.workspace_id,
-        lease.source_id,
+    term = await raw.fetchval(
+        _FINISHES[ending],
+        *lease.key,
         [outcome.delivery_id for outcome in outcomes],
         received,
         alike,
@@ -247,6 +281,7 @@ async def finish(connection: AsyncConnection, lease: Lease, outcomes: Sequence[O
         min(received),
         max(received),
     )
+    lease.require(term)
 
 
 def _fate(outcome: Outcome) -> tuple[Any, ...]:

@@ -260,7 +260,6 @@ async def _finish(
     async with db.workspace(lease.workspace_id) as connection:
         await profiles.ensure(connection, lease.workspace_id, task.source.platform, names, task.context)
         await claim.finish(connection, lease, outcomes, task.context.now())
-        await claim.hold(connection, lease)
     return outcomes
 
 

@@ -28,7 +28,7 @@ from service.db.faults import DATABASE_ERRORS, is_passing, sqlstate
 from service.errors import Misconfigured
 from service.ledger.posting import RetryExclusive
 from service.pipeline import claim, reread
-from service.pipeline.claim import Lease, LeaseLost, ReplaceFirst
+from service.pipeline.claim import Ending, Lease, LeaseLost, ReplaceFirst
 from service.pipeline.pause import pause
 from service.pipeline.pile import Task
 from service.pipeline.run import Read, post_deliveries, read
@@ -112,7 +112,7 @@ class _Poisoned(Exception):  # noqa: N818 - private, and it is caught where it i
 
 
 class _Batch(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a batch. ``is_last``: nothing more was ready, and the lease has ended."""
+    """What became of a batch. ``is_last``: the lease has ended, for nothing more was ready or the turn was over."""
 
     outcomes: Sequence[Outcome]
     is_last: bool
@@ -195,9 +195,9 @@ class Worker:
         """Post batches of a leased source until nothing is ready, or it is another source's turn."""
         beat = asyncio.create_task(self._beat(lease))
         try:
-            for _ in range(BATCHES):
+            for left in reversed(range(BATCHES)):
                 try:
-                    if not await self._post_batch(lease):
+                    if not await self._post_batch(lease, is_turn_over=not left):
                         return
                 except ReplaceFirst:
                     await self._reread(lease)
@@ -264,10 +264,15 @@ class Worker:
         except Exception as error:
             raise _Poisoned([delivery], error) from error
 
-    async def _post_batch(self, lease: Lease, only: Sequence[UUID] | None = None) -> bool:
-        """Post one batch, splitting it where it fails; False when nothing more was ready: then the lease has ended."""
+    async def _post_batch(
+        self, lease: Lease, only: Sequence[UUID] | None = None, *, is_turn_over: bool = False
+    ) -> bool:
+        """Post one batch, splitting it where it fails; False when the lease has ended.
+
+        It ends where nothing more was ready, and where it was the last batch of a turn.
+        """
         try:
-            batch = await self._post_patiently(lease, only)
+            batch = await self._post_patiently(lease, only, is_turn_over=is_turn_over)
         except _Poisoned as poisoned:
             await self._split(lease, poisoned)
             return True
@@ -275,11 +280,11 @@ class Worker:
             self._count(batch.outcomes)
         return not batch.is_last
 
-    async def _post_patiently(self, lease: Lease, only: Sequence[UUID] | None) -> _Batch:
+    async def _post_patiently(self, lease: Lease, only: Sequence[UUID] | None, *, is_turn_over: bool) -> _Batch:
         exclusive = False
         for left in reversed(range(TRIES)):
             try:
-                return await self._post_once(lease, only, exclusive=exclusive)
+                return await self._post_once(lease, only, exclusive=exclusive, is_turn_over=is_turn_over)
             except RetryExclusive:
                 exclusive = True
             except DATABASE_ERRORS as error:
@@ -289,26 +294,37 @@ class Worker:
                 await asyncio.sleep(self._context.uniform() * self._settings.retry_seconds / 2**left)
         raise Misconfigured("a posting asks to have the workspace alone again and again")
 
-    async def _post_once(self, lease: Lease, only: Sequence[UUID] | None, *, exclusive: bool) -> _Batch:
-        """Take, post, finish, and hold or leave: one transaction."""
-        now = self._context.now()
+    async def _post_once(
+        self, lease: Lease, only: Sequence[UUID] | None, *, exclusive: bool, is_turn_over: bool
+    ) -> _Batch:
+        """Take, post, finish, and hold, leave or give back: one transaction."""
+        outcomes: list[Outcome] = []
         async with self._db.workspace(lease.workspace_id) as connection:
             limit = self._settings.worker_batch
-            deliveries = await claim.take(connection, lease, limit, BATCH_BYTES, now, only)
-            outcomes = await self._outcomes(connection, lease, deliveries, exclusive=exclusive) if deliveries else []
+            deliveries = await claim.take(connection, lease, limit, BATCH_BYTES, self._context.now(), only)
             full = len(deliveries) == limit or sum(len(one.body) for one in deliveries) > BATCH_BYTES // 2
-            is_last = only is None and not full
-            if is_last:
-                # What is ready now may wait for its turn: it came while the batch was posted.
-                now = self._context.now()
-                soonest = now + timedelta(seconds=self._settings.worker_poll_seconds)
+            ending = Ending.GIVE_BACK if is_turn_over else Ending.HOLD
+            if only is None and not full:
+                ending = Ending.ALONE
+            if deliveries:
+                outcomes = await self._outcomes(connection, lease, deliveries, ending, exclusive=exclusive)
+            # What is ready now may wait for its turn: it came while the batch was posted.
+            now = self._context.now()
+            soonest = now + timedelta(seconds=self._settings.worker_poll_seconds)
+            if not deliveries:
                 await claim.leave(connection, lease, now, soonest)
-            elif deliveries:
-                await claim.hold(connection, lease)
-        return _Batch(outcomes=outcomes, is_last=is_last)
+            elif ending is Ending.ALONE:
+                await claim.left(connection, lease, now, soonest)
+        return _Batch(outcomes=outcomes, is_last=ending is not Ending.HOLD)
 
     async def _outcomes(
-        self, connection: AsyncConnection, lease: Lease, deliveries: Sequence[ClaimedDelivery], *, exclusive: bool
+        self,
+        connection: AsyncConnection,
+        lease: Lease,
+        deliveries: Sequence[ClaimedDelivery],
+        ending: Ending,
+        *,
+        exclusive: bool,
     ) -> list[Outcome]:
         source = await self._load(connection, lease.workspace_id, lease.source_id)
         try:
@@ -321,8 +337,8 @@ class Worker:
                 self._context,
                 exclusive=exclusive,
             )
-            await claim.finish(connection, lease, outcomes, self._context.now())
-        except (RetryExclusive, Misconfigured):
+            await claim.finish(connection, lease, outcomes, self._context.now(), ending)
+        except (RetryExclusive, Misconfigured, LeaseLost):
             raise
         except Exception as error:
             if is_passing(error):
@@ -359,7 +375,7 @@ class Worker:
             else:
                 ready_at = now + timedelta(seconds=self._backoff(delivery.attempt))
                 await claim.postpone(connection, lease, delivery.delivery_id, ready_at, reason)
-            await claim.hold(connection, lease)
+                await claim.hold(connection, lease)
         _log.warning("worker.delivery_failed", delivery=str(delivery.delivery_id), error=reason, last=is_last)
         if is_last:
             self._count([dead])
