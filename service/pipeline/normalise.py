@@ -32,7 +32,6 @@ from connectors.contract import (
     Kind,
     Observation,
     Observations,
-    Quality,
     RefreshHint,
     Single,
     SubjectRef,
@@ -60,6 +59,7 @@ _COLUMNS = 16
 
 _STORED = frozenset(STORED)
 _WINDOWED = frozenset((Kind.PERIOD, Kind.UNIQUE))
+_LEAST = -INT64_MAX
 _ID = attrgetter("external_id")
 _ZONES = available_timezones()
 
@@ -151,7 +151,7 @@ def _metrics(names: tuple[str, ...], currency: str | None) -> None:
 def _too_large(metrics: Mapping[str, int | None]) -> str | None:
     """Return the first metric whose number does not fit in 64 bits."""
     for key, value in metrics.items():
-        if value is not None and not -INT64_MAX <= value <= INT64_MAX:
+        if value is not None and not _LEAST <= value <= INT64_MAX:
             return key
     return None
 
@@ -287,7 +287,7 @@ def _opened(
         raise _Refused(DropReason.MALFORMED, "only periods and uniques have a window")
     zone, currency = _window(item.window, latest), _currency(item.currency)
     at = _instant(item.observed_at, received_at, latest)
-    quality = _quality(item.quality)
+    quality = sum(QUALITY[one] for one in frozenset(item.quality)) if item.quality else 0
     named = (item.kind, item.scope, zone, currency, item.paid, item.goal, item.check)
     found = []
     for key, own in _series(named):
@@ -295,11 +295,6 @@ def _opened(
         normal.readings.append(readings)
         found.append((readings, own))
     return found
-
-
-@lru_cache(maxsize=64)
-def _quality(said: tuple[Quality, ...]) -> int:
-    return sum(QUALITY[one] for one in frozenset(said))
 
 
 def _withdrawal(normal: Normal, item: Withdrawal, received_at: datetime, latest: datetime) -> None:
