@@ -53,9 +53,10 @@ _COUNTS: Mapping[Kind, frozenset[str]] = {
     kind: frozenset(key for key in keys if METRICS[key].unit not in {Unit.MONEY, Unit.MILLIONTHS})
     for kind, keys in TAKES.items()
 }
-_INTEGERS = {int}
 _DETAIL = attrgetter("reason", "detail")
 _KNOWN: Mapping[str, frozenset[str]] = {tag: frozenset(names) for tag, names in FIELDS.items()}
+_ALONE: Mapping[str, str] = {f"{PREFIX}{tag}": tag for tag in FIELDS}
+"""The type of an item that is alone, by that of its envelope."""
 _Reader = Callable[[Fields], list[Item]]
 """Reads the one item that fields are of; raises :class:`Refused` where nothing is left of it."""
 _AIMED = frozenset({"conversions", "conversion_value", "conversions_platform", "conversion_value_platform"})
@@ -109,8 +110,7 @@ def read(body: bytes, received_at: datetime, defaults: Defaults) -> list[Item]:
         for row, raw in enumerate(rows, start=1):
             found += _item(raw, None, row, frame)
     else:
-        said = envelope.type.removeprefix(PREFIX) if envelope.type.startswith(PREFIX) else ""
-        found += _item(envelope.data, said, 1, frame)
+        found += _item(envelope.data, _ALONE.get(envelope.type, ""), 1, frame)
     return found
 
 
@@ -133,7 +133,7 @@ def _item(raw: msgspec.Raw, said: str | None, row: int, frame: Frame) -> list[It
     tag = own if said is None else said
     if not isinstance(tag, str) or tag not in _READERS:
         return [Drop(reason=DropReason.UNKNOWN_TYPE, row=row, detail="type")]
-    fields = Fields(found, frame, row)
+    fields = Fields(found.get, frame, row)
     if not _KNOWN[tag].issuperset(found):
         unknown = found.keys() - _KNOWN[tag]
         fields.drop(DropReason.NOT_MAPPED, ", ".join(sorted({shown(name) for name in unknown})[:8]))
@@ -187,11 +187,11 @@ def _utm(fields: Fields) -> dict[str, str | None]:
 
 
 def _total(kind: Kind) -> _Reader:
+    is_period, has_window = kind is Kind.PERIOD, kind in {Kind.PERIOD, Kind.UNIQUE}
+
     def reader(fields: Fields) -> list[Item]:
         subject, paid = fields.subject(), fields.flag("paid")
-        window = fields.window(required=True) if kind is Kind.PERIOD else None
-        if kind is Kind.UNIQUE:
-            window = fields.window(required=False)
+        window = fields.window(required=is_period) if has_window else None
         observed_at = fields.observed_at()
         if observed_at is None:
             return [RefreshHint(subject=subject, reason="a total without the time of its reading")]
@@ -257,7 +257,7 @@ def _metrics(fields: Fields, kind: Kind) -> tuple[dict[str, int], str | None]:
 def _are_counts(found: dict[str, Any], kind: Kind) -> bool:
     """Tell whether all numbers are counts within bounds: none of them needs a look of its own."""
     numbers = found.values()
-    if not found or not _COUNTS[kind].issuperset(found) or set(map(type, numbers)) != _INTEGERS:
+    if not found or not _COUNTS[kind].issuperset(found) or [*map(type, numbers)].count(int) != len(found):
         return False
     return min(numbers) >= 0 and bool(max(numbers) <= INT64_MAX)
 

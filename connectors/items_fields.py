@@ -8,7 +8,7 @@ the database holds none of. It knows fields, not what an item is: that is ``conn
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
@@ -29,7 +29,10 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class Frame(msgspec.Struct, frozen=True, kw_only=True):
-    """What an item may lean on: the latest instant that it can mean, the time of its envelope, what its source says."""
+    """What an item may lean on: the latest instant that it can mean, the time of its envelope, what its source says.
+
+    ``zone`` is one that is known to be there.
+    """
 
     latest: datetime
     timestamp: datetime | None = None
@@ -37,23 +40,20 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True):
     zone: str = "UTC"
 
 
-class Fields:
+class Fields(msgspec.Struct, frozen=True):
     """The fields of one item, with the drops found on the way. ``row`` is where the item stood, from 1.
 
     ``get`` gives a value as decoded; None is *not said*.
     """
 
-    __slots__ = ("_frame", "_row", "drops", "get")
-
-    def __init__(self, found: Mapping[str, Any], frame: Frame, row: int) -> None:
-        self.drops: list[Drop] = []
-        self.get: Callable[[str], Any] = found.get
-        self._frame = frame
-        self._row = row
+    get: Callable[[str], Any]
+    frame: Frame
+    row: int
+    drops: list[Drop] = []
 
     def drop(self, reason: DropReason, detail: str) -> None:
         """Keep a drop of this item."""
-        self.drops.append(Drop(reason=reason, row=self._row, detail=detail))
+        self.drops.append(Drop(reason=reason, row=self.row, detail=detail))
 
     def soft(self, reader: Callable[[str], T], name: str) -> T | None:
         """Return what ``reader`` gives for ``name``; a refusal costs the field, not the item. Not said is None."""
@@ -161,7 +161,7 @@ class Fields:
     def currency(self) -> str:
         """Return the currency of the item, else of its source."""
         value = self.get("currency")
-        value = self._frame.currency if value is None else value
+        value = self.frame.currency if value is None else value
         if not isinstance(value, str) or not is_currency(value):
             raise Refused(DropReason.BAD_CURRENCY, "currency")
         return value
@@ -171,7 +171,7 @@ class Fields:
     def optional_instant(self, name: str) -> datetime | None:
         """Return an instant or *not said*."""
         value = self.get(name)
-        return None if value is None else instant(value, name, self._frame.latest)
+        return None if value is None else instant(value, name, self.frame.latest)
 
     def instant(self, name: str) -> datetime:
         """Return an instant that must be there."""
@@ -182,7 +182,7 @@ class Fields:
 
     def observed_at(self) -> datetime | None:
         """Return when the item was read at its sender's: its own time, else the envelope's."""
-        return self.optional_instant("observed_at") or self._frame.timestamp
+        return self.optional_instant("observed_at") or self.frame.timestamp
 
     def window(self, *, required: bool) -> Window | None:
         """Return the window of ``day``, ``days`` and ``zone``, or of ``start`` and ``end``."""
@@ -196,7 +196,8 @@ class Fields:
 
     def _zone(self) -> str:
         value = self.get("zone")
-        value = self._frame.zone if value is None else value
+        if value is None:
+            return self.frame.zone
         if not isinstance(value, str) or zone_info(value) is None:
             raise Refused(DropReason.BAD_TIME, "zone")
         return value
@@ -212,14 +213,15 @@ class Fields:
         if day < _EARLIEST_DAY:
             raise Refused(DropReason.BAD_TIME, "day")
         # A day far away has no instants in every zone: it is refused before it is placed in one.
-        if day > (self._frame.latest + _DAY).date():
+        last = self.frame.latest.date()
+        if day > last and day > last + _DAY:
             raise Refused(DropReason.FUTURE_TIME, "day")
         if days is not None and not 1 <= days <= MAX_DAYS:
             raise Refused(DropReason.OUT_OF_RANGE, "days")
         window = day_window(day, self._zone(), days or 1)
         if window.end <= window.start:  # a day that a zone left out when it crossed the date line
             raise Refused(DropReason.BAD_TIME, "day")
-        if window.start > self._frame.latest:
+        if window.start > self.frame.latest:
             raise Refused(DropReason.FUTURE_TIME, "day")
         return window
 

@@ -83,7 +83,7 @@ def read_page(delivery: Delivery, reader: Reader) -> Iterator[Item]:
         if found is None:
             yield Drop(reason=DropReason.MALFORMED, row=row, detail="a row is an object")
             continue
-        fields = Fields(found, frame, row)
+        fields = Fields(found.get, frame, row)
         try:
             yield from reader(fields)
         except Refused as refused:
@@ -223,7 +223,7 @@ def measured(delivery: Delivery) -> list[Item] | None:
 
 def _window_of(day: date, frame: Frame) -> Window | None:
     try:
-        return Fields({"day": day.isoformat()}, frame, 0).window(required=True)
+        return Fields({"day": day.isoformat()}.get, frame, 0).window(required=True)
     except Refused:
         return None
 

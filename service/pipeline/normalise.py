@@ -32,7 +32,6 @@ from connectors.contract import (
     Kind,
     Observation,
     Observations,
-    Quality,
     RefreshHint,
     Single,
     SubjectRef,
@@ -60,16 +59,13 @@ _COLUMNS = 16
 
 _STORED = frozenset(STORED)
 _WINDOWED = frozenset((Kind.PERIOD, Kind.UNIQUE))
+_LEAST = -INT64_MAX
 _ID = attrgetter("external_id")
 _ZONES = available_timezones()
 
 
 class Normal(msgspec.Struct, kw_only=True):
-    """Everything one delivery says, in the ledger's words. Filled by :func:`normalise`.
-
-    ``blocks`` finds the readings that another observation of the same series, window, instant and metrics joins; those
-    of the last one, ``place`` and ``found``, are not in it yet: most join the one before, or are alone.
-    """
+    """Everything one delivery says, in the ledger's words. Filled by :func:`normalise`."""
 
     facts: list[Fact] = []
     readings: list[Readings] = []
@@ -78,9 +74,24 @@ class Normal(msgspec.Struct, kw_only=True):
     profiles: list[str] = []
     drops: list[Drop] = []
     items: int = 0
-    blocks: dict[tuple[Any, ...], list[tuple[Readings, tuple[str, ...]]]] = {}
+
+
+_Blocks = list[tuple[Readings, tuple[str, ...]]]
+"""Readings that take an observation, each with the metrics that are its own; those that name none are alone."""
+
+
+class _Course(msgspec.Struct, kw_only=True):
+    """What the items of one delivery are held to, and the readings that are open meanwhile.
+
+    ``blocks`` finds the readings that another observation of the same series, window, instant and metrics joins; those
+    of the last one, ``place`` and ``found``, are not in it yet: most join the one before, or are alone.
+    """
+
+    received_at: datetime
+    latest: datetime
     place: tuple[Any, ...] = ()
-    found: list[tuple[Readings, tuple[str, ...]]] = []
+    found: _Blocks = []
+    blocks: dict[tuple[Any, ...], _Blocks] = {}
 
 
 class _Refused(Exception):  # noqa: N818 - becomes a drop
@@ -92,14 +103,13 @@ class _Refused(Exception):  # noqa: N818 - becomes a drop
 def normalise(items: Iterable[Item], received_at: datetime) -> Normal:
     """Return what the items of a delivery received at ``received_at`` mean. Raises nothing of its own."""
     normal = Normal()
-    latest = received_at + AHEAD
+    course = _Course(received_at=received_at, latest=received_at + AHEAD)
     for item in items:
         if not isinstance(item, Observations):
-            _take(normal, item, received_at, latest)
-        elif not _alike(normal, item, received_at, latest):
+            _take(normal, item, course)
+        elif not _alike(normal, item, course):
             for one in singly((item,)):
-                _take(normal, one, received_at, latest)
-    normal.blocks, normal.place, normal.found = {}, (), []
+                _take(normal, one, course)
     kept = []
     for readings in normal.readings:
         turned = _turned(normal, readings)
@@ -109,18 +119,18 @@ def normalise(items: Iterable[Item], received_at: datetime) -> Normal:
     return normal
 
 
-def _take(normal: Normal, item: Single, received_at: datetime, latest: datetime) -> None:
+def _take(normal: Normal, item: Single, course: _Course) -> None:
     normal.items += 1
     try:
-        _HANDLERS[type(item)](normal, item, received_at, latest)
+        _HANDLERS[type(item)](normal, item, course)
     except _Refused as refusal:
         normal.drops.append(Drop(reason=refusal.reason, detail=str(refusal)))
 
 
-def _instant(at: datetime | None, otherwise: datetime, latest: datetime) -> datetime:
+def _instant(at: datetime | None, course: _Course) -> datetime:
     if at is None:
-        return otherwise
-    if at > latest:
+        return course.received_at
+    if at > course.latest:
         raise _Refused(DropReason.FUTURE_TIME, "a time after the receipt")
     if at < EARLIEST:
         raise _Refused(DropReason.BAD_TIME, "a time before 1990")
@@ -151,7 +161,7 @@ def _metrics(names: tuple[str, ...], currency: str | None) -> None:
 def _too_large(metrics: Mapping[str, int | None]) -> str | None:
     """Return the first metric whose number does not fit in 64 bits."""
     for key, value in metrics.items():
-        if value is not None and not -INT64_MAX <= value <= INT64_MAX:
+        if value is not None and not _LEAST <= value <= INT64_MAX:
             return key
     return None
 
@@ -207,20 +217,20 @@ def _paid(paid: bool | None) -> int:  # noqa: FBT001 - a value, not an option
     return -1 if paid is None else int(paid)
 
 
-def _window(window: Window | None, latest: datetime) -> str:
+def _window(window: Window | None, course: _Course) -> str:
     """Hold a window to the rules and return the zone whose days it keeps ("" where it has none)."""
     if window is None:
         return ""
     if window.end <= window.start or window.days < 1 or window.zone not in _ZONES:
         raise _Refused(DropReason.BAD_TIME, "a window that is empty or in no known zone")
-    if window.start < EARLIEST or window.start > latest + _DAY:
+    if window.start < EARLIEST or window.start > course.latest + _DAY:
         raise _Refused(DropReason.OUT_OF_RANGE, "a window before 1990 or after the receipt")
     return window.zone if window.day is not None else ""
 
 
-def _observation(normal: Normal, item: Observation, received_at: datetime, latest: datetime) -> None:
+def _observation(normal: Normal, item: Observation, course: _Course) -> None:
     subject, metrics = _subject(item.subject), item.metrics
-    found = _blocks(normal, item, tuple(metrics), received_at, latest)
+    found = _blocks(normal, item, tuple(metrics), course)
     readings, own = found[0]
     if not own:
         readings.subjects.append(subject)
@@ -233,7 +243,7 @@ def _observation(normal: Normal, item: Observation, received_at: datetime, lates
             readings.metrics.append(part)
 
 
-def _alike(normal: Normal, item: Observations, received_at: datetime, latest: datetime) -> bool:
+def _alike(normal: Normal, item: Observations, course: _Course) -> bool:
     """Take observations that differ in nothing but subject and numbers at once; false where they have to be told apart.
 
     They have to where one is refused: what is wrong with it is said of it alone.
@@ -242,7 +252,7 @@ def _alike(normal: Normal, item: Observations, received_at: datetime, latest: da
     if len(forms) != 1 or not _are_usable(item.subjects):
         return False
     try:
-        found = _blocks(normal, item, forms.pop(), received_at, latest)
+        found = _blocks(normal, item, forms.pop(), course)
     except _Refused:
         return False
     readings, own = found[0]
@@ -254,40 +264,32 @@ def _alike(normal: Normal, item: Observations, received_at: datetime, latest: da
     return True
 
 
-_Blocks = list[tuple[Readings, tuple[str, ...]]]
-"""Readings that take an observation, each with the metrics that are its own; those that name none are alone."""
-
-
-def _blocks(
-    normal: Normal, item: Observation | Observations, form: tuple[str, ...], received_at: datetime, latest: datetime
-) -> _Blocks:
+def _blocks(normal: Normal, item: Observation | Observations, form: tuple[str, ...], course: _Course) -> _Blocks:
     """Return the readings that observations like this one join: its metrics have the names ``form``."""
     # The window by identity: it is compared once per row, and the readings that are found keep it alive.
     said = (item.observed_at, item.scope, item.paid, item.currency, item.goal, item.check, item.quality)
     place = (item.kind, id(item.window), form, said)
-    if place == normal.place:
-        return normal.found
-    if normal.place:
-        normal.blocks[normal.place] = normal.found
-    found = normal.blocks.get(place)
+    if place == course.place:
+        return course.found
+    if course.place:
+        course.blocks[course.place] = course.found
+    found = course.blocks.get(place)
     if found is None:
-        found = _opened(normal, item, form, received_at, latest)
-    normal.place, normal.found = place, found
+        found = _opened(normal, item, form, course)
+    course.place, course.found = place, found
     return found
 
 
-def _opened(
-    normal: Normal, item: Observation | Observations, form: tuple[str, ...], received_at: datetime, latest: datetime
-) -> _Blocks:
+def _opened(normal: Normal, item: Observation | Observations, form: tuple[str, ...], course: _Course) -> _Blocks:
     """Open readings for observations like this one: for each thing that names a series of its own."""
     _metrics(form, item.currency)
     if item.kind is Kind.EVENT or (item.kind is Kind.PERIOD and item.window is None):
         raise _Refused(DropReason.MALFORMED, "a period needs a window, an event an id")
     if item.window is not None and item.kind not in _WINDOWED:
         raise _Refused(DropReason.MALFORMED, "only periods and uniques have a window")
-    zone, currency = _window(item.window, latest), _currency(item.currency)
-    at = _instant(item.observed_at, received_at, latest)
-    quality = _quality(item.quality)
+    zone, currency = _window(item.window, course), _currency(item.currency)
+    at = _instant(item.observed_at, course)
+    quality = sum(QUALITY[one] for one in frozenset(item.quality)) if item.quality else 0
     named = (item.kind, item.scope, zone, currency, item.paid, item.goal, item.check)
     found = []
     for key, own in _series(named):
@@ -297,16 +299,11 @@ def _opened(
     return found
 
 
-@lru_cache(maxsize=64)
-def _quality(said: tuple[Quality, ...]) -> int:
-    return sum(QUALITY[one] for one in frozenset(said))
-
-
-def _withdrawal(normal: Normal, item: Withdrawal, received_at: datetime, latest: datetime) -> None:
+def _withdrawal(normal: Normal, item: Withdrawal, course: _Course) -> None:
     if item.kind not in _WINDOWED or not item.metrics or not _STORED.issuperset(item.metrics):
         raise _Refused(DropReason.MALFORMED, "only the known metrics of a window can be withdrawn")
-    zone, currency = _window(item.window, latest), _currency(item.currency)
-    subject, at = _subject(item.subject), _instant(item.observed_at, received_at, latest)
+    zone, currency = _window(item.window, course), _currency(item.currency)
+    subject, at = _subject(item.subject), _instant(item.observed_at, course)
     named = (item.kind, item.scope, zone, currency, item.paid, item.goal, False)
     for key, own in _series(named):
         taken = [metric for metric in item.metrics if not own or metric in own]
@@ -369,13 +366,13 @@ _PLAIN_FACTS = (
 )
 
 
-def _seen(normal: Normal, item: SubjectSeen, received_at: datetime, latest: datetime) -> None:
+def _seen(normal: Normal, item: SubjectSeen, course: _Course) -> None:
     subject = _subject(item.subject)
-    observed_at = _instant(item.observed_at, received_at, latest)
+    observed_at = _instant(item.observed_at, course)
     values: dict[str, Any] = {name: getattr(item, name) for name in _PLAIN_FACTS}
     for name in ("published_at", "removed_at"):
         at = getattr(item, name)
-        values[name] = _instant(at, received_at, latest).astimezone(UTC).isoformat() if at is not None else None
+        values[name] = _instant(at, course).astimezone(UTC).isoformat() if at is not None else None
     if item.hashtags is not None:
         values["hashtags"] = sorted({tag.lstrip("#").lower() for tag in item.hashtags})
     for name, value in values.items():
@@ -396,9 +393,9 @@ def _clean(value: Any) -> Any:
     return value
 
 
-def _creator(normal: Normal, item: CreatorSeen, received_at: datetime, latest: datetime) -> None:
+def _creator(normal: Normal, item: CreatorSeen, course: _Course) -> None:
     subject = _subject(SubjectRef(item.external_id, SubjectType.PROFILE))
-    observed_at = _instant(item.observed_at, received_at, latest)
+    observed_at = _instant(item.observed_at, course)
     for name, value in (("handle", item.handle), ("title", item.name), ("seen", True)):
         if value is not None:
             normal.facts.append(Fact(subject=subject, name=name, value=_clean(value), observed_at=observed_at))
@@ -466,27 +463,25 @@ def _names(item: Touchpoint | Conversion) -> Names | None:
     return Names(customer=item.customer or None, click_id=item.click_id or None)
 
 
-def _event(
-    normal: Normal, name: str, item: Touchpoint | Conversion, received_at: datetime, latest: datetime, **more: Any
-) -> None:
-    at = _instant(item.at, received_at, latest)
-    observed_at = _instant(item.observed_at, received_at, latest) if item.observed_at else at
+def _event(normal: Normal, name: str, item: Touchpoint | Conversion, course: _Course, **more: Any) -> None:
+    at = _instant(item.at, course)
+    observed_at = _instant(item.observed_at, course) if item.observed_at else at
     if not item.id or len(item.id) > MAX_ID:
         raise _Refused(DropReason.MISSING_ID, "an event has no usable id")
     normal.events.append(EventReading(name=name, at=at, observed_at=observed_at, names=_names(item), **more))
 
 
-def _touch(normal: Normal, item: Touchpoint, received_at: datetime, latest: datetime) -> None:
+def _touch(normal: Normal, item: Touchpoint, course: _Course) -> None:
     if item.kind != "click" and (item.kind != "view" or _names(item) is None):
         raise _Refused(DropReason.NOT_MAPPED, "a touch that is no click and names nobody")
     visit = _visit(item)
     subject, _ = _origin(item.subject, visit, normal)
     more = {"subject": subject, "key": SeriesKey(kind=Kind.EVENT), "touch": item.kind, "visit": visit}
     metrics = {"clicks_link": 1} if item.kind == "click" else {}
-    _event(normal, f"{item.kind}:{item.id}", item, received_at, latest, metrics=metrics, **more)
+    _event(normal, f"{item.kind}:{item.id}", item, course, metrics=metrics, **more)
 
 
-def _conversion(normal: Normal, item: Conversion, received_at: datetime, latest: datetime) -> None:
+def _conversion(normal: Normal, item: Conversion, course: _Course) -> None:
     if item.test:
         raise _Refused(DropReason.TEST_EVENT, "a test event")
     if item.kind not in _SALES:
@@ -508,18 +503,18 @@ def _conversion(normal: Normal, item: Conversion, received_at: datetime, latest:
     )
     key = SeriesKey(kind=Kind.EVENT, currency=currency, goal=item.goal)
     more = {"subject": subject, "key": key, "sale": sale, "visit": visit, "metrics": {}}
-    _event(normal, f"{item.kind}:{item.id}", item, received_at, latest, **more)
+    _event(normal, f"{item.kind}:{item.id}", item, course, **more)
 
 
 _SALES = frozenset({"conversion", "order", "refund"})
 
 
-def _hint(normal: Normal, item: RefreshHint, _received_at: datetime, _latest: datetime) -> None:
+def _hint(normal: Normal, item: RefreshHint, _course: _Course) -> None:
     _subject(item.subject)
     normal.hints.append(item)
 
 
-def _drop(normal: Normal, item: Drop, _received_at: datetime, _latest: datetime) -> None:
+def _drop(normal: Normal, item: Drop, _course: _Course) -> None:
     normal.drops.append(item)
 
 

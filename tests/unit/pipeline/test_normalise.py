@@ -81,6 +81,22 @@ def test_like_observations_join_one_block_of_readings() -> None:
     assert readings.grid is not None
 
 
+def test_an_observation_joins_its_like_however_many_stand_between() -> None:
+    later = day_window(date(2026, 6, 11), "Europe/Berlin")
+    said_of = [("a", DAY), ("a", later), ("b", DAY), ("c", DAY), ("b", later)]
+    items = [
+        Observation(subject=SubjectRef(name), kind=Kind.PERIOD, window=window, metrics={"likes": 1})
+        for name, window in said_of
+    ]
+    found = [(one.window, [subject.external_id for subject in one.subjects]) for one in normalise(items, NOW).readings]
+    assert found == [(DAY, ["a", "b", "c"]), (later, ["a", "b"])]
+
+
+def test_the_ends_of_a_day_are_in_the_zone_of_all_other_instants() -> None:
+    assert (DAY.start.tzinfo, DAY.end.tzinfo) == (UTC, UTC)
+    assert DAY.start == datetime(2026, 6, 9, 22, tzinfo=UTC)
+
+
 @pytest.mark.parametrize("odd", ["", "y" * 257, "x\x00"])
 def test_one_odd_subject_among_many_is_dropped_alone(odd: str) -> None:
     rows = [(SubjectRef(name), {"likes": 1}) for name in ("a", odd, "y" * 256)]
