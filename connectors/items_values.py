@@ -25,6 +25,7 @@ MONEY_PATTERN = r"-?[0-9]{1,13}(\.[0-9]{1,6})?"
 _MONEY = re.compile(MONEY_PATTERN)
 _CURRENCY = re.compile(r"[A-Z]{3}")
 _ZONE = re.compile(r"[A-Za-z][A-Za-z0-9_+-]{0,31}(/[A-Za-z0-9_+-]{1,31}){0,2}")
+_LONGEST_ZONE = 3 * 33
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _LARGEST_EXPONENT = 12  # an amount of 10^13 has no room in 64 bits of millionths
 _SMALLEST_EXPONENT = -6
@@ -125,10 +126,15 @@ def is_currency(value: object) -> bool:
     return isinstance(value, str) and _CURRENCY.fullmatch(value) is not None
 
 
-@lru_cache(maxsize=1024)
 def zone_info(name: str) -> ZoneInfo | None:
     """Return an IANA zone; None for what is none, ``localtime`` included: it differs between machines."""
-    if not _ZONE.fullmatch(name) or name == "localtime":
+    # What is remembered is short, whatever a sender says.
+    return _zone_info(name) if len(name) <= _LONGEST_ZONE and name != "localtime" else None
+
+
+@lru_cache(maxsize=1024)
+def _zone_info(name: str) -> ZoneInfo | None:
+    if not _ZONE.fullmatch(name):
         return None
     try:
         return ZoneInfo(name)
