@@ -26,7 +26,8 @@ from service.registry import rings, workspaces
 OWN_CONNECTOR = "standard_webhooks"
 _COLUMNS = tuple(sources.c[name] for name in SourceRow.__struct_fields__)
 # In words of its own: the worker asks for every batch.
-_ONE = f"select {', '.join(SourceRow.__struct_fields__)} from sources where workspace_id = $1 and source_id = $2"
+_NAMES = ", ".join(SourceRow.__struct_fields__)
+_ONE = f"select {_NAMES} from sources where workspace_id = $1 and source_id = $2"  # noqa: S608 - names of our own
 _LOCKED = f"{_ONE} for no key update"
 
 
