@@ -21,6 +21,11 @@ from service.db.recall import Recall, remembering
 from service.errors import Misconfigured
 
 _SET_WORKSPACE = sa.text("select set_config('app.workspace_id', :workspace, true)")
+# A plan that is kept may have met its tables empty, and is made anew only when they are analysed: it uses the keys.
+_SET_POSTING = sa.text("""
+select set_config('app.workspace_id', :workspace, true), set_config('plan_cache_mode', 'auto', true),
+       set_config('enable_seqscan', 'off', true)
+""")
 
 _SERVER_SETTINGS = {
     "application_name": "tallybook",
@@ -94,6 +99,16 @@ class Database:
         """Open a transaction of one workspace; it commits when the block ends well."""
         async with self.engine.begin() as connection:
             await connection.execute(_SET_WORKSPACE, {"workspace": str(workspace_id)})
+            yield connection
+
+    @asynccontextmanager
+    async def posting(self, workspace_id: UUID) -> AsyncIterator[AsyncConnection]:
+        """Open a transaction of one workspace for the same look-ups by key as thousands before: it may keep plans.
+
+        To plan them anew took a sixth of what PostgreSQL spent on a batch. Not for what reads much.
+        """
+        async with self.engine.begin() as connection:
+            await connection.execute(_SET_POSTING, {"workspace": str(workspace_id)})
             yield connection
 
     @asynccontextmanager

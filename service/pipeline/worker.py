@@ -299,7 +299,7 @@ class Worker:
     ) -> _Batch:
         """Take, post, finish, and hold, leave or give back: one transaction."""
         outcomes: list[Outcome] = []
-        async with self._db.workspace(lease.workspace_id) as connection:
+        async with self._db.posting(lease.workspace_id) as connection:
             limit = self._settings.worker_batch
             deliveries = await claim.take(connection, lease, limit, BATCH_BYTES, self._context.now(), only)
             full = len(deliveries) == limit or sum(len(one.body) for one in deliveries) > BATCH_BYTES // 2

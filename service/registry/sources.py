@@ -16,7 +16,7 @@ from connectors.contract import Connector, Secret
 from service import ids
 from service.access.secrets import WorkspaceVault
 from service.context import Context
-from service.db.engine import Database
+from service.db.engine import Database, driver
 from service.db.tables import delivery_queue, fetch_tasks, postings, sources, webhook_routes
 from service.errors import Conflict, NotFound
 from service.records import OWN_ACCOUNT, SourceRow, SourceState
@@ -25,6 +25,10 @@ from service.registry import rings, workspaces
 
 OWN_CONNECTOR = "standard_webhooks"
 _COLUMNS = tuple(sources.c[name] for name in SourceRow.__struct_fields__)
+# In words of its own: the worker asks for every batch.
+_NAMES = ", ".join(SourceRow.__struct_fields__)
+_ONE = f"select {_NAMES} from sources where workspace_id = $1 and source_id = $2"  # noqa: S608 - names of our own
+_LOCKED = f"{_ONE} for no key update"
 
 
 class NewSource(msgspec.Struct, frozen=True, kw_only=True):
@@ -135,13 +139,11 @@ async def _rival(
 
 async def load(connection: AsyncConnection, workspace_id: UUID, source_id: UUID, *, lock: bool = False) -> SourceRow:
     """Return one source, locked for a change if asked. Raises :class:`NotFound`."""
-    query = sa.select(*_COLUMNS).where(_same(workspace_id, source_id))
     # Rows that point at the source by its key may still be written meanwhile.
-    asked = query.with_for_update(key_share=True) if lock else query
-    row = (await connection.execute(asked)).one_or_none()
+    row = await (await driver(connection)).fetchrow(_LOCKED if lock else _ONE, workspace_id, source_id)
     if row is None:
         raise NotFound("no such source")
-    return _read(row)
+    return SourceRow(**dict(row) | {"state": SourceState(row["state"])})
 
 
 async def listing(

@@ -18,8 +18,8 @@ from service.inbox.land import Lander, land_pages
 from service.ledger.posting import RetryExclusive
 from service.pipeline import claim
 from service.pipeline.claim import LeaseLost
-from service.pipeline.worker import DrainSummary, Worker
-from service.records import ClaimedDelivery, SourceRow
+from service.pipeline.worker import BATCHES, DrainSummary, Worker
+from service.records import ClaimedDelivery, Fate, Outcome, SourceRow
 from service.settings import Settings
 from tests.integration.inbox.world import SETTINGS, TOYS, Clock, FakePost, Toy, count, make_source, rows
 
@@ -340,9 +340,35 @@ async def test_terms_are_not_reused_when_the_row_is_made_anew(database: Database
     fresh = await claim.lease_next(database, clock.now(), 60)
     assert fresh is not None
     assert fresh.term != zombie.term
-    async with database.workspace(source.workspace_id) as connection:
+    done = Outcome(delivery_id=CONTEXT.new_id(), received_at=clock.now(), fate=Fate.POSTED, connector_version="1")
+    for ending in claim.Ending:
         with pytest.raises(LeaseLost):
-            await claim.hold(connection, zombie)
+            async with database.workspace(source.workspace_id) as connection:
+                await claim.finish(connection, zombie, [done], clock.now(), ending)
+    (held,) = await rows(database, source.workspace_id, "select * from pending_work")
+    assert held.term == fresh.term
+    assert held.lease_until is not None
+
+
+async def test_a_turn_ends_in_the_transaction_of_its_last_batch(
+    database: Database, lander: Lander, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = await make_source(database, CONTEXT)
+    bodies = [b"%d" % number for number in range(BATCHES + 1)]
+    await land(lander, source, *bodies)
+    monkeypatch.setattr(claim, "give_back", None)
+    terms: list[int] = []
+
+    async def note(_deliveries: object) -> None:
+        (leased,) = await rows(database, source.workspace_id, "select * from pending_work")
+        assert leased.lease_until is not None
+        terms.append(leased.term)
+
+    post = FakePost(note)
+    assert (await worker(database, post, changed(worker_batch=1)).drain()).posted == len(bodies)
+    assert sorted(post.bodies) == bodies
+    assert [terms.count(term) for term in sorted(set(terms))] == [BATCHES, 1]
+    assert await count(database, source.workspace_id, "pending_work") == 0
 
 
 async def test_a_lease_is_kept_while_the_work_goes_on(database: Database, lander: Lander) -> None:
