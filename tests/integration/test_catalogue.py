@@ -137,6 +137,16 @@ async def test_partitions_are_granted_to_nobody(database: Database) -> None:
     assert await rows(database, defaults) == []
 
 
+async def test_days_of_subjects_have_room_where_they_are_updated(database: Database) -> None:
+    found = await rows(
+        database,
+        """select c.relname as name, c.reloptions as options from pg_inherits join pg_class c on c.oid = inhrelid
+           where inhparent = 'subject_days'::regclass""",
+    )
+    assert len(found) > 1
+    assert {tuple(row.options or ()) for row in found} == {("fillfactor=50",)}
+
+
 async def test_functions_of_the_owner_have_a_fixed_search_path(database: Database) -> None:
     found = await rows(database, FUNCTIONS)
     assert {row.name for row in found if row.definer} == {
