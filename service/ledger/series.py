@@ -655,10 +655,6 @@ def book(
     that restates some numbers of a day and not the others leaves two lines that stand, and more each time: where there
     are more than ``many``, a reading that says them all takes their place, whatever it changes.
     """
-    if len(lines) == len(readings) == 1 and spoke(lines[0]) > 0:
-        booked = _book_at_once(lines[0], confirmations, readings[0], whole=whole)
-        if booked is not None:
-            return booked
     if whole and len(lines) > many and len(readings) == 1:
         booked = _book_anew(window_state(lines, confirmations), readings[0])
         if booked is not None:
@@ -703,39 +699,6 @@ def book_at_length(
         by_instant[at] = by_instant.get(at, 0) | BIT[metric]
     bare = any(metric not in replaced for metric, _ in change.removed)
     return Booked(written, [(mask, at) for at, mask in by_instant.items()], bare)
-
-
-def _book_at_once(
-    line: Line, confirmations: Sequence[tuple[int, datetime]], reading: WindowReading, *, whole: bool
-) -> Booked | None:
-    """Return what a reading does to a window of one line, in the usual cases: it says metrics of the line anew, or it
-    is older.
-    """
-    at, _, ref, quality = reading
-    known, told = line.metrics, reading.metrics
-    if not told.keys() <= known.keys():
-        return None
-    if at < line.observed_at:
-        return Booked([], [])
-    if at == line.observed_at or any(confirmed >= at for _, confirmed in confirmations):
-        return None
-    new: dict[str, int] = {}
-    old: dict[str, int] = {}
-    same = 0
-    for metric, value in told.items():
-        before = known[metric]
-        if value is None:
-            return None
-        if value == before:
-            same |= BIT[metric]
-        else:
-            new[metric], old[metric] = value, -before
-    confirms = [(same, at)] if same else []
-    if not new:
-        return Booked([], confirms)
-    taken_back = Written(-1, Cause.REVERSAL, line.observed_at, line.ref, old, line.flags & SAID)
-    mark = Mark.ALONE if whole and len(new) == len(known) else Mark.NONE
-    return Booked([taken_back, Written(1, Cause.SOURCE_RESTATED, at, ref, new, quality, mark)], confirms)
 
 
 def _written(stands: Iterable[tuple[str, Stand]], sign: int, cause: Cause) -> list[Written]:

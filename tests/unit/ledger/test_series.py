@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from service.ledger.edges import FIRST_MONTH, edges_between
 from service.ledger.series import (
-    BIT,
     MANY,
     Balance,
     Booked,
@@ -192,44 +191,6 @@ def test_a_window_keeps_its_newest_point_in_any_order(
     assert (found.value if found else None) == newest[1]
     assert state.said["views"] == newest[0]
     assert isinstance(state, WindowState)
-
-
-window_values = st.dictionaries(
-    st.sampled_from(("views", "likes", "saves")), st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=1
-)
-qualities = st.sampled_from((int(Flag.SAMPLED), 0))
-
-
-@given(
-    window_values,
-    st.tuples(qualities, qualities),
-    st.sampled_from(("as it is", "fewer", "more", "none", "reversal", "carried", "taken back")),
-    st.integers(-1, 1),
-    st.sampled_from((Cause.GROWTH, Cause.SOURCE_RESTATED)),
-    st.dictionaries(st.sampled_from(("views", "likes", "saves", "shares")).map(BIT.__getitem__), st.integers(-2, 2)),
-)
-def test_a_restated_window_is_booked_as_any_other(
-    values: dict[str, tuple[int, int]],
-    quality: tuple[int, int],
-    odd: str,
-    later: int,
-    cause: Cause,
-    confirmed: dict[int, int],
-) -> None:
-    known = {metric: before for metric, (before, _) in values.items()}
-    said: dict[str, int | None] = {metric: after for metric, (_, after) in values.items()}
-    if odd == "fewer":
-        said.popitem()
-    if odd == "more":
-        said["shares"] = 1
-    if odd == "none":
-        said[next(iter(said))] = None
-    unusual = {"reversal": Cause.REVERSAL, "carried": Cause.CARRIED}
-    sign = -1 if odd == "taken back" else 1
-    line = Line(START, START, sign, unusual.get(odd, cause), quality[0], START, REF, known)
-    readings = [WindowReading(START + timedelta(hours=later), said, Ref(UUID(int=2), START), quality[1])]
-    confirmations = [(mask, START + timedelta(hours=hours)) for mask, hours in confirmed.items()]
-    assert unmarked(book([line], confirmations, readings)) == book_at_length([line], confirmations, readings)
 
 
 def values_of(state: WindowState) -> dict[str, int]:
