@@ -311,7 +311,7 @@ class Worker:
             # What is ready now may wait for its turn: it came while the batch was posted.
             now = self._context.now()
             soonest = now + timedelta(seconds=self._settings.worker_poll_seconds)
-            if not deliveries:
+            if only is None and not deliveries:
                 await claim.leave(connection, lease, now, soonest)
             elif ending is Ending.ALONE:
                 await claim.left(connection, lease, now, soonest)

@@ -441,6 +441,16 @@ async def test_what_a_dead_worker_holds_is_looked_at_again_a_little_later(databa
     assert (await worker(database, FakePost(), clock=clock).drain()).posted == 1
 
 
+async def test_half_a_batch_that_is_gone_does_not_end_the_lease(database: Database, lander: Lander) -> None:
+    source = await make_source(database, CONTEXT)
+    await land(lander, source, b"1")
+    lease = await claim.lease_next(database, CONTEXT.now(), 60)
+    assert lease is not None
+    assert await worker(database, FakePost())._post_batch(lease, [CONTEXT.new_id()])
+    (hint,) = await rows(database, source.workspace_id, "select * from pending_work")
+    assert hint.lease_until is not None
+
+
 async def test_a_queued_delivery_that_retention_took_leaves_the_queue(database: Database, lander: Lander) -> None:
     source = await make_source(database, CONTEXT)
     values = {"s": source.source_id, "id": CONTEXT.new_id(), "now": CONTEXT.now()}
