@@ -9,151 +9,29 @@ most of them, is looked at window by window; of these too what moves the numbers
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-import msgspec
 import numpy as np
 
-from connectors.contract import Window
 from service.ledger import statements
-from service.ledger.grid import EMPTY, Grid, grid_of, packed, stacked
-from service.ledger.look import CLOSER, CONFIRMED, NEW, Asked, judge
-from service.ledger.readings import Readings
-from service.ledger.series import Cause, Flag, Mark, Ref, WindowReading, book, mask_of
-from service.ledger.sheet import Form, Saying
+from service.ledger.grid import Grid, packed
+from service.ledger.look import CLOSER, CONFIRMED, NEW, judge
+from service.ledger.series import Cause, Mark, WindowReading, book, mask_of
 from service.ledger.standing import RESTATED, Standing, marks
+from service.ledger.window_rows import Rows
 from service.ledger.work import Said, Work
 
-_SCATTERED = 3
-"""Pairs of a subject and an instant for each window that is asked for, from which on all are looked at one by one."""
 _SAID = frozenset({Cause.GROWTH, Cause.SOURCE_RESTATED})
 """Causes of lines that say what their delivery said: by hand, where people of the workspace say it."""
-
-
-class _Kind(msgspec.Struct, frozen=True):
-    """What readings of one window of one series have in common; ``cell`` is the window's place among the batch's."""
-
-    series_id: int
-    window: Window
-    cell: int
-
-    @property
-    def whole(self) -> bool:
-        return self.window.day is not None
-
-    def form(self, sign: int, cause: int, quality: int, mark: int) -> Form:
-        """Return the form of lines of this window."""
-        window = self.window
-        flags = (Flag.NONE if self.whole else Flag.SHORT) | quality
-        days = window.days if self.whole else 0
-        return Form(self.series_id, window.start, window.end, sign, cause, flags, window.day, days, None, mark)
-
-
-class _Block(msgspec.Struct, frozen=True):
-    """Readings of one window with the delivery that says them, and the number of their kind."""
-
-    readings: Readings
-    ref: Ref
-    kind: int
-
-    @property
-    def saying(self) -> Saying:
-        return Saying(self.readings.at, self.ref)
-
-
-class _Rows:
-    """The readings of a batch as columns: places of subject, block and window, metrics. Filled by :func:`_gathered`."""
-
-    def __init__(self) -> None:
-        self.blocks: list[_Block] = []
-        self.kinds: list[_Kind] = []
-        self.cells: dict[tuple[int, datetime, datetime], int] = {}
-        self.subjects: Any = []
-        self.numbers: Any = []
-        self.kind_of: Any = []
-        self.cell_of: Any = []
-        self.metrics: list[Mapping[str, Any]] = []
-        self.grids: list[Grid] = []
-        self._kinds: dict[tuple[int, int], int] = {}
-        self._turned = 0
-
-    def __len__(self) -> int:
-        return len(self.metrics)
-
-    def _turn(self) -> None:
-        """Turn what came a few at a time into columns together."""
-        if self._turned < len(self.metrics):
-            self.grids.append(grid_of(self.metrics[self._turned :]))
-            self._turned = len(self.metrics)
-
-    def _kind(self, series_id: int, window: Window) -> int:
-        # By identity: a kind keeps its window, and windows of one day are mostly one.
-        number = self._kinds.get((series_id, id(window)))
-        if number is None:
-            cell = self.cells.setdefault((series_id, window.start, window.end), len(self.cells))
-            number = self._kinds[series_id, id(window)] = len(self.kinds)
-            self.kinds.append(_Kind(series_id, window, cell))
-        return number
-
-    def add(self, readings: Readings, window: Window, ref: Ref, series_id: int, places: Sequence[int]) -> None:
-        """Take the readings of one window."""
-        self.numbers += [len(self.blocks)] * len(places)
-        self.blocks.append(_Block(readings, ref, self._kind(series_id, window)))
-        self.subjects += places
-        if readings.grid is not None:
-            self._turn()
-            self.grids.append(readings.grid)
-            self._turned += len(readings.metrics)
-        self.metrics += readings.metrics
-
-    def close(self) -> None:
-        """Turn what was added into arrays."""
-        self._turn()
-        self.subjects = np.array(self.subjects, dtype=np.int64)
-        self.numbers = np.array(self.numbers, dtype=np.int64)
-        self.kind_of = np.array([block.kind for block in self.blocks], dtype=np.int64)[self.numbers]
-        self.cell_of = np.array([kind.cell for kind in self.kinds], dtype=np.int64)[self.kind_of]
-        self.grids = [stacked(self.grids)] if self.grids else [EMPTY]
-
-    @property
-    def grid(self) -> Grid:
-        """The metrics of all readings."""
-        return self.grids[0]
-
-    @property
-    def keys(self) -> Any:
-        """For each reading what names its subject and window."""
-        return self.subjects * len(self.cells) + self.cell_of
-
-    def alone(self) -> Any:
-        """Tell of each reading whether no other one of the batch speaks of its window, and it withdraws nothing."""
-        plain = np.array([not block.readings.withdraws for block in self.blocks])[self.numbers]
-        _, places, times = np.unique(self.keys, return_inverse=True, return_counts=True)
-        return plain & (times[places] == 1)
-
-    def asked(self, rows: Any, ids: Sequence[UUID]) -> Asked:
-        """Return some rows as a look at them takes them."""
-        instants = [block.readings.at for block in self.blocks]
-        columns = (self.subjects[rows], self.cell_of[rows], self.numbers[rows], self.grid.taken(rows))
-        return Asked(ids, list(self.cells), instants, *columns)
-
-    def scattered(self, rows: Any) -> bool:
-        """Tell whether some rows name few of the pairs of their subjects and instants."""
-        subjects, instants = len(np.unique(self.subjects[rows])), len({begin for _, begin, _ in self.cells})
-        return subjects * instants > _SCATTERED * len(rows)
-
-    def instants(self, rows: Any) -> list[datetime]:
-        """Return the instants of some readings."""
-        return [self.blocks[number].readings.at for number in self.numbers[rows].tolist()]
 
 
 class _Confirmed:
     """What is confirmed, as rows of ``statements.CONFIRM``."""
 
-    def __init__(self, work: Work, rows: _Rows) -> None:
+    def __init__(self, work: Work, rows: Rows) -> None:
         self._work = work
         self._of = rows
         self._rows: list[tuple[UUID, datetime, datetime, int, int, datetime]] = []
@@ -200,9 +78,9 @@ async def book_windows(work: Work, said: Sequence[Said]) -> None:
     await confirmed.write()
 
 
-def _gathered(work: Work, said: Sequence[Said]) -> tuple[_Rows, Any]:
+def _gathered(work: Work, said: Sequence[Said]) -> tuple[Rows, Any]:
     """Return the readings of windows as columns, and for each subject's place whether the posting itself made it."""
-    rows = _Rows()
+    rows = Rows()
     places: dict[str, int] = {}
     fresh: set[int] = set()
     for part in said:
@@ -223,7 +101,7 @@ def _gathered(work: Work, said: Sequence[Said]) -> tuple[_Rows, Any]:
     return rows, made
 
 
-async def _held(work: Work, rows: _Rows, asked: Any) -> Any:
+async def _held(work: Work, rows: Rows, asked: Any) -> Any:
     """Return the verdicts on rows."""
     if not len(asked):
         return np.full(0, NEW)
@@ -236,7 +114,7 @@ async def _held(work: Work, rows: _Rows, asked: Any) -> Any:
     return judge(readings, lines, confirmations)
 
 
-async def _standing(work: Work, rows: _Rows, asked: Any) -> Standing:
+async def _standing(work: Work, rows: Rows, asked: Any) -> Standing:
     """Return what stands of the windows of some rows, each in a place of its own."""
     metrics = rows.grid.metrics
     if not len(asked):
@@ -256,7 +134,7 @@ async def _standing(work: Work, rows: _Rows, asked: Any) -> Standing:
     return Standing(found, metrics, len(asked))
 
 
-def _write_new(work: Work, rows: _Rows, verdicts: Any) -> None:
+def _write_new(work: Work, rows: Rows, verdicts: Any) -> None:
     """Write the first line of windows that none is known of."""
     new = np.flatnonzero(verdicts == NEW)
     if not len(new):
@@ -275,9 +153,7 @@ def _write_new(work: Work, rows: _Rows, verdicts: Any) -> None:
     work.sheet.extend(rows.subjects[new], forms[blocks], sayings[blocks], rows.grid.taken(new))
 
 
-def _write_restated(
-    work: Work, rows: _Rows, standing: Standing, places: Any, plain: Any, confirmed: _Confirmed
-) -> None:
+def _write_restated(work: Work, rows: Rows, standing: Standing, places: Any, plain: Any, confirmed: _Confirmed) -> None:
     """Take back and say anew what readings move; ``places`` are theirs among the ``plain`` rows."""
     if not len(places):
         return
@@ -296,7 +172,7 @@ def _write_restated(
         confirmed.add(int(own[number]), int(found.same[number]), blocks[number].readings.at)
 
 
-def _forms(work: Work, rows: _Rows, kinds: Any, sign: int, cause: int, quality: Any, mark: Any) -> Any:
+def _forms(work: Work, rows: Rows, kinds: Any, sign: int, cause: int, quality: Any, mark: Any) -> Any:
     """Return the numbers of forms of lines, of which a batch has few."""
     told = np.stack((kinds, quality, mark), axis=1)
     distinct, places = np.unique(told, axis=0, return_inverse=True)
@@ -305,7 +181,7 @@ def _forms(work: Work, rows: _Rows, kinds: Any, sign: int, cause: int, quality: 
 
 
 def _book_closely(
-    work: Work, rows: _Rows, standing: Standing, place: int, own: Sequence[int], confirmed: _Confirmed
+    work: Work, rows: Rows, standing: Standing, place: int, own: Sequence[int], confirmed: _Confirmed
 ) -> None:
     """Book what some rows say of one window, with what is known of it at hand."""
     row = own[0]
@@ -323,6 +199,6 @@ def _book_closely(
         confirmed.add(row, mask, at)
 
 
-def _reading(rows: _Rows, row: int) -> WindowReading:
+def _reading(rows: Rows, row: int) -> WindowReading:
     block = rows.blocks[rows.numbers[row]]
     return WindowReading(block.readings.at, rows.metrics[row], block.ref, block.readings.quality)

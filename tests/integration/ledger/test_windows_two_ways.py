@@ -16,7 +16,7 @@ import pytest
 from connectors.contract import Item, Kind, Observation, Quality, SubjectRef, Window, Withdrawal, day_window
 from service.context import fixed
 from service.db.engine import Database
-from service.ledger import series, statements, windows
+from service.ledger import series, statements, window_rows, windows
 from service.ledger.rows import line_of
 from service.ledger.series import SAID, Line, Mark, Stand, window_state
 from service.ledger.verify import verify
@@ -171,10 +171,10 @@ async def test_one_statement_and_one_by_one_agree(
     # A reader of all lines finds many of them sooner.
     monkeypatch.setattr(windows, "book", partial(series.book, many=1000))
     # Every other case books its windows one by one, whatever the batch.
-    monkeypatch.setattr(windows, "_SCATTERED", 0 if seed % 2 else 1_000_000)
+    monkeypatch.setattr(window_rows, "SCATTERED", 0 if seed % 2 else 1_000_000)
     at_once = await _books(database, batches, 1)
     assert {verdict for batch in told for verdict in batch} >= (set() if seed % 2 else {1, 2})
-    monkeypatch.setattr(windows._Rows, "alone", lambda rows: np.zeros(len(rows), dtype=bool))
+    monkeypatch.setattr(window_rows.Rows, "alone", lambda rows: np.zeros(len(rows), dtype=bool))
     _reading_all(monkeypatch)
     assert await _books(database, batches, 2) == at_once
 
