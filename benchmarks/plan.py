@@ -65,8 +65,8 @@ QUICK = Sizes(
     connections=64,
     probes=20,
     small=20_000,
-    large=200_000,
+    large=100_000,
     questions=40,
-    memory_rows=100_000,
+    memory_rows=50_000,
     worlds=1,
 )
