@@ -27,13 +27,13 @@ class Restated(NamedTuple):
     """What readings that restate a window take back and say, side by side.
 
     ``taken`` are places of the lines that numbers are taken back of, ``back`` these numbers and ``new`` those in their
-    place; ``alone`` tells where nothing else stands of the window then, ``same`` are the masks of what is confirmed.
+    place; ``marks`` are those of what is new, ``same`` the masks of what is confirmed.
     """
 
     taken: Any
     back: Grid
     new: Grid
-    alone: Any
+    marks: Any
     same: Any
 
 
@@ -47,7 +47,6 @@ class Standing:
         def column(name: str, width: str) -> Any:
             return np.frombuffer(found.get(name) or b"", dtype=width).astype(np.int64)
 
-        self.size = size
         self.of = column("line_of", ">i4")
         self.sign, self.cause, self.flags = (column(name, ">i2") for name in ("sign", "cause", "flags"))
         self.spoke, self.known = column("spoke", ">i2"), column("known", ">i2")
@@ -127,7 +126,8 @@ class Standing:
             line,
             Grid(given.metrics, np.where(changed, -held, NULL)),
             Grid(given.metrics, np.where(changed, given.numbers, NULL)),
-            (self.known[line] == known) & (moved == known),
+            # Nothing else stands of a window of which every number was taken back.
+            np.where((self.known[line] == known) & (moved == known), int(Mark.ALONE), int(Mark.NONE)),
             ((told & ~changed) * bits).sum(axis=1),
         )
 
@@ -147,8 +147,3 @@ def _by_place(places: Any) -> Mapping[int, list[int]]:
     for row, place in enumerate(places.tolist()):
         found.setdefault(place, []).append(row)
     return found
-
-
-def marks(alone: Any) -> Any:
-    """Return the marks of lines that stand alone, or do not."""
-    return np.where(alone, int(Mark.ALONE), int(Mark.NONE))

@@ -20,7 +20,7 @@ from service.ledger import statements
 from service.ledger.grid import Grid, packed
 from service.ledger.look import CLOSER, CONFIRMED, NEW, judge
 from service.ledger.series import Cause, Mark, WindowReading, book, mask_of
-from service.ledger.standing import RESTATED, Standing, marks
+from service.ledger.standing import RESTATED, Standing
 from service.ledger.window_rows import Rows
 from service.ledger.work import Said, Work
 
@@ -73,8 +73,9 @@ async def book_windows(work: Work, said: Sequence[Said]) -> None:
         confirmed.add(row, mask_of(rows.metrics[row]), at)
     for place in np.flatnonzero(verdicts[plain] == CLOSER).tolist():
         _book_closely(work, rows, standing, place, [int(plain[place])], confirmed)
-    for number in range(len(keys)):
-        _book_closely(work, rows, standing, len(plain) + number, others[places == number].tolist(), confirmed)
+    together = np.split(others[np.argsort(places, kind="stable")], np.cumsum(np.bincount(places))[:-1])
+    for place, own in enumerate(together if len(others) else (), len(plain)):
+        _book_closely(work, rows, standing, place, own.tolist(), confirmed)
     await confirmed.write()
 
 
@@ -166,7 +167,7 @@ def _write_restated(work: Work, rows: Rows, standing: Standing, places: Any, pla
     sheet.extend(subjects, taken, sheet.say(map(standing.saying, found.taken.tolist())), found.back)
     cause = Cause.MANUAL if work.source.is_own else Cause.SOURCE_RESTATED
     quality = np.array([block.readings.quality for block in blocks], dtype=np.int64)
-    said = _forms(work, rows, kinds, 1, cause, quality, marks(found.alone))
+    said = _forms(work, rows, kinds, 1, cause, quality, found.marks)
     sheet.extend(subjects, said, sheet.say(block.saying for block in blocks), found.new)
     for number in np.flatnonzero(found.same).tolist():
         confirmed.add(int(own[number]), int(found.same[number]), blocks[number].readings.at)

@@ -143,7 +143,7 @@ async def load(connection: AsyncConnection, workspace_id: UUID, source_id: UUID,
     row = await (await driver(connection)).fetchrow(_LOCKED if lock else _ONE, workspace_id, source_id)
     if row is None:
         raise NotFound("no such source")
-    return SourceRow(**dict(row) | {"state": SourceState(row["state"])})
+    return _read(row)
 
 
 async def listing(
@@ -153,7 +153,8 @@ async def listing(
     query = sa.select(*_COLUMNS).where(sources.c.workspace_id == workspace_id)
     if after is not None:
         query = query.where(sources.c.source_id > after)
-    return [_read(row) for row in await connection.execute(query.order_by(sources.c.source_id).limit(limit))]
+    found = await connection.execute(query.order_by(sources.c.source_id).limit(limit))
+    return [_read(row) for row in found.mappings()]
 
 
 async def all_own(connection: AsyncConnection, workspace_id: UUID, platform: str | None = None) -> list[SourceRow]:
@@ -165,7 +166,8 @@ async def all_own(connection: AsyncConnection, workspace_id: UUID, platform: str
     )
     if platform is not None:
         query = query.where(sources.c.platform == platform, sources.c.state == SourceState.ACTIVE.value)
-    return [_read(row) for row in await connection.execute(query.order_by(sources.c.source_id))]
+    found = await connection.execute(query.order_by(sources.c.source_id))
+    return [_read(row) for row in found.mappings()]
 
 
 async def by_address(db: Database, address: str) -> SourceRow | None:
@@ -178,7 +180,7 @@ async def by_address(db: Database, address: str) -> SourceRow | None:
         return None
     async with db.workspace(route.workspace_id) as connection:
         same = sa.and_(_same(route.workspace_id, route.source_id), sources.c.address_hash == hashed)
-        row = (await connection.execute(sa.select(*_COLUMNS).where(same))).one_or_none()
+        row = (await connection.execute(sa.select(*_COLUMNS).where(same))).mappings().one_or_none()
     return None if row is None else _read(row)
 
 
@@ -342,6 +344,6 @@ def _values(row: SourceRow) -> dict[str, Any]:
     return {name: getattr(row, name) for name in SourceRow.__struct_fields__} | {"state": row.state.value}
 
 
-def _read(row: sa.Row[Any]) -> SourceRow:
-    values = {name: getattr(row, name) for name in SourceRow.__struct_fields__}
-    return SourceRow(**values | {"state": SourceState(row.state)})
+def _read(row: Mapping[Any, Any]) -> SourceRow:
+    values = {name: row[name] for name in SourceRow.__struct_fields__}
+    return SourceRow(**values | {"state": SourceState(row["state"])})

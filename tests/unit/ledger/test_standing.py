@@ -15,7 +15,7 @@ from connectors.contract import Quality, day_window
 from service.ledger.grid import NULL, Grid, grid_of
 from service.ledger.look import CLOSER, CONFIRMED, KNOWN, NEW
 from service.ledger.series import QUALITY, Booked, Cause, Line, Mark, WindowReading, Written, book, mask_of, spoke
-from service.ledger.standing import RESTATED, Standing, marks
+from service.ledger.standing import RESTATED, Standing
 from tests.unit.ledger.stated import BEGIN, Known, as_bytes, at, cases, micros, ref
 
 DAY = day_window(BEGIN.date(), "UTC")
@@ -51,7 +51,7 @@ def _booked(standing: Standing, place: int, reading: WindowReading, given_: Grid
     (line,) = found.taken.tolist()
     at, by = standing.saying(line)
     back = Written(-1, Cause.REVERSAL, at, by, found.back.row(0), standing.quality(found.taken).tolist()[0])
-    (mark,) = marks(found.alone).tolist()
+    (mark,) = found.marks.tolist()
     said = Written(1, Cause.SOURCE_RESTATED, reading.at, reading.ref, found.new.row(0), reading.quality, mark)
     same = found.same.tolist()[0]
     return Booked([back, said], [(same, reading.at)] if same else [])
