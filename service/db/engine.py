@@ -105,7 +105,7 @@ class Database:
     async def posting(self, workspace_id: UUID) -> AsyncIterator[AsyncConnection]:
         """Open a transaction of one workspace for the same look-ups by key as thousands before: it may keep plans.
 
-        To plan them anew took a sixth of what PostgreSQL spent on a batch. Not for what reads much.
+        To plan them anew is much of a small batch. Not for what reads much.
         """
         async with self.engine.begin() as connection:
             await connection.execute(_SET_POSTING, {"workspace": str(workspace_id)})
